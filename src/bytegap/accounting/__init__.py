@@ -1,0 +1,1 @@
+"""The three counts the study rests on: parameters, FLOPs, bits. No torch."""

@@ -1,0 +1,75 @@
+"""FLOPs from a model's own list of matmuls. Training is three forwards; one multiply-add is two FLOPs.
+
+A forward costs 2 x (inputs x outputs) for each weight matrix and position, plus, per layer, 4 x width for each pair of
+positions that attention computes: one product for the scores, one for the mixture. The embedding is a lookup and costs
+nothing; norms, softmax and rotations are not counted, as in `torch.utils.flop_counter.FlopCounterMode`, which the
+tests hold against these formulas.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TRAINING_FORWARDS = 3  # forward, and the backward's two products of the same size
+
+
+@dataclass(frozen=True)
+class Matmul:
+    """A weight matrix, applied at every position: `count` alike."""
+
+    name: str
+    inputs: int
+    outputs: int
+    count: int = 1
+
+    @property
+    def flops(self) -> int:
+        """Forward FLOPs a position."""
+        return 2 * self.inputs * self.outputs * self.count
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a model multiplies: its body, its head, its attention maps."""
+
+    body: tuple[Matmul, ...]
+    head: Matmul
+    attention_layers: int
+    attention_width: int
+    causal: bool
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What is counted. `full, all` is the default: everything a plain implementation multiplies."""
+
+    attention: Literal["full", "attended"] = "full"
+    head: Literal["all", "supervised", "none"] = "all"
+
+    @property
+    def name(self) -> str:
+        """As written in tables: `attention=full head=all`."""
+        return f"attention={self.attention} head={self.head}"
+
+
+DEFAULT = Convention()
+
+
+def forward_terms(
+    costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT
+) -> dict[str, float]:
+    """Forward FLOPs of one row by term, for `positions` run through the body and `supervised` of them asked for."""
+    pairs = positions**2
+    if convention.attention == "attended" and costs.causal:
+        pairs = positions * (positions + 1) // 2
+    asked = {"all": positions, "supervised": supervised, "none": 0}[convention.head]
+    terms: dict[str, float] = {matmul.name: matmul.flops * positions for matmul in costs.body}
+    terms["attention"] = 4 * costs.attention_layers * costs.attention_width * pairs
+    terms["head"] = costs.head.flops * asked
+    return terms
+
+
+def training_flops(
+    costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT
+) -> float:
+    """Training FLOPs of one row: three forwards."""
+    return TRAINING_FORWARDS * sum(forward_terms(costs, positions, supervised, convention).values())

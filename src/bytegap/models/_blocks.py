@@ -1,0 +1,89 @@
+"""The pieces every architecture here is made of: RMSNorm, rotary attention, SwiGLU.
+
+Shapes are in names: B rows, P positions (BOS and symbols), D width, H heads, K width of a head, F width of the MLP.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with a gain (Zhang and Sennrich 2019, eq. 4; arXiv 1910.07467)."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BPD: Tensor) -> Tensor:
+        """Scale every position to unit mean square; same shape."""
+        return functional.rms_norm(x_BPD, self.weight.shape, self.weight, self.epsilon)
+
+
+def rotary_table(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (P, K) of rotary embedding, halves layout (Su et al. 2021, eq. 34; as in Llama)."""
+    frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
+    angle_PK = torch.outer(torch.arange(positions, dtype=torch.float64), frequency).repeat(1, 2)
+    return angle_PK.cos().float(), angle_PK.sin().float()
+
+
+def rotate(x_BHPK: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
+    """Turn each pair (k, k + K/2) by its position's angle; same shape."""
+    left, right = x_BHPK.chunk(2, dim=-1)
+    return x_BHPK * cos_PK + torch.cat((-right, left), dim=-1) * sin_PK
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions; causal or over the whole row."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
+        """Mix positions; same shape."""
+        B, P, D = x_BPD.shape
+        q_BHPK, k_BHPK, v_BHPK = (
+            project(x_BPD).view(B, P, self.heads, D // self.heads).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q_BHPK, k_BHPK = rotate(q_BHPK, cos_PK, sin_PK), rotate(k_BHPK, cos_PK, sin_PK)
+        mixed_BHPK = functional.scaled_dot_product_attention(
+            q_BHPK, k_BHPK, v_BHPK, is_causal=self.causal
+        )
+        return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
+
+
+class SwiGLU(nn.Module):
+    """Gated MLP, down(silu(gate x) * up x) (Shazeer 2020, eq. 6; arXiv 2002.05202)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, hidden, bias=False)
+        self.up_proj = nn.Linear(width, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x_BPD: Tensor) -> Tensor:
+        """Transform each position alone; same shape."""
+        return self.down_proj(functional.silu(self.gate_proj(x_BPD)) * self.up_proj(x_BPD))
+
+
+class Block(nn.Module):
+    """Pre-norm residual block: attention, then SwiGLU."""
+
+    def __init__(self, width: int, heads: int, hidden: int, *, causal: bool, epsilon: float) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(width, epsilon)
+        self.self_attn = Attention(width, heads, causal=causal)
+        self.post_attention_layernorm = RMSNorm(width, epsilon)
+        self.mlp = SwiGLU(width, hidden)
+
+    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
+        """Refine the residual stream; same shape."""
+        x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos_PK, sin_PK)
+        return x_BPD + self.mlp(self.post_attention_layernorm(x_BPD))

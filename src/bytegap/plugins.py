@@ -1,0 +1,63 @@
+"""Plug-ins by name: `bytegap.<kind>.<name>`, or an entry point of another package in the group `bytegap.<kind>`.
+
+Adding one is adding one file. A plug-in's options are its module's `Options`, a frozen pydantic model; a module without
+one takes none.
+"""
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bytegap.errors import StudyError, nearest
+
+
+class Options(BaseModel):
+    """Base of a plug-in's options: immutable, unknown keys rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def names(kind: str) -> set[str]:
+    """Every plug-in of `kind` at hand, without importing any."""
+    package = importlib.import_module(f"bytegap.{kind}")
+    own = {
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_") and not module.ispkg and module.name not in _MACHINERY
+    }
+    return own | {entry.name for entry in entry_points(group=f"bytegap.{kind}")}
+
+
+# Modules of the stage packages `corpus` and `tokens` that are their machinery, not plug-ins.
+_MACHINERY = {"stage", "split", "ngrams", "lossless", "scoring"}
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import the plug-in; StudyError names the nearest one if there is none."""
+    if name not in names(kind):
+        message = f"no '{name}' among {kind}: {nearest(name, names(kind))}"
+        raise StudyError(message)
+    for entry in entry_points(group=f"bytegap.{kind}"):
+        if entry.name == name:
+            return importlib.import_module(entry.module)
+    return importlib.import_module(f"bytegap.{kind}.{name}")
+
+
+def options(kind: str, name: str, table: dict[str, Any]) -> BaseModel:
+    """The plug-in's options from a study's table; StudyError names the key and the mend."""
+    model: type[BaseModel] = getattr(load(kind, name), "Options", Options)
+    for key in table:
+        if key not in model.model_fields:
+            message = f"{kind} '{name}' has no option '{key}': {nearest(key, model.model_fields)}"
+            raise StudyError(message)
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"{kind} '{name}', option '{where}': {first['msg']}"
+        raise StudyError(message) from None

@@ -1,0 +1,410 @@
+"""Every file on disk, as a frozen pydantic model: schema version, content hash, unknown keys rejected.
+
+    corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokensManifest
+    tokens/windows.json     WindowsManifest     plan.json                  Plan
+    runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
+    runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
+    fit.json                Fit
+"""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 - anything JSON can hold
+    """SHA-256 of `value` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Part(BaseModel):
+    """A piece of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Record(Part):
+    """A whole file."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of everything in it."""
+        return digest(self.model_dump(mode="json"))
+
+
+class ArrayFile(Part):
+    """A raw little-endian array beside the manifest that names it."""
+
+    file: str
+    dtype: Literal["uint8", "uint16", "uint32", "uint64"]
+    length: int
+    sha256: str
+
+
+# -- corpus ---------------------------------------------------------------------------------------
+
+
+class Split(Part):
+    """One split's text: documents end to end, and where each ends (bytes)."""
+
+    text: ArrayFile
+    ends: ArrayFile
+    documents: int
+    bytes: int
+
+
+SplitName = Literal["train", "validation", "test"]
+
+
+class CorpusManifest(Record):
+    """What text was prepared, from where, and into which splits."""
+
+    inputs: str
+    source: str
+    documents_read: int
+    duplicates_dropped: int
+    empty_dropped: int
+    splits: dict[SplitName, Split]
+
+
+# -- tokens ---------------------------------------------------------------------------------------
+
+
+class TokensManifest(Record):
+    """The training split under one tokenizer: documents end to end, EOS after each."""
+
+    inputs: str
+    name: str
+    kind: str
+    vocabulary: int
+    """V, symbols that stand for text. EOS = V, BOS = V + 1, MASK = V + 2; the model has V + 3 ids."""
+    stream: ArrayFile
+    lengths: ArrayFile
+    """Bytes of each of the V symbols."""
+    bytes: int
+    symbols: int
+    """Of the stream, EOS included."""
+    escaped_bytes: int
+    """Bytes that the vocabulary's own segmentation could not carry, written as single-byte symbols."""
+
+    @property
+    def bytes_per_symbol(self) -> float:
+        """Mean over the training stream, EOS included."""
+        return self.bytes / self.symbols
+
+
+class ScoringSet(Part):
+    """The scoring windows of one split as one arm's symbols, window after window."""
+
+    symbols: ArrayFile
+    counts: ArrayFile
+    unigram_bpb: float
+    bigram_bpb: float
+    count_entropy_bpb: float
+    """H(S | bytes) in bits per byte: the most that being told the symbol count can be worth."""
+
+
+class ScoringSplit(Part):
+    """The windows of one held-out split: the same text for every tokenizer."""
+
+    ends: ArrayFile
+    """Byte offset, in the split's text, at which each window ends."""
+    windows: int
+    bytes: int
+    sha256: str
+    """Of the windows' text and ends."""
+    tokens: dict[str, ScoringSet]
+
+
+class WindowsManifest(Record):
+    """Row lengths and scoring windows, common to all tokenizers of a study."""
+
+    inputs: str
+    context_bytes: int
+    row_symbols: dict[str, int]
+    splits: dict[Literal["validation", "test"], ScoringSplit]
+
+
+# -- plan -----------------------------------------------------------------------------------------
+
+
+class Numerics(Part):
+    """How arithmetic is done: the same for every arm."""
+
+    device: str
+    dtype: str
+    threads: int
+    attention: str
+    compile: bool
+
+
+class Optimiser(Part):
+    """AdamW and its schedule, resolved."""
+
+    learning_rate: float
+    warmup_steps: int
+    decay: Literal["linear"]
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    clip_norm: float
+
+
+class RunSpec(Record):
+    """One training run, every number resolved; its hash is its id."""
+
+    arm: str
+    tokens: str
+    objective: str
+    objective_options: dict[str, Any]
+    order: str
+    order_options: dict[str, Any]
+    model: str
+    shape: dict[str, Any]
+    embedding_parameters: int
+    head_parameters: int
+    non_embedding_parameters: int
+    budget_flops: float
+    row_symbols: int
+    rows_per_batch: int
+    steps: int
+    symbols: int
+    """D = steps x rows x symbols a row: BOS not counted."""
+    bytes: int
+    epochs: float
+    flops: float
+    """Planned, under the default convention."""
+    flops_by_convention: dict[str, float]
+    optimiser: Optimiser
+    seed: int
+    evaluation_passes: int
+    numerics: Numerics
+    tokens_content: str
+    windows_content: str
+
+    @property
+    def id(self) -> str:
+        """The run's name: twelve hex digits of its content hash."""
+        return self.content[:12]
+
+
+class Plan(Record):
+    """Every run of a study, frozen before anything is spent; `rounds` counts extensions of the grid."""
+
+    inputs: str
+    study: str
+    workers: int
+    rounds: int
+    runs: list[RunSpec]
+
+
+# -- train ----------------------------------------------------------------------------------------
+
+
+class Score(Part):
+    """A split scored: nats in float64, bytes counted once."""
+
+    nats: float
+    nats_se: float
+    """Standard error of the estimator over its independent passes; 0 where it is exact."""
+    bytes: int
+    bpb: float
+    bpb_se: float
+    windows_sha256: str
+
+
+class Spread(Part):
+    """How a per-step quantity was spread over the run."""
+
+    mean: float
+    median: float
+    p95: float
+    largest: float
+
+
+class RunRecord(Record):
+    """What a run really did; timings are in a file of their own."""
+
+    run: str
+    status: Literal["finished", "failed"]
+    reason: str = ""
+    steps: int
+    supervised_symbols: int
+    """Loss-bearing positions over the whole run."""
+    counted_step_flops: float
+    """One real step by torch's counter, head at every position."""
+    counted_supervised_step_flops: float
+    """The same step as shipped, head at the supervised positions."""
+    analytic_supervised_step_flops: float
+    """What the formulas say of that step."""
+    spent_flops: float
+    """counted_step_flops x steps."""
+    gradient_norm: Spread | None = None
+    clipped_steps: int = 0
+    update_rms: dict[str, float] = {}
+    """Root mean square of the last step's update by parameter group, over the group's weight RMS."""
+    loss_curve: list[tuple[int, float]] = []
+    """(step, training loss in nats a symbol), means over stretches of steps."""
+    validation: Score | None = None
+    test: Score | None = None
+    weights_sha256: str = ""
+
+
+class Timings(Record):
+    """Where the time of a run went; the only record that differs between equal runs."""
+
+    run: str
+    train_s: float
+    evaluate_s: float
+    symbols_per_s: float
+    flops_per_s: float
+    started: str
+    host: str
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+class RunRow(Record):
+    """One finished or failed run, all that a fit needs: `runs.jsonl` is refittable alone."""
+
+    run: str
+    status: Literal["finished", "failed"]
+    reason: str
+    arm: str
+    tokens: str
+    tokens_kind: str
+    objective: str
+    order: str
+    model: str
+    vocabulary: int
+    context_bytes: int
+    width: int
+    depth: int
+    non_embedding_parameters: int
+    embedding_parameters: int
+    head_parameters: int
+    budget_flops: float
+    flops: float
+    flops_by_convention: dict[str, float]
+    spent_flops: float
+    symbols: int
+    bytes: int
+    epochs: float
+    steps: int
+    batch_symbols: int
+    learning_rate: float
+    seed: int
+    bpb: float | None
+    """Test bits per byte."""
+    bpb_se: float | None
+    validation_bpb: float | None
+    unigram_bpb: float
+    bigram_bpb: float
+    windows_sha256: str
+
+
+# -- fit ------------------------------------------------------------------------------------------
+
+
+class Quantity(Part):
+    """A number with its 95 % interval; None where the runs do not give one."""
+
+    value: float | None
+    ci95: tuple[float, float] | None = None
+
+
+class Cell(Part):
+    """One arm at one budget: runs of several sizes, the parabola through them, its minimum."""
+
+    arm: str
+    budget_flops: float
+    runs: list[str]
+    parameters: list[int]
+    """Non-embedding, one a run."""
+    symbols: list[int]
+    bpb: list[float]
+    bpb_se: list[float]
+    optimum_parameters: Quantity
+    optimum_symbols: Quantity
+    optimum_bpb: Quantity
+    curvature: Quantity
+    """Of BPB in (ln N)^2; the minimum is bracketed where its interval lies above 0 and the optimum within the sizes."""
+    bracketed: bool
+    learns_context: bool
+    """Optimum at least 0.5 BPB below the symbol set's own unigram."""
+    in_frontier: bool
+    note: str
+    curve: list[tuple[float, float]]
+    """(N, BPB) along the parabola, to draw."""
+
+
+class Frontier(Part):
+    """L(C) = E + A C^-g of one arm through its cells' minima."""
+
+    arm: str
+    form: Literal["no floor", "shared floor", "own floor"]
+    floor_bpb: Quantity
+    amplitude: Quantity
+    exponent: Quantity
+    flops_observed: tuple[float, float]
+    bpb_observed: tuple[float, float]
+    """Lowest and highest fitted BPB within the observed budgets."""
+    curve: list[tuple[float, float, float, float]]
+    """(C, BPB, low, high) within the observed budgets, to draw."""
+
+
+Label = Literal["estimated", "censored", "extrapolated"]
+
+
+class Estimand(Part):
+    """One answer: what, of which arms, where, how much, and how it is known."""
+
+    name: Literal["overhead", "interaction", "gap", "slope", "parity"]
+    objective: str
+    """Of the pair of arms; for the interaction `mdm - ar`."""
+    arms: list[str]
+    form: Literal["no floor", "shared floor", "own floor"]
+    at_bpb: float | None = None
+    at_flops: float | None = None
+    quantity: Quantity
+    """overhead: a ratio; interaction: natural log; gap: BPB; slope: d log k / d log C; parity: FLOPs.
+    Where censored, `value` is the bound and `bound` its side."""
+    bound: Literal["", ">", "<"] = ""
+    label: Label
+    headline: bool = False
+
+
+class Floor(Part):
+    """What a symbol set's unigram and bigram reach on the same test windows."""
+
+    tokens: str
+    vocabulary: int
+    unigram_bpb: float
+    bigram_bpb: float
+
+
+class Fit(Record):
+    """Everything the runs say, with intervals and labels."""
+
+    inputs: str
+    convention: str
+    bootstraps: int
+    noise_log_bpb: float
+    """Pooled residual standard deviation of log BPB about the parabolas."""
+    floors: list[Floor]
+    cells: list[Cell]
+    frontiers: list[Frontier]
+    estimands: list[Estimand]
+    identified: bool
+    verdict: list[str]
+    """Three sentences."""
+    warnings: list[str]

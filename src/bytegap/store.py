@@ -1,0 +1,135 @@
+"""The study folder: its layout, atomic writes, and whether a stage's result still stands.
+
+Reads and writes every record. A file appears whole or not at all; a folder of files is built aside and moved in whole.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from bytegap.errors import StoreError
+from bytegap.records import Record
+
+R = TypeVar("R", bound=Record)
+
+
+class Folder:
+    """Paths of one study under `out/<study name>/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.corpus = root / "corpus"
+        self.tokens = root / "tokens"
+        self.runs = root / "runs"
+        self.report = root / "report"
+        self.corpus_manifest = self.corpus / "manifest.json"
+        self.windows_manifest = self.tokens / "windows.json"
+        self.plan = root / "plan.json"
+        self.table = root / "runs.jsonl"
+        self.fit = root / "fit.json"
+
+    def tokens_of(self, name: str) -> Path:
+        """The folder of one tokenizer."""
+        return self.tokens / name
+
+    def run(self, run: str) -> Path:
+        """The folder of one run."""
+        return self.runs / run
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all, durable once this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as readable JSON."""
+    write_bytes(path, (record.model_dump_json(indent=1) + "\n").encode())
+
+
+def write_table(path: Path, rows: Iterable[Record]) -> None:
+    """Write records as JSON lines."""
+    write_bytes(path, "".join(row.model_dump_json() + "\n" for row in rows).encode())
+
+
+def read_record(path: Path, model: type[R], made_by: str) -> R:
+    """Read a record; StoreError names the verb that makes a missing one, or says the file is damaged."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        message = f"{path} is missing: run 'bytegap {made_by}' first"
+        raise StoreError(message) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = (
+            f"{path} is damaged or of another version ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+            f"delete it and run 'bytegap {made_by}' again"
+        )
+        raise StoreError(message) from None
+
+
+def read_table(path: Path, model: type[R], made_by: str) -> list[R]:
+    """Read JSON lines of records; a StoreError names the line that is damaged."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        message = f"{path} is missing: run 'bytegap {made_by}' first"
+        raise StoreError(message) from None
+    rows: list[R] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(model.model_validate_json(line))
+        except ValidationError as error:
+            message = f"{path}, line {number}: {error.errors()[0]['msg']}: run 'bytegap {made_by}' again"
+            raise StoreError(message) from None
+    return rows
+
+
+def standing(path: Path, model: type[R], inputs: str) -> R | None:
+    """The record at `path` if it was made from exactly `inputs`; None where the stage must run."""
+    try:
+        record = model.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return record if getattr(record, "inputs", None) == inputs else None
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A fresh folder to fill, moved to `path` whole when the block ends well, gone without a trace when not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield building
+        building.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        building.replace(path)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+

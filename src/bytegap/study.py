@@ -1,0 +1,198 @@
+"""The study file: TOML into a frozen `Study`, every mistake a StudyError that names the file, the key and the mend.
+
+A study names a corpus, a context, its tokenizers and its arms; `studies/quickstart.toml` is the one to copy.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bytegap import plugins
+from bytegap.errors import StudyError, nearest
+
+
+class Table(BaseModel):
+    """A table of a study file: immutable, unknown keys rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Plugin(Table):
+    """A plug-in by name, with its own options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Corpus(Table):
+    """Where text comes from and how much is held out; splits go by document hash."""
+
+    source: Plugin
+    validation: float = Field(default=0.01, gt=0, lt=0.5)
+    test: float = Field(default=0.02, gt=0, lt=0.5)
+
+
+class Context(Table):
+    """The context length, in bytes of text: equal for every arm."""
+
+    bytes: int = Field(ge=8)
+
+
+class Arm(Table):
+    """tokens x objective x order x model, and its ladder of budgets in FLOPs."""
+
+    tokens: str
+    objective: Plugin
+    order: Plugin = Plugin(name="identity")
+    model: Plugin = Plugin(name="transformer")
+    budgets: tuple[float, ...] = Field(min_length=1)
+
+
+class Grid(Table):
+    """How many sizes each budget gets, how far apart, how often the grid may be extended."""
+
+    sizes: int = Field(default=5, ge=4)
+    span: float = Field(default=16.0, gt=1)
+    """Largest over smallest non-embedding parameter count of a budget's first grid."""
+    seeds: int = Field(default=1, ge=1)
+    extensions: int = Field(default=2, ge=0)
+    evaluation_passes: int = Field(default=8, ge=8)
+    """Independent lattice shifts of a likelihood estimate; an exact objective needs one and takes one."""
+
+
+class Compute(Table):
+    """The machine's share: worker processes side by side, threads in each, where and in what precision."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    workers: int = Field(default=0, ge=0)
+    """0: one a core."""
+    threads: int = Field(default=1, ge=1)
+
+
+class Study(Table):
+    """A whole study."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = 0
+    corpus: Corpus
+    context: Context
+    tokens: dict[str, Plugin]
+    arms: dict[str, Arm]
+    grid: Grid = Grid()
+    compute: Compute = Compute()
+
+
+# Tables that name a plug-in: their key for its name, their own keys; what remains are the plug-in's options.
+_CORPUS_KEYS = {"validation", "test"}
+
+
+def load(path: Path) -> Study:
+    """Read and check a study file; StudyError says what is wrong and where."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = f"{path}: no such study file; 'studies/quickstart.toml' is one to copy"
+        raise StudyError(message) from None
+    except IsADirectoryError:
+        message = f"{path} is a folder; name the study file in it"
+        raise StudyError(message) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{path}: not TOML: {error}"
+        raise StudyError(message) from None
+    try:
+        study = Study.model_validate(_with_plugins(raw))
+        _check(study)
+    except ValidationError as error:
+        raise StudyError(f"{path}: {_explain(error)}") from None
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    return study
+
+
+def _with_plugins(raw: dict[str, Any]) -> dict[str, Any]:
+    """Move each plug-in's options from its table into `Plugin.options`."""
+    result = dict(raw)
+    if isinstance(corpus := raw.get("corpus"), dict):
+        own = {key: value for key, value in corpus.items() if key in _CORPUS_KEYS}
+        rest = {key: value for key, value in corpus.items() if key not in _CORPUS_KEYS}
+        result["corpus"] = own | {"source": _plugin(rest, "source", "corpus")}
+    if isinstance(tokens := raw.get("tokens"), dict):
+        result["tokens"] = {
+            name: _plugin(table, "kind", f"tokens.{name}") for name, table in tokens.items()
+        }
+    if isinstance(arms := raw.get("arms"), dict):
+        result["arms"] = {name: _arm(table, name) for name, table in arms.items()}
+    return result
+
+
+def _arm(table: Any, name: str) -> Any:  # noqa: ANN401 - unchecked TOML; pydantic checks it after
+    if not isinstance(table, dict):
+        return table
+    return {
+        key: _plugin({"name": value} if isinstance(value, str) else value, "name", f"arms.{name}.{key}")
+        if key in {"objective", "order", "model"}
+        else value
+        for key, value in table.items()
+    }
+
+
+def _plugin(table: Any, key: str, where: str) -> dict[str, Any]:  # noqa: ANN401 - unchecked TOML
+    if not isinstance(table, dict) or not isinstance(table.get(key), str):
+        message = f"[{where}] needs '{key}', the name of a plug-in"
+        raise StudyError(message)
+    return {"name": table[key], "options": {k: v for k, v in table.items() if k != key}}
+
+
+def _check(study: Study) -> None:
+    """What no single table can know: names that must exist, plug-ins and their options."""
+    if not study.tokens:
+        message = "[tokens] is empty: name at least one, such as [tokens.byte] with kind = \"bytes\""
+        raise StudyError(message)
+    if not study.arms:
+        message = "[arms] is empty: name at least one, such as [arms.byte-ar]"
+        raise StudyError(message)
+    chosen = [("corpus", "corpus", study.corpus.source)]
+    chosen += [("tokens", f"tokens.{name}", plugin) for name, plugin in study.tokens.items()]
+    for name, arm in study.arms.items():
+        if arm.tokens not in study.tokens:
+            message = f"[arms.{name}] tokens = '{arm.tokens}': {nearest(arm.tokens, study.tokens)}"
+            raise StudyError(message)
+        if min(arm.budgets) <= 0 or list(arm.budgets) != sorted(set(arm.budgets)):
+            message = f"[arms.{name}] budgets: positive FLOPs, each once, in ascending order"
+            raise StudyError(message)
+        for kind in ("objective", "order", "model"):
+            chosen.append((f"{kind}s", f"arms.{name}.{kind}", getattr(arm, kind)))
+    for kind, where, plugin in chosen:
+        if plugin.name not in plugins.names(kind):
+            message = f"[{where}] '{plugin.name}': {nearest(plugin.name, plugins.names(kind))}"
+            raise StudyError(message)
+        if plugin.options:
+            try:
+                plugins.options(kind, plugin.name, plugin.options)
+            except StudyError as error:
+                raise StudyError(f"[{where}] {error}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """Pydantic's first complaint as one sentence, with the nearest key for an unknown one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{where}': {nearest(path[-1], _known(path[:-1]))}"
+    if first["type"] == "missing":
+        return f"'{where}' is missing"
+    return f"'{where}': {re.sub(r'^Input', 'it', first['msg'])}, not {first['input']!r}"
+
+
+def _known(path: list[str]) -> set[str]:
+    """The keys that the table at `path` may have."""
+    model: type[BaseModel] = Study
+    tables = {"corpus": Corpus, "context": Context, "grid": Grid, "compute": Compute, "arms": Arm}
+    if path:
+        model = tables.get(path[0], Study)
+    return set(model.model_fields) | ({"source"} if model is Corpus else set())
