@@ -1,12 +1,12 @@
 """What a user can get wrong; each is one sentence saying what, where, and the mend. The CLI exits with code 2.
 
-    BytegapError
-    +-- StudyError       the study file: an unknown key, a value out of range, a plug-in that does not exist
-    +-- CorpusError      the text: nothing found, not what its ending says, too little held out
-    +-- TokensError      a vocabulary that cannot be read, or cannot represent the text
-    +-- PlanError        a budget that no size fits, a context longer than the text
-    +-- StoreError       the study folder: a stage missing, a file torn or altered
-    +-- FitError         too few runs, or runs that identify nothing
+BytegapError
++-- StudyError       the study file: an unknown key, a value out of range, a plug-in that does not exist
++-- CorpusError      the text: nothing found, not what its ending says, too little held out
++-- TokensError      a vocabulary that cannot be read, or cannot represent the text
++-- PlanError        a budget that no size fits, a context longer than the text
++-- StoreError       the study folder: a stage missing, a file torn or altered
++-- FitError         too few runs, or runs that identify nothing
 """
 
 from collections.abc import Iterable

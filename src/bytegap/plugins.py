@@ -4,6 +4,7 @@ Adding one is adding one file. A plug-in's options are its module's `Options`, a
 one takes none.
 """
 
+import functools
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
@@ -21,7 +22,8 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def names(kind: str) -> set[str]:
+@functools.cache
+def names(kind: str) -> frozenset[str]:
     """Every plug-in of `kind` at hand, without importing any."""
     package = importlib.import_module(f"bytegap.{kind}")
     own = {
@@ -29,13 +31,14 @@ def names(kind: str) -> set[str]:
         for module in pkgutil.iter_modules(package.__path__)
         if not module.name.startswith("_") and not module.ispkg and module.name not in _MACHINERY
     }
-    return own | {entry.name for entry in entry_points(group=f"bytegap.{kind}")}
+    return frozenset(own | {entry.name for entry in entry_points(group=f"bytegap.{kind}")})
 
 
 # Modules of the stage packages `corpus` and `tokens` that are their machinery, not plug-ins.
 _MACHINERY = {"stage", "split", "ngrams", "lossless", "scoring"}
 
 
+@functools.cache
 def load(kind: str, name: str) -> ModuleType:
     """Import the plug-in; StudyError names the nearest one if there is none."""
     if name not in names(kind):

@@ -1,10 +1,10 @@
 """Every file on disk, as a frozen pydantic model: schema version, content hash, unknown keys rejected.
 
-    corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokensManifest
-    tokens/windows.json     WindowsManifest     plan.json                  Plan
-    runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
-    runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
-    fit.json                Fit
+corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokensManifest
+tokens/windows.json     WindowsManifest     plan.json                  Plan
+runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
+runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
+fit.json                Fit                 audit.json                 Audit
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 SCHEMA_VERSION = 1
 
 
-def digest(value: Any) -> str:  # noqa: ANN401 - anything JSON can hold
+def digest(value: Any) -> str:
     """SHA-256 of `value` as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -250,7 +250,7 @@ class RunRecord(Record):
     gradient_norm: Spread | None = None
     clipped_steps: int = 0
     update_rms: dict[str, float] = {}
-    """Root mean square of the last step's update by parameter group, over the group's weight RMS."""
+    """Root mean square of the middle step's update by parameter group, over the group's weight RMS."""
     loss_curve: list[tuple[int, float]] = []
     """(step, training loss in nats a symbol), means over stretches of steps."""
     validation: Score | None = None
@@ -310,6 +310,36 @@ class RunRow(Record):
     unigram_bpb: float
     bigram_bpb: float
     windows_sha256: str
+
+
+class AuditRow(Part):
+    """One run's plan and record held against each other."""
+
+    run: str
+    arm: str
+    budget_flops: float
+    planned_flops: float
+    spent_flops: float
+    ratio: float
+    """Spent over planned."""
+    supervised_per_step: float
+    """Loss-bearing positions a step."""
+    epochs: float
+    gradient_norm_median: float | None
+    clipped_fraction: float
+    """Of the steps."""
+    update_rms_body: float | None
+    """Root mean square of the body's last update, over the RMS of its weights."""
+    windows_sha256: str
+
+
+class Audit(Record):
+    """What every run was meant to spend and what it did, equal optimisation and equal text shown in numbers."""
+
+    inputs: str
+    runs: list[AuditRow]
+    summary: list[str]
+    warnings: list[str]
 
 
 # -- fit ------------------------------------------------------------------------------------------
@@ -379,6 +409,8 @@ class Estimand(Part):
     """overhead: a ratio; interaction: natural log; gap: BPB; slope: d log k / d log C; parity: FLOPs.
     Where censored, `value` is the bound and `bound` its side."""
     bound: Literal["", ">", "<"] = ""
+    pure_shift: Quantity | None = None
+    """Of an interaction at equal compute: what it would be were MDM only AR at a constant multiple of compute."""
     label: Label
     headline: bool = False
 

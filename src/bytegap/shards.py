@@ -1,14 +1,14 @@
 """Memory-mapped arrays on disk, raw and little-endian, each described by an `ArrayFile` with its checksum."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bytegap.errors import StoreError
-from bytegap.records import ArrayFile
+from bytegap.records import ArrayFile, Split
 from bytegap.store import file_digest
 
 _DTYPES = ("uint8", "uint16", "uint32", "uint64")
@@ -29,9 +29,7 @@ def write_array(folder: Path, file: str, dtype: str, pieces: Iterable[NDArray[np
             n_bytes += len(data)
             out.write(data)
     length = n_bytes // np.dtype(dtype).itemsize
-    return ArrayFile.model_validate(
-        {"file": file, "dtype": dtype, "length": length, "sha256": checksum.hexdigest()}
-    )
+    return ArrayFile.model_validate({"file": file, "dtype": dtype, "length": length, "sha256": checksum.hexdigest()})
 
 
 def read_array(folder: Path, array: ArrayFile) -> NDArray[np.generic]:
@@ -57,3 +55,11 @@ def verify(folder: Path, array: ArrayFile) -> None:
 
 def _little(dtype: str) -> np.dtype[np.generic]:
     return np.dtype(dtype).newbyteorder("<")
+
+
+def documents_of(folder: Path, split: Split) -> Iterator[bytes]:
+    """The documents of one split of the corpus in `folder`, in their order, from a memory map."""
+    text, begin = read_array(folder, split.text), 0
+    for end in map(int, read_array(folder, split.ends)):
+        yield text[begin:end].tobytes()
+        begin = end

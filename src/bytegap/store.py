@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ class Folder:
         self.windows_manifest = self.tokens / "windows.json"
         self.plan = root / "plan.json"
         self.table = root / "runs.jsonl"
+        self.audit = root / "audit.json"
         self.fit = root / "fit.json"
 
     def tokens_of(self, name: str) -> Path:
@@ -113,7 +114,7 @@ def standing(path: Path, model: type[R], inputs: str) -> R | None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path) -> Generator[Path]:
     """A fresh folder to fill, moved to `path` whole when the block ends well, gone without a trace when not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -131,5 +132,3 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

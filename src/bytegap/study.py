@@ -6,7 +6,7 @@ A study names a corpus, a context, its tokenizers and its arms; `studies/quickst
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,11 +52,9 @@ class Arm(Table):
 
 
 class Grid(Table):
-    """How many sizes each budget gets, how far apart, how often the grid may be extended."""
+    """How many sizes each budget gets, how often the grid may be extended, how finely a bound is estimated."""
 
     sizes: int = Field(default=5, ge=4)
-    span: float = Field(default=16.0, gt=1)
-    """Largest over smallest non-embedding parameter count of a budget's first grid."""
     seeds: int = Field(default=1, ge=1)
     extensions: int = Field(default=2, ge=0)
     evaluation_passes: int = Field(default=8, ge=8)
@@ -105,58 +103,67 @@ def load(path: Path) -> Study:
         raise StudyError(message) from None
     try:
         study = Study.model_validate(_with_plugins(raw))
-        _check(study)
+        _check_names(study)
+        _check_plugins(study)
     except ValidationError as error:
-        raise StudyError(f"{path}: {_explain(error)}") from None
+        msg = f"{path}: {_explain(error)}"
+        raise StudyError(msg) from None
     except StudyError as error:
-        raise StudyError(f"{path}: {error}") from None
+        msg = f"{path}: {error}"
+        raise StudyError(msg) from None
     return study
 
 
 def _with_plugins(raw: dict[str, Any]) -> dict[str, Any]:
     """Move each plug-in's options from its table into `Plugin.options`."""
     result = dict(raw)
-    if isinstance(corpus := raw.get("corpus"), dict):
+    if corpus := _table(raw.get("corpus")):
         own = {key: value for key, value in corpus.items() if key in _CORPUS_KEYS}
         rest = {key: value for key, value in corpus.items() if key not in _CORPUS_KEYS}
         result["corpus"] = own | {"source": _plugin(rest, "source", "corpus")}
-    if isinstance(tokens := raw.get("tokens"), dict):
-        result["tokens"] = {
-            name: _plugin(table, "kind", f"tokens.{name}") for name, table in tokens.items()
-        }
-    if isinstance(arms := raw.get("arms"), dict):
+    if tokens := _table(raw.get("tokens")):
+        result["tokens"] = {name: _plugin(table, "kind", f"tokens.{name}") for name, table in tokens.items()}
+    if arms := _table(raw.get("arms")):
         result["arms"] = {name: _arm(table, name) for name, table in arms.items()}
     return result
 
 
-def _arm(table: Any, name: str) -> Any:  # noqa: ANN401 - unchecked TOML; pydantic checks it after
-    if not isinstance(table, dict):
-        return table
+def _table(value: Any) -> dict[str, Any] | None:
+    """A TOML table, or None for what is no table: pydantic complains of it after."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _arm(value: Any, name: str) -> Any:
+    table = _table(value)
+    if table is None:
+        return value
     return {
-        key: _plugin({"name": value} if isinstance(value, str) else value, "name", f"arms.{name}.{key}")
+        key: _plugin({"name": each} if isinstance(each, str) else each, "name", f"arms.{name}.{key}")
         if key in {"objective", "order", "model"}
-        else value
-        for key, value in table.items()
+        else each
+        for key, each in table.items()
     }
 
 
-def _plugin(table: Any, key: str, where: str) -> dict[str, Any]:  # noqa: ANN401 - unchecked TOML
-    if not isinstance(table, dict) or not isinstance(table.get(key), str):
+def _plugin(value: Any, key: str, where: str) -> dict[str, Any]:
+    table = _table(value)
+    if table is None or not isinstance(table.get(key), str):
         message = f"[{where}] needs '{key}', the name of a plug-in"
         raise StudyError(message)
     return {"name": table[key], "options": {k: v for k, v in table.items() if k != key}}
 
 
-def _check(study: Study) -> None:
-    """What no single table can know: names that must exist, plug-ins and their options."""
+def _check_names(study: Study) -> None:
+    """What no single table can know: names that must exist, or must not."""
     if not study.tokens:
-        message = "[tokens] is empty: name at least one, such as [tokens.byte] with kind = \"bytes\""
+        message = '[tokens] is empty: name at least one, such as [tokens.byte] with kind = "bytes"'
+        raise StudyError(message)
+    if "windows" in study.tokens:
+        message = "[tokens.windows]: the name is taken by the scoring windows' folder; choose another"
         raise StudyError(message)
     if not study.arms:
         message = "[arms] is empty: name at least one, such as [arms.byte-ar]"
         raise StudyError(message)
-    chosen = [("corpus", "corpus", study.corpus.source)]
-    chosen += [("tokens", f"tokens.{name}", plugin) for name, plugin in study.tokens.items()]
     for name, arm in study.arms.items():
         if arm.tokens not in study.tokens:
             message = f"[arms.{name}] tokens = '{arm.tokens}': {nearest(arm.tokens, study.tokens)}"
@@ -164,6 +171,13 @@ def _check(study: Study) -> None:
         if min(arm.budgets) <= 0 or list(arm.budgets) != sorted(set(arm.budgets)):
             message = f"[arms.{name}] budgets: positive FLOPs, each once, in ascending order"
             raise StudyError(message)
+
+
+def _check_plugins(study: Study) -> None:
+    """Every plug-in that is named exists and takes the options it is given."""
+    chosen = [("corpus", "corpus", study.corpus.source)]
+    chosen += [("tokens", f"tokens.{name}", plugin) for name, plugin in study.tokens.items()]
+    for name, arm in study.arms.items():
         for kind in ("objective", "order", "model"):
             chosen.append((f"{kind}s", f"arms.{name}.{kind}", getattr(arm, kind)))
     for kind, where, plugin in chosen:
@@ -174,12 +188,15 @@ def _check(study: Study) -> None:
             try:
                 plugins.options(kind, plugin.name, plugin.options)
             except StudyError as error:
-                raise StudyError(f"[{where}] {error}") from None
+                message = f"[{where}] {error}"
+                raise StudyError(message) from None
 
 
 def _explain(error: ValidationError) -> str:
-    """Pydantic's first complaint as one sentence, with the nearest key for an unknown one."""
-    first = error.errors()[0]
+    """Pydantic's complaint as one sentence, with the nearest key for an unknown one."""
+    errors = error.errors()
+    # A misspelt key is two complaints, one unknown and one missing: the unknown one holds the mend.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in first["loc"]]
     where = ".".join(path)
     if first["type"] == "extra_forbidden":

@@ -68,8 +68,6 @@ def forward_terms(
     return terms
 
 
-def training_flops(
-    costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT
-) -> float:
+def training_flops(costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT) -> float:
     """Training FLOPs of one row: three forwards."""
     return TRAINING_FORWARDS * sum(forward_terms(costs, positions, supervised, convention).values())

@@ -53,9 +53,7 @@ class Attention(nn.Module):
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         q_BHPK, k_BHPK = rotate(q_BHPK, cos_PK, sin_PK), rotate(k_BHPK, cos_PK, sin_PK)
-        mixed_BHPK = functional.scaled_dot_product_attention(
-            q_BHPK, k_BHPK, v_BHPK, is_causal=self.causal
-        )
+        mixed_BHPK = functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=self.causal)
         return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
 
 

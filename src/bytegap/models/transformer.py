@@ -5,30 +5,102 @@ prefix `model.` and gives the same logits. B rows, P positions, D width, M chose
 """
 
 import math
+from collections.abc import Iterator
+from itertools import count
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from bytegap.accounting.flops import Costs, Matmul
+from bytegap.accounting.params import Parameters
 from bytegap.models._blocks import Block, RMSNorm, rotary_table
 
 NORM_EPSILON = 1e-5
 ROTARY_BASE = 10_000.0
 
 
+class Shape(BaseModel):
+    """Everything that fixes the architecture of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocabulary: int
+    """Ids: the V symbols, EOS, BOS, MASK."""
+    width: int
+    depth: int
+    heads: int
+    hidden: int
+    positions: int
+    causal: bool
+
+
+def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
+    """Shapes in ascending size, without end: about twice the parameters a rung.
+
+    Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 4, since a byte model of one layer never
+    leaves its unigram under masking (docs/log.md); MLP of 8/3 width rounded up to 16, as in Llama; heads of 32 below
+    1M parameters, of 64 above, of 128 from width 256 on, as near as the width divides.
+    """
+    for power in count(3):
+        for width in (2**power, 3 * 2 ** (power - 1)):
+            depth = max(4, width // 64)
+            head = 128 if width >= 256 else 32 if 12 * width**2 * depth < 1_000_000 else 64
+            yield Shape(
+                vocabulary=vocabulary,
+                width=width,
+                depth=depth,
+                heads=max(1, width // head),
+                hidden=-(-8 * width // 48) * 16,
+                positions=positions,
+                causal=causal,
+            )
+
+
+def parameters(shape: Shape) -> Parameters:
+    """Counted by group; the norms' gains are with the body."""
+    block = 4 * shape.width**2 + 3 * shape.width * shape.hidden + 2 * shape.width
+    return Parameters(
+        embedding=shape.vocabulary * shape.width,
+        head=shape.vocabulary * shape.width,
+        non_embedding=shape.depth * block + shape.width,
+    )
+
+
+def costs(shape: Shape) -> Costs:
+    """The matmuls of one forward."""
+    return Costs(
+        body=(
+            Matmul("attention projections", shape.width, shape.width, 4 * shape.depth),
+            Matmul("mlp", shape.width, shape.hidden, 3 * shape.depth),
+        ),
+        head=Matmul("head", shape.width, shape.vocabulary),
+        attention_layers=shape.depth,
+        attention_width=shape.width,
+        causal=shape.causal,
+    )
+
+
+def build(shape: Shape) -> "Transformer":
+    """The model, its weights not yet initialised."""
+    return Transformer(shape)
+
+
 class Transformer(nn.Module):
     """Token ids in, logits out, at every position or only at those asked for."""
 
-    def __init__(  # noqa: PLR0913
-        self, *, vocabulary: int, width: int, depth: int, heads: int, hidden: int, positions: int, causal: bool
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(vocabulary, width)
+        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(
-            Block(width, heads, hidden, causal=causal, epsilon=NORM_EPSILON) for _ in range(depth)
+            Block(shape.width, shape.heads, shape.hidden, causal=shape.causal, epsilon=NORM_EPSILON)
+            for _ in range(shape.depth)
         )
-        self.norm = RMSNorm(width, NORM_EPSILON)
-        self.lm_head = nn.Linear(width, vocabulary, bias=False)
-        cos_PK, sin_PK = rotary_table(positions, width // heads, ROTARY_BASE)
+        self.norm = RMSNorm(shape.width, NORM_EPSILON)
+        self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
+        cos_PK, sin_PK = rotary_table(shape.positions, shape.width // shape.heads, ROTARY_BASE)
+        self.cos_PK: Tensor
+        self.sin_PK: Tensor
         self.register_buffer("cos_PK", cos_PK, persistent=False)
         self.register_buffer("sin_PK", sin_PK, persistent=False)
 

@@ -1,0 +1,35 @@
+# Every target sets up what it needs: `make quickstart` on a fresh machine is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup quickstart test test-slow check docs clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group test --group check --group docs
+	touch $@
+
+quickstart: setup
+	$(BIN)/bytegap quickstart studies/quickstart.toml
+
+test: setup
+	$(BIN)/pytest -n 2 --durations 10
+
+test-slow: setup
+	$(BIN)/pytest -n 2 -m slow
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+docs: setup
+	$(BIN)/sphinx-build --quiet --fail-on-warning docs out/docs
+
+clean:
+	rm -rf .venv out

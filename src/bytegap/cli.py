@@ -1,0 +1,172 @@
+"""The command line: one verb a stage, each a few lines; heavy imports inside, so that `--help` loads no torch."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bytegap.errors import BytegapError
+
+if TYPE_CHECKING:
+    from bytegap.store import Folder
+    from bytegap.study import Study
+
+EPILOG = """\
+A study is one TOML file; studies/quickstart.toml is the one to copy. The verbs are the stages of one road and are run
+in this order; each does only what is not done, and says what a changed input made stale:
+
+  bytegap corpus  STUDY.toml    text, deduplicated and split by document
+  bytegap tokens  STUDY.toml    symbols for every tokenizer; scoring windows common to all
+  bytegap plan    STUDY.toml    every run, resolved and frozen (--dry-run shows it and writes nothing)
+  bytegap train   STUDY.toml    every run that has no record yet
+  bytegap runs    STUDY.toml    the table runs.jsonl (--audit holds plan and records against each other)
+  bytegap fit     STUDY.toml    IsoFLOP minima, frontiers, what bytes and diffusion cost, with intervals
+  bytegap report  STUDY.toml    one page that opens offline
+
+`bytegap quickstart` walks the whole road.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; 0 when done, 2 where the user must mend something, 130 after Ctrl-C."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        chosen.verb(chosen)
+    except BytegapError as error:
+        print(f"bytegap: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bytegap: interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bytegap",
+        description="What it costs to drop the tokenizer, and the causal order, in bits per byte.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, call: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        text = (call.__doc__ or "").strip()
+        sub = verbs.add_parser(name, help=text.splitlines()[0].replace("%", "%%"), description=text.replace("%", "%%"))
+        if name == "quickstart":
+            sub.add_argument(
+                "study",
+                type=Path,
+                metavar="STUDY.toml",
+                nargs="?",
+                default=Path("studies/quickstart.toml"),
+                help="the study file (default: %(default)s)",
+            )
+        else:
+            sub.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
+        sub.add_argument(
+            "--out", type=Path, default=Path("out"), help="where study folders live (default: %(default)s)"
+        )
+        sub.set_defaults(verb=call)
+        return sub
+
+    verb("corpus", _corpus)
+    verb("tokens", _tokens)
+    plan = verb("plan", _plan)
+    plan.add_argument("--dry-run", action="store_true", help="print the plan and what it costs; write nothing")
+    plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
+    train = verb("train", _train)
+    train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")
+    runs = verb("runs", _runs)
+    runs.add_argument(
+        "--audit", action="store_true", help="FLOPs counted against planned, and every arm's optimisation"
+    )
+    verb("fit", _fit)
+    verb("report", _report)
+    verb("quickstart", _quickstart)
+    return parser
+
+
+def _open(chosen: argparse.Namespace) -> "tuple[Study, Folder]":
+    from bytegap import store, study
+
+    loaded = study.load(chosen.study)
+    return loaded, store.Folder(chosen.out / loaded.name)
+
+
+def _corpus(chosen: argparse.Namespace) -> None:
+    """Prepare the text: duplicates dropped, split by document hash into train, validation and test."""
+    from bytegap.corpus import stage
+
+    stage.run(*_open(chosen))
+
+
+def _tokens(chosen: argparse.Namespace) -> None:
+    """Encode the training text for every tokenizer and cut the scoring windows common to all."""
+    from bytegap.tokens import stage
+
+    stage.run(*_open(chosen))
+
+
+def _plan(chosen: argparse.Namespace) -> None:
+    """Resolve and freeze every run: sizes, steps, learning rates, FLOPs."""
+    from bytegap.plan import stage
+
+    study, folder = _open(chosen)
+    if chosen.extend:
+        stage.extend(study, folder)
+    else:
+        stage.run(study, folder, dry_run=chosen.dry_run)
+
+
+def _train(chosen: argparse.Namespace) -> None:
+    """Train every planned run that has no record yet; interrupted, the same command continues."""
+    from bytegap.train import stage
+
+    _, folder = _open(chosen)
+    stage.run(folder, chosen.workers)
+
+
+def _runs(chosen: argparse.Namespace) -> None:
+    """Collect the records into runs.jsonl and show them."""
+    from bytegap.runs import stage
+
+    _, folder = _open(chosen)
+    stage.run(folder, with_audit=chosen.audit)
+
+
+def _fit(chosen: argparse.Namespace) -> None:
+    """Fit IsoFLOP parabolas and frontiers; say what bytes and diffusion cost, with 95 % intervals."""
+    from bytegap.fit import stage
+
+    stage.run(*_open(chosen))
+
+
+def _report(chosen: argparse.Namespace) -> None:
+    """Write report/index.html, its figures and its tables."""
+    from bytegap.report import stage
+
+    stage.run(*_open(chosen))
+
+
+def _quickstart(chosen: argparse.Namespace) -> None:
+    """Walk the whole road: corpus, tokens, plan, train, runs, fit, report."""
+    from bytegap.corpus import stage as corpus
+    from bytegap.fit import stage as fit
+    from bytegap.plan import stage as plan
+    from bytegap.report import stage as report
+    from bytegap.runs import stage as runs
+    from bytegap.tokens import stage as tokens
+    from bytegap.train import stage as train
+
+    study, folder = _open(chosen)
+    corpus.run(study, folder)
+    tokens.run(study, folder)
+    plan.run(study, folder)
+    train.run(folder)
+    while plan.extend(study, folder):
+        train.run(folder)
+    runs.run(folder, with_audit=True)
+    fit.run(study, folder)
+    report.run(study, folder)

@@ -1,0 +1,137 @@
+"""The verdict: three sentences, what bytes cost under AR, under MDM, and whether the second is more than the first.
+
+A number is quoted only where it was estimated and a bound only as a bound, each as far as every
+form of the frontier bears it out. "Not identified at this scale" is a verdict too: an arm whose
+largest budget does not learn context, or frontiers that share no loss, leave nothing else to say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bytegap.fit.draws import Interval
+from bytegap.fit.estimands import ArmPair, pairs, pairs_over_ar
+from bytegap.fit.frontiers import Arm
+from bytegap.records import Cell, Estimand
+
+NOT_IDENTIFIED = "Not identified at this scale"
+
+
+def verdict(arms: Sequence[Arm], cells: Sequence[Cell], estimands: Sequence[Estimand]) -> tuple[bool, list[str]]:
+    """(is the interaction of MDM over AR identified, three sentences); arms of a changed order stay out."""
+    natural = [arm for arm in arms if arm.order == "identity"]
+    sentences: list[str] = []
+    for objective, title in (("ar", "AR"), ("mdm", "MDM")):
+        asked = [pair for pair in pairs(natural) if pair[0].objective == objective]
+        clauses = [_cost(title, pair, cells, estimands) for pair in asked]
+        not_asked = f"What bytes cost under {title} was not asked: no byte arm there has another to stand beside"
+        sentences.append("; ".join(clauses or [not_asked]) + ".")
+    answers = [
+        _interaction(pair, base, cells, estimands)
+        for pair, base in pairs_over_ar(natural)
+        if pair[0].objective == "mdm"
+    ]
+    not_asked = "Whether bytes cost MDM more than AR was not asked: that takes pairs of arms under both"
+    sentences.append("; ".join([clause for _, clause in answers] or [not_asked]) + ".")
+    return bool(answers) and all(known for known, _ in answers), sentences
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """A headline and the widest interval that any form of the frontier gives it."""
+
+    row: Estimand
+    value: float
+    ci95: Interval | None
+    forms: int
+
+    @property
+    def estimated(self) -> bool:
+        return self.row.label == "estimated" and self.ci95 is not None
+
+    @property
+    def spread(self) -> str:
+        assert self.ci95 is not None
+        widest = f", the widest of {self.forms} forms of the frontier" if self.forms > 1 else ""
+        return f"95 % interval {self.ci95[0]:.3g} to {self.ci95[1]:.3g}{widest}"
+
+    @property
+    def bound(self) -> tuple[str, float] | None:
+        """(words, the end of the interval that claims least) of a censored headline; None of an empty claim."""
+        if self.row.label != "censored" or self.ci95 is None:
+            return None
+        low, high = self.ci95
+        if self.row.bound == ">":
+            no_news = 0.0 if self.row.name == "interaction" else 1.0
+            return ("more than", low) if low > no_news else None
+        return ("less than", high) if self.row.name == "overhead" or high < 0 else None
+
+
+def _lead(arms: Sequence[Arm], estimands: Sequence[Estimand]) -> _Lead | None:
+    """The headline about exactly these arms."""
+    names = [arm.name for arm in arms]
+    rows = [row for row in estimands if row.arms == names]
+    for lead in rows:
+        if lead.headline and lead.quantity.value is not None:
+            place = (lead.name, lead.at_bpb, lead.at_flops, lead.label)
+            same = [r for r in rows if (r.name, r.at_bpb, r.at_flops, r.label) == place]
+            ends = [row.quantity.ci95 for row in same]
+            known = [end for end in ends if end is not None]
+            widest = (min(low for low, _ in known), max(high for _, high in known)) if known else None
+            return _Lead(lead, lead.quantity.value, widest if known == ends else None, len(same))
+    return None
+
+
+def _trouble(arms: Sequence[Arm], cells: Sequence[Cell]) -> str | None:
+    """What keeps these arms from a verdict whatever the numbers say."""
+    for arm in arms:
+        of_arm = [cell for cell in cells if cell.arm == arm.name]
+        if not of_arm:
+            return f"{arm.name} has no finished run"
+        largest = max(of_arm, key=lambda cell: cell.budget_flops)
+        if not largest.learns_context:
+            return f"{arm.name} at its largest budget is {largest.note.rpartition('; ')[2]}"
+        if not arm.budgets:
+            return f"{arm.name} has no budget whose minimum is bracketed"
+    return None
+
+
+def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand]) -> str:
+    other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
+    lead, trouble = _lead(pair, estimands), _trouble(pair, cells)
+    at = f"to reach {lead.row.at_bpb:.2f} BPB" if lead else ""
+    if lead and lead.estimated and not trouble:
+        return f"Under {title} bytes need {lead.value:.3g} times the compute of {other} {at} ({lead.spread})"
+    if lead and lead.bound and not trouble:
+        side, end = lead.bound
+        need = f"Under {title} bytes need {side} {end:.3g} times the compute of {other} {at}"
+        return f"{need}, a bound, since the arms' budgets share no loss"
+    why = trouble or f"the budgets of {pair[0].name} and {pair[1].name} say nothing at a common loss"
+    return f"{NOT_IDENTIFIED}: what bytes cost under {title} beside {other}, as {why}"
+
+
+def _interaction(
+    pair: ArmPair, base: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand]
+) -> tuple[bool, str]:
+    arms = [*pair, *base]
+    other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
+    lead, trouble = _lead(arms, estimands), _trouble(arms, cells)
+    if lead and lead.estimated and not trouble:
+        assert lead.ci95 is not None
+        low, high = lead.ci95
+        says = "which is more" if low > 0 else "which is less" if high < 0 else "not told apart from 1"
+        return True, (
+            f"At {lead.row.at_bpb:.2f} BPB the overhead of bytes over {other} under MDM is "
+            f"{np.exp(lead.value):.3g} times that under AR, {says} "
+            f"(interaction {lead.value:.3g} in natural log, {lead.spread})"
+        )
+    why = trouble or "there is no loss that all four arms were seen at"
+    bound = ""
+    if lead and lead.bound:
+        side, end = lead.bound
+        bound = (
+            f"; the runs only say that the overhead under MDM is {side} {np.exp(end):.3g} times that under AR "
+            f"at {lead.row.at_bpb:.2f} BPB"
+        )
+    return False, (f"{NOT_IDENTIFIED}: whether bytes cost MDM more than AR beside {other}, as {why}{bound}")

@@ -1,0 +1,71 @@
+"""The scaling laws as pure functions of numbers or numpy arrays, which broadcast.
+
+Symbols: L bits per byte, C training FLOPs, N non-embedding parameters, D training symbols, E the
+floor of L. A law that is never met (a loss at or below the floor, an exponent that isn't positive)
+gives NaN.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Numbers = float | Array
+
+FLOPS_PER_PARAMETER_AND_SYMBOL = 6.0
+"""C = 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1)."""
+
+
+def frontier_bpb(flops: Numbers, floor: Numbers, amplitude: Numbers, exponent: Numbers) -> Array:
+    """L(C) = E + A C^-g, in BPB (Hoffmann et al. 2022, arXiv 2203.15556, eq. 4 put into eq. 2)."""
+    return np.asarray(floor + amplitude * np.power(flops, -np.asarray(exponent)))
+
+
+def frontier_flops(bpb: Numbers, floor: Numbers, amplitude: Numbers, exponent: Numbers) -> Array:
+    """C(L) = (A / (L - E))^(1/g), in FLOPs: the inverse of `frontier_bpb`."""
+    above = np.asarray(bpb - np.asarray(floor), dtype=np.float64)
+    exponent = np.asarray(exponent, dtype=np.float64)
+    met = (above > 0) & (exponent > 0)
+    with np.errstate(over="ignore"):
+        flops = np.power(amplitude / np.where(met, above, 1.0), 1 / np.where(met, exponent, 1.0))
+    return np.where(met, flops, np.nan)
+
+
+def frontier_slope(bpb: Numbers, floor: Numbers, exponent: Numbers) -> Array:
+    """Slope dL / d ln C = -g (L - E), BPB per e-fold of compute, where the frontier passes `bpb`."""
+    return -np.asarray(exponent) * (bpb - np.asarray(floor))
+
+
+def chinchilla_bpb(
+    parameters: Numbers,
+    symbols: Numbers,
+    floor: float,
+    amplitudes: tuple[float, float],
+    exponents: tuple[float, float],
+) -> Array:
+    """L(N, D) = E + A / N^alpha + B / D^beta, in BPB (Hoffmann et al. 2022, eq. 2)."""
+    by_size, by_data = amplitudes
+    alpha, beta = exponents
+    return np.asarray(floor + by_size / np.power(parameters, alpha) + by_data / np.power(symbols, beta))
+
+
+def chinchilla_optimum(
+    flops: Numbers, amplitudes: tuple[float, float], exponents: tuple[float, float]
+) -> tuple[Array, Array]:
+    """The (N, D) of lowest L(N, D) under C = 6 N D (Hoffmann et al. 2022, eq. 4)."""
+    by_size, by_data = amplitudes
+    alpha, beta = exponents
+    product = np.asarray(flops / FLOPS_PER_PARAMETER_AND_SYMBOL)
+    balance = (alpha * by_size / (beta * by_data)) ** (1 / (alpha + beta))
+    parameters = balance * np.power(product, beta / (alpha + beta))
+    return parameters, product / parameters
+
+
+def chinchilla_frontier(
+    floor: float, amplitudes: tuple[float, float], exponents: tuple[float, float]
+) -> tuple[float, float, float]:
+    """(E, A, g) of the compute-optimal frontier of a Chinchilla law; g = alpha beta / (alpha + beta)."""
+    alpha, beta = exponents
+    exponent = alpha * beta / (alpha + beta)
+    parameters, symbols = chinchilla_optimum(FLOPS_PER_PARAMETER_AND_SYMBOL, amplitudes, exponents)
+    above = float(chinchilla_bpb(parameters, symbols, 0.0, amplitudes, exponents))
+    return floor, above * FLOPS_PER_PARAMETER_AND_SYMBOL**exponent, exponent

@@ -1,0 +1,76 @@
+"""What every objective shares: how a batch is asked, and how an answer is scored.
+
+B rows, S symbols a row, P positions a row (BOS and symbols), M supervised positions of the batch, V ids.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids beyond the V symbols of a tokenizer."""
+
+    symbols: int
+
+    @property
+    def eos(self) -> int:
+        """Ends a document; scored, zero bytes."""
+        return self.symbols
+
+    @property
+    def bos(self) -> int:
+        """Starts every row and window; given, never scored."""
+        return self.symbols + 1
+
+    @property
+    def mask(self) -> int:
+        """Stands where a symbol is hidden: the absorbing state."""
+        return self.symbols + 2
+
+    @property
+    def ids(self) -> int:
+        """Rows of the embedding and of the head, for every arm alike."""
+        return self.symbols + 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the model sees and what it is asked."""
+
+    inputs_BP: Tensor
+    positions_M: Tensor
+    """Flat positions b * P + p whose logits are wanted, row after row."""
+    targets_M: Tensor
+    weights_M: Tensor
+    """Each answer's weight in the bound."""
+    rows_M: Tensor
+    """The row each answer belongs to."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Sums and counts, never means: who normalises says by what."""
+
+    weighted_nats_B: Tensor
+    """The bound, a row."""
+    nats: Tensor
+    """Unweighted cross-entropy over all answers."""
+    supervised: int
+
+
+def answer(logits_MV: Tensor, question: Question) -> Answer:
+    """Cross-entropy at the supervised positions, weighted into each row's bound."""
+    nats_M = functional.cross_entropy(logits_MV, question.targets_M, reduction="none")
+    rows = question.inputs_BP.shape[0]
+    weighted_B = torch.zeros(rows, dtype=nats_M.dtype, device=nats_M.device)
+    weighted_B = weighted_B.index_add(0, question.rows_M, nats_M * question.weights_M)
+    return Answer(weighted_B, nats_M.detach().sum(), len(nats_M))
+
+
+def with_bos(symbols_BS: Tensor, bos: int) -> Tensor:
+    """BOS before every row, (B, S + 1)."""
+    return functional.pad(symbols_BS, (1, 0), value=bos)

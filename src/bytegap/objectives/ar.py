@@ -1,0 +1,43 @@
+"""Autoregression: each symbol given BOS and all symbols before it. Its likelihood is exact."""
+
+import torch
+from torch import Tensor
+
+from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
+from bytegap.plugins import Options
+
+CAUSAL = True
+EXACT = True
+"""One pass gives the likelihood; more would repeat it."""
+
+
+def positions(row_symbols: int) -> int:
+    """Positions a row sends through the body: BOS and all symbols but the last."""
+    return row_symbols
+
+
+def supervised(row_symbols: int, options: Options) -> float:
+    """Mean supervised positions a row."""
+    del options
+    return row_symbols
+
+
+def ask(
+    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+) -> Question:
+    """Every symbol, given those before it; `u_B` and the generator are other objectives' matter."""
+    del u_B, generator, options
+    B, S = symbols_BS.shape
+    everything_M = torch.arange(B * S, device=symbols_BS.device)
+    return Question(
+        inputs_BP=with_bos(symbols_BS[:, :-1], vocabulary.bos),
+        positions_M=everything_M,
+        targets_M=symbols_BS.flatten(),
+        weights_M=torch.ones(B * S, device=symbols_BS.device),
+        rows_M=everything_M // S,
+    )
+
+
+score = ask
+loss = answer
+__all__ = ["CAUSAL", "EXACT", "Answer", "Options", "ask", "loss", "positions", "score", "supervised"]

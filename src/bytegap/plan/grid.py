@@ -1,0 +1,146 @@
+"""The grid of one arm at one budget: which sizes, how many steps each, and every number of the run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from math import log
+from types import ModuleType
+from typing import Any, get_args
+
+from bytegap import plugins
+from bytegap.accounting.flops import Convention, training_flops
+from bytegap.errors import PlanError
+from bytegap.objectives._base import Vocabulary
+from bytegap.plan import rules
+from bytegap.records import Numerics, RunSpec, TokensManifest, WindowsManifest
+from bytegap.study import Arm, Study
+
+FLOPS_TOLERANCE = 0.01
+_LEAST_STEPS = 50  # fewer cannot match a budget within 1 %, nor train anything
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of one arm share."""
+
+    study: Study
+    arm_name: str
+    arm: Arm
+    tokens: TokensManifest
+    windows: WindowsManifest
+    numerics: Numerics
+
+    @property
+    def row_symbols(self) -> int:
+        """S, symbols a training row."""
+        return self.windows.row_symbols[self.arm.tokens]
+
+    @property
+    def objective(self) -> ModuleType:
+        """The objective's module."""
+        return plugins.load("objectives", self.arm.objective.name)
+
+    @property
+    def model(self) -> ModuleType:
+        """The architecture's module."""
+        return plugins.load("models", self.arm.model.name)
+
+    def shapes(self) -> Iterator[Any]:
+        """The ladder of shapes for this arm."""
+        return self.model.ladder(
+            vocabulary=Vocabulary(self.tokens.vocabulary).ids,
+            positions=self.row_symbols + 1,
+            causal=self.objective.CAUSAL,
+        )
+
+
+def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
+    """A budget's first grid: `sizes` rungs next to each other, centred (in log N) on the expected optimum."""
+    sizes, centre = setting.study.grid.sizes, rules.expected_optimum(budget_flops)
+    rungs = list(takewhile(lambda shape: fitting(setting, shape, budget_flops), setting.shapes()))
+    if len(rungs) < sizes:
+        message = (
+            f"[arms.{setting.arm_name}] budgets: {budget_flops:g} FLOPs is too small: {len(rungs)} sizes can be "
+            f"trained for at least {_LEAST_STEPS} steps within it, {sizes} are needed: raise the budget"
+        )
+        raise PlanError(message)
+    offsets = [abs(log(_size(setting, shape) / centre)) for shape in rungs]
+    starts = range(len(rungs) - sizes + 1)
+    start = min(starts, key=lambda first: max(offsets[first], offsets[first + sizes - 1]))
+    return [
+        spec(setting, shape, budget_flops, seed)
+        for shape in rungs[start : start + sizes]
+        for seed in range(setting.study.seed, setting.study.seed + setting.study.grid.seeds)
+    ]
+
+
+def fitting(setting: Setting, shape: Any, budget_flops: float) -> bool:
+    """Whether the budget buys at least the fewest steps of this size."""
+    rows = _rows_per_batch(setting, shape, budget_flops)
+    return budget_flops / (rows * _row_flops(setting, shape)) >= _LEAST_STEPS
+
+
+def spec(setting: Setting, shape: Any, budget_flops: float, seed: int) -> RunSpec:
+    """Resolve one run: the whole steps whose FLOPs come nearest to the budget."""
+    parameters = setting.model.parameters(shape)
+    rows = _rows_per_batch(setting, shape, budget_flops)
+    steps = round(budget_flops / (rows * _row_flops(setting, shape)))
+    symbols = steps * rows * setting.row_symbols
+    planned = {convention.name: steps * rows * _row_flops(setting, shape, convention) for convention in conventions()}
+    flops = planned[Convention().name]
+    assert abs(flops / budget_flops - 1) <= FLOPS_TOLERANCE, "budget matched within 1 %"
+    return RunSpec(
+        arm=setting.arm_name,
+        tokens=setting.arm.tokens,
+        objective=setting.arm.objective.name,
+        objective_options=setting.arm.objective.options,
+        order=setting.arm.order.name,
+        order_options=setting.arm.order.options,
+        model=setting.arm.model.name,
+        shape=shape.model_dump(),
+        embedding_parameters=parameters.embedding,
+        head_parameters=parameters.head,
+        non_embedding_parameters=parameters.non_embedding,
+        budget_flops=budget_flops,
+        row_symbols=setting.row_symbols,
+        rows_per_batch=rows,
+        steps=steps,
+        symbols=symbols,
+        bytes=round(symbols * setting.tokens.bytes_per_symbol),
+        epochs=symbols / setting.tokens.symbols,
+        flops=flops,
+        flops_by_convention=planned,
+        optimiser=rules.optimiser(parameters.non_embedding, steps),
+        seed=seed,
+        evaluation_passes=setting.study.grid.evaluation_passes,
+        numerics=setting.numerics,
+        tokens_content=setting.tokens.content,
+        windows_content=setting.windows.content,
+    )
+
+
+def conventions() -> list[Convention]:
+    """Every way of counting that the plan states: attention x head."""
+    fields = Convention.__annotations__
+    return [
+        Convention(attention, head) for attention in get_args(fields["attention"]) for head in get_args(fields["head"])
+    ]
+
+
+def _size(setting: Setting, shape: Any) -> int:
+    return setting.model.parameters(shape).non_embedding
+
+
+def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float) -> int:
+    symbols = setting.row_symbols * budget_flops / _row_flops(setting, shape)
+    return max(1, round(rules.batch_symbols(symbols) / setting.row_symbols))
+
+
+def _row_flops(setting: Setting, shape: Any, convention: Convention | None = None) -> float:
+    options = plugins.options("objectives", setting.arm.objective.name, setting.arm.objective.options)
+    return training_flops(
+        setting.model.costs(shape),
+        setting.objective.positions(setting.row_symbols),
+        setting.objective.supervised(setting.row_symbols, options),
+        convention or Convention(),
+    )

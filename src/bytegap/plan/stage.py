@@ -1,0 +1,146 @@
+"""Lay the plan, show it, extend it. Reads the manifests of tokens; writes plan.json."""
+
+import os
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from bytegap.console import say, show, track
+from bytegap.errors import PlanError
+from bytegap.plan import estimate
+from bytegap.plan.extend import missing
+from bytegap.plan.grid import Setting, cell
+from bytegap.records import (
+    Numerics,
+    Plan,
+    RunRecord,
+    RunSpec,
+    TokensManifest,
+    WindowsManifest,
+    digest,
+)
+from bytegap.store import Folder, read_record, standing, write_record
+from bytegap.study import Study
+
+
+def run(study: Study, folder: Folder, *, dry_run: bool = False) -> Plan:
+    """The frozen plan, made anew only where an input changed; `dry_run` prints it and writes nothing."""
+    settings = _settings(study, folder)
+    inputs = _inputs(study, settings)
+    plan = standing(folder.plan, Plan, inputs)
+    if plan and not dry_run:
+        say("plan", f"up to date: {len(plan.runs)} runs")
+        return plan
+    if plan is None:
+        if folder.plan.exists() and not dry_run:
+            say("plan", "the study or its tokens changed: planning anew, runs that still fit are kept")
+        runs = [
+            spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)
+        ]
+        plan = Plan(inputs=inputs, study=study.name, workers=_workers(study), rounds=0, runs=runs)
+    if dry_run:
+        _print(plan, folder)
+        return plan
+    write_record(folder.plan, plan)
+    say("plan", f"{len(plan.runs)} runs, {sum(run.flops for run in plan.runs):.3g} FLOPs")
+    return plan
+
+
+def extend(study: Study, folder: Folder) -> int:
+    """Add the sizes that finished cells lack to bracket their minima; how many runs were added."""
+    plan = read_record(folder.plan, Plan, "plan")
+    if plan.rounds >= study.grid.extensions:
+        return 0
+    settings = _settings(study, folder)
+    known = {spec.id for spec in plan.runs}
+    added = [
+        spec
+        for name, setting in settings.items()
+        for spec in missing(setting, _finished(plan, folder, name))
+        if spec.id not in known
+    ]
+    if added:
+        runs = [*plan.runs, *added]
+        write_record(folder.plan, plan.model_copy(update={"rounds": plan.rounds + 1, "runs": runs}))
+        say("plan", f"round {plan.rounds + 1}: {len(added)} runs added where a minimum lay at the grid's edge")
+    return len(added)
+
+
+def _finished(plan: Plan, folder: Folder, arm: str) -> list[tuple[RunSpec, float]]:
+    result = []
+    for spec in plan.runs:
+        path = folder.run(spec.id) / "record.json"
+        if spec.arm == arm and path.exists():
+            record = read_record(path, RunRecord, "train")
+            if record.validation:
+                result.append((spec, record.validation.bpb))
+    return result
+
+
+def _settings(study: Study, folder: Folder) -> dict[str, Setting]:
+    windows = read_record(folder.windows_manifest, WindowsManifest, "tokens")
+    if study.compute.device != "cpu" and not torch.cuda.is_available():
+        message = f"[compute] device = '{study.compute.device}': no such device here; use 'cpu'"
+        raise PlanError(message)
+    numerics = Numerics(
+        device=study.compute.device,
+        dtype=study.compute.dtype,
+        threads=study.compute.threads,
+        attention="sdpa",
+        compile=False,
+    )
+    return {
+        name: Setting(
+            study=study,
+            arm_name=name,
+            arm=arm,
+            tokens=read_record(folder.tokens_of(arm.tokens) / "manifest.json", TokensManifest, "tokens"),
+            windows=windows,
+            numerics=numerics,
+        )
+        for name, arm in study.arms.items()
+    }
+
+
+def _inputs(study: Study, settings: dict[str, Setting]) -> str:
+    """What a plan is made from: the study without its corpus, and the contents of tokens and windows."""
+    parts = study.model_dump(mode="json", include={"seed", "arms", "grid", "compute"})
+    contents = {name: [s.tokens.content, s.windows.content] for name, s in settings.items()}
+    return digest([parts, contents])
+
+
+def _workers(study: Study) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return study.compute.workers or max(1, cores // study.compute.threads)
+
+
+def _print(plan: Plan, folder: Folder) -> None:
+    """Arms x budgets x sizes, what they cost, and how long they will take here."""
+    step_s = {spec.id: estimate.seconds_a_step(spec) for spec in track(plan.runs, "timing a step of each shape")}
+    table = Table(title=f"{plan.study}: {len(plan.runs)} runs", title_justify="left")
+    for heading in ("arm", "budget", "N", "width x depth", "steps x symbols", "D", "bytes", "epochs", "FLOPs", "est."):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for spec in plan.runs:
+        table.add_row(
+            spec.arm,
+            f"{spec.budget_flops:.2g}",
+            f"{spec.non_embedding_parameters:,}",
+            f"{spec.shape.get('width', '')} x {spec.shape.get('depth', '')}",
+            f"{spec.steps} x {spec.rows_per_batch * spec.row_symbols}",
+            f"{spec.symbols / 1e6:.2f}M",
+            f"{spec.bytes / 1e6:.2f}M",
+            f"{spec.epochs:.2f}" + (" !" if spec.epochs > 1 else ""),
+            f"{spec.flops:.3g}",
+            f"{spec.steps * step_s[spec.id]:.0f} s",
+        )
+    show(table)
+    total_s = sum(spec.steps * step_s[spec.id] for spec in plan.runs) / plan.workers
+    disk = sum(estimate.disk_bytes(spec) for spec in plan.runs)
+    say(
+        "plan",
+        f"{sum(spec.flops for spec in plan.runs):.3g} FLOPs, about {total_s / 60:.1f} minutes of training steps "
+        f"with {plan.workers} workers; {disk / 1e6:.0f} MB of disk under {Path(folder.root)}",
+    )
+    if any(spec.epochs > 1 for spec in plan.runs):
+        say("plan", "runs marked ! see their text more than once")

@@ -1,0 +1,144 @@
+"""Figures of the estimands: overhead and interaction against loss, the gap against compute."""
+
+from typing import Any
+
+import altair as alt
+
+from bytegap.records import Estimand
+from bytegap.report import text
+from bytegap.report.figures import Figure, data, flops_axis, picked, present, tooltips
+from bytegap.report.inputs import Inputs
+
+HEIGHT = 240
+_SHAPES = {
+    "estimated": "circle",
+    "censored, at least": "triangle-up",
+    "censored, at most": "triangle-down",
+    "extrapolated": "diamond",
+}
+_TIPS = (
+    ("objective", "objective"),
+    ("where", "where"),
+    ("answer", "value"),
+    ("label", "how it is known"),
+    ("form", "form"),
+)
+_CAPTIONS = {
+    "overhead": "How many times the compute bytes need to reach the same loss; better models to the right.",
+    "interaction": (
+        "How much more masked diffusion pays for bytes than autoregression does, as the logarithm of the ratio of "
+        "their overheads, at equal loss; above 0 it pays more."
+    ),
+    "gap": "Bits per byte that bytes lose at equal training compute.",
+}
+_TITLES = {"overhead": "overhead k", "interaction": "interaction, ln ratio", "gap": "gap, BPB"}
+_READING = (
+    "Bars: 95 % intervals. Circles are estimated, triangles bounds, hollow diamonds extrapolated and never headlined."
+)
+# Where an answer says "no difference".
+_NEUTRAL = {
+    "overhead": (1.0, "parity"),
+    "interaction": (0.0, "no interaction"),
+    "gap": (0.0, "no gap"),
+}
+
+
+def estimands(inputs: Inputs, name: str) -> list[Estimand]:
+    """Those of one name that have a value and belong on this figure's axis."""
+
+    def belongs(item: Estimand) -> bool:
+        # At equal compute an overhead has both places; it is secondary, and in the table only.
+        return item.at_flops is not None if name == "gap" else item.at_bpb is not None and item.at_flops is None
+
+    return [
+        item for item in inputs.fit.estimands if item.name == name and item.quantity.value is not None and belongs(item)
+    ]
+
+
+def objectives(inputs: Inputs) -> list[str]:
+    """Every objective an estimand speaks of, in the file's order."""
+    return list(dict.fromkeys(item.objective for item in inputs.fit.estimands))
+
+
+def figure(inputs: Inputs, name: str) -> Figure | None:
+    """One estimand's figure; None where fit.json has none to show."""
+    items = estimands(inputs, name)
+    if not items:
+        return None
+    lead = inputs.forms[0] if inputs.forms else items[0].form
+    rows = [_row(item, lead) for item in items]
+    known = [key for key in _SHAPES if any(row["known"] == key for row in rows)]
+    shown = [key for key in objectives(inputs) if any(row["objective"] == key for row in rows)]
+    pick = alt.selection_point(name="objective", fields=["objective"], bind="legend", toggle="true")
+    fade = alt.when(pick, alt.datum.lead).then(alt.value(1)).when(pick).then(alt.value(0.35)).otherwise(alt.value(0.05))
+    x = (
+        alt.X("at:Q").scale(type="log", nice=False, padding=16).axis(flops_axis(inputs))
+        if name == "gap"
+        else alt.X("at:Q", title="loss, bits per byte")
+        .scale(reverse=True, zero=False, padding=16)
+        .axis(tickCount=6, labelOverlap="greedy")
+    )
+    scale: dict[str, Any] = {"type": "log", "nice": False, "padding": 8} if name == "overhead" else {"zero": False}
+    y = alt.Y("value:Q", title=_TITLES[name]).scale(**scale).axis(labelOverlap="greedy", tickCount=6)
+    # The palette is by place among all objectives, so that a colour means the same in every figure.
+    colour = alt.Color("objective:N", title="objective").scale(domain=objectives(inputs))
+    colour = colour.legend(values=shown) if len(shown) > 1 else colour.legend(None)
+    shape = alt.Shape("known:N", title="known as").scale(domain=known, range=[_SHAPES[key] for key in known])
+    shape = shape if len(known) > 1 else shape.legend(None)
+    base: dict[str, Any] = {"x": x, "y": y, "color": colour, "opacity": fade, "detail": "form:N"}
+    tips = tooltips(*_TIPS)
+    solid = [row for row in rows if row["known"] == "estimated"]
+    layers = present(
+        *_neutral(name),
+        alt.Chart(data(solid)).mark_line(strokeWidth=1.5).encode(**base),
+        alt.Chart(data(row for row in rows if "low" in row))
+        .mark_rule(strokeWidth=1.2)
+        .encode(**base | {"y": alt.Y("low:Q"), "y2": "high:Q"}),
+        alt.Chart(data(row for row in rows if row["known"] != "extrapolated"))
+        .mark_point(filled=True, size=64)
+        .encode(**base, shape=shape, tooltip=tips),
+        alt.Chart(data(row for row in rows if row["known"] == "extrapolated"))
+        .mark_point(filled=False, size=54)
+        .encode(**base, shape=shape, tooltip=tips),
+    )
+    others = [form for form in inputs.forms if form != lead]
+    faint = f" Full strength: {lead}; faint: {', '.join(others)}." if others else ""
+    return Figure(
+        name=name,
+        title=text.LONG[name][0].upper() + text.LONG[name][1:],
+        caption=f"{_CAPTIONS[name]} {_READING}{faint}",
+        alt=f"{len(items)} values of {text.LONG[name]}; the table of estimands holds the same numbers.",
+        source="../fit.json",
+        chart=picked(layers, pick).properties(width=640, height=HEIGHT, name=name),
+        columns=1,
+        colours="objectives",
+    )
+
+
+def _row(item: Estimand, lead: str) -> dict[str, Any]:
+    known = item.label if item.label != "censored" else f"censored, at {'most' if item.bound == '<' else 'least'}"
+    row: dict[str, Any] = {
+        "at": item.at_flops if item.name == "gap" else item.at_bpb,
+        "value": item.quantity.value,
+        "objective": item.objective,
+        "form": item.form,
+        "lead": item.form == lead,
+        "known": known,
+        "label": item.label,
+        "where": text.place(item),
+        "answer": f"{text.answer(item)} {text.interval(item.quantity, text.SHOW[item.name])}".strip(),
+    }
+    if item.quantity.ci95:
+        row["low"], row["high"] = item.quantity.ci95
+    return row
+
+
+def _neutral(name: str) -> list[alt.Chart]:
+    value, label = _NEUTRAL[name]
+    here = alt.Chart(data([{"value": value, "words": label}]))
+    return [
+        here.mark_rule(style="one", strokeDash=[2, 2]).encode(y="value:Q"),
+        here.mark_text(style="note", align="left", baseline="bottom", dx=4, dy=-2).encode(
+            y="value:Q", x=alt.value(0), text="words:N"
+        ),
+    ]

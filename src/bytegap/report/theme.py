@@ -1,0 +1,145 @@
+"""Colours and chart configuration: one look, light and dark, that colour-blind readers can tell apart.
+
+A symbol set has a hue, an objective its shade; the hues are Okabe and Ito's. Charts name no colours: they take theirs
+from the configuration (`range.category`, `range.ordinal`, mark styles), so one chart serves both schemes.
+"""
+
+from typing import Any, Literal
+
+Scheme = Literal["light", "dark"]
+
+# A hue a symbol set, from its strongest shade to its softest (Okabe and Ito 2008, lightened for dark).
+_HUES: dict[Scheme, tuple[tuple[str, str, str], ...]] = {
+    "light": (
+        ("#0072b2", "#56b4e9", "#9bbfd6"),
+        ("#c94f00", "#e69f00", "#d9b38c"),
+        ("#00664d", "#2bb58b", "#93c7b6"),
+        ("#8a3d78", "#cc79a7", "#d9b0c8"),
+    ),
+    "dark": (
+        ("#4aa3df", "#a5d8f7", "#5f7f99"),
+        ("#f07b3f", "#f7c15c", "#a07a56"),
+        ("#2fbf94", "#9fe3cb", "#5c8a7c"),
+        ("#cf86bd", "#f0bfdc", "#8d6a82"),
+    ),
+}
+# Objectives of an overhead or a gap: neither a symbol set's hue.
+_OBJECTIVES: dict[Scheme, tuple[str, ...]] = {
+    "light": ("#222222", "#a03070", "#00795a", "#7a6a00"),
+    "dark": ("#e8e8e8", "#ee8fc4", "#46cfa4", "#d8c65a"),
+}
+# Budgets: viridis without its palest end on white, without its darkest on black.
+_RAMP: dict[Scheme, tuple[str, ...]] = {
+    "light": ("#440154", "#414487", "#2a788e", "#22a884", "#6fb52a"),
+    "dark": ("#7e6bc4", "#4f8fc0", "#2fb5a0", "#8fd744", "#fde725"),
+}
+_INK: dict[Scheme, dict[str, str]] = {
+    "light": {
+        "text": "#222222",
+        "soft": "#666666",
+        "line": "#b8b8b8",
+        "grid": "#ececec",
+        "page": "#ffffff",
+    },
+    "dark": {
+        "text": "#e6e6e6",
+        "soft": "#a8a8a8",
+        "line": "#5a5a5a",
+        "grid": "#2a2a2a",
+        "page": "#141414",
+    },
+}
+
+
+def arm_colours(traits: list[tuple[str, str]], scheme: Scheme) -> list[str]:
+    """A colour an arm: hue by symbol set, shade by the arm's place among those of its set."""
+    hues = _HUES[scheme]
+    sets = list(dict.fromkeys(tokens for tokens, _ in traits))
+    seen: dict[str, int] = {}
+    colours: list[str] = []
+    for tokens, _ in traits:
+        shade = seen.get(tokens, 0)
+        seen[tokens] = shade + 1
+        colours.append(hues[sets.index(tokens) % len(hues)][shade % 3])
+    return colours
+
+
+def objective_colours(number: int, scheme: Scheme) -> list[str]:
+    """A colour an objective."""
+    colours = _OBJECTIVES[scheme]
+    return [colours[index % len(colours)] for index in range(number)]
+
+
+def budget_colours(number: int, scheme: Scheme) -> list[str]:
+    """`number` colours along the ramp, evenly."""
+    stops = _RAMP[scheme]
+    if number == 1:
+        return [stops[1]]
+    return [_between(stops, index / (number - 1) * (len(stops) - 1)) for index in range(number)]
+
+
+def _between(stops: tuple[str, ...], place: float) -> str:
+    low = min(int(place), len(stops) - 2)
+    share = place - low
+    pair = [[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in stops[low : low + 2]]
+    mixed = [round(a + (b - a) * share) for a, b in zip(*pair, strict=True)]
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def config(category: list[str], ordinal: list[str], scheme: Scheme, font: str) -> dict[str, Any]:
+    """Vega-Lite's `config` in one scheme: thin axes, little grid, legends above and without frames."""
+    ink = _INK[scheme]
+    axis = {
+        "domainColor": ink["line"],
+        "tickColor": ink["line"],
+        "gridColor": ink["grid"],
+        "labelColor": ink["soft"],
+        "titleColor": ink["text"],
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+        "labelFontSize": 11,
+        "tickSize": 4,
+        "titlePadding": 8,
+    }
+    return {
+        "font": font,
+        "background": None,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False},
+        "legend": {
+            "orient": "top",
+            "labelColor": ink["text"],
+            "titleColor": ink["soft"],
+            "titleFontWeight": "normal",
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "symbolStrokeWidth": 2,
+            "labelLimit": 220,
+            "symbolOpacity": 1,
+            "symbolBaseFillColor": ink["soft"],
+            "symbolBaseStrokeColor": ink["soft"],
+        },
+        "title": {
+            "color": ink["text"],
+            "subtitleColor": ink["soft"],
+            "fontSize": 13,
+            "fontWeight": 600,
+            "anchor": "start",
+            "offset": 8,
+        },
+        "range": {"category": category, "ordinal": ordinal},
+        "style": {
+            "floor": {"color": ink["soft"], "strokeWidth": 1},
+            "floor-text": {"color": ink["soft"], "fontSize": 10.5},
+            "one": {"color": ink["text"], "strokeWidth": 1, "opacity": 0.5},
+            "optimum": {"stroke": ink["page"], "strokeWidth": 1.2},
+            "run": {"stroke": ink["page"], "strokeWidth": 0.7},
+            "note": {"color": ink["soft"], "fontSize": 11},
+        },
+    }
+
+
+def page_colour(scheme: Scheme) -> str:
+    """What lies behind a chart."""
+    return _INK[scheme]["page"]

@@ -1,0 +1,130 @@
+"""Collect plan and records into `runs.jsonl`, and audit them. Reads runs/ID/*.json; writes runs.jsonl, audit.json."""
+
+from rich.table import Table
+
+from bytegap.console import say, show
+from bytegap.errors import StoreError
+from bytegap.records import (
+    Plan,
+    RunRecord,
+    RunRow,
+    RunSpec,
+    Timings,
+    TokensManifest,
+    WindowsManifest,
+)
+from bytegap.runs.audit import audit
+from bytegap.store import Folder, read_record, write_record, write_table
+
+
+def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[RunRow]:
+    """The table of every run that has a record, in the plan's order; StoreError if there is none."""
+    plan = read_record(folder.plan, Plan, "plan")
+    done = [
+        (spec, read_record(folder.run(spec.id) / "record.json", RunRecord, "train"))
+        for spec in plan.runs
+        if (folder.run(spec.id) / "record.json").exists()
+    ]
+    if not done:
+        message = f"{folder.runs}: no run has finished yet: run 'bytegap train' first"
+        raise StoreError(message)
+    windows = read_record(folder.windows_manifest, WindowsManifest, "tokens")
+    manifests = {
+        name: read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
+        for name in {spec.tokens for spec in plan.runs}
+    }
+    rows = [_row(spec, record, windows, manifests[spec.tokens]) for spec, record in done]
+    write_table(folder.table, rows)
+    findings = audit(done)
+    write_record(folder.audit, findings)
+    if show:
+        _print(rows)
+        _print_time(folder, plan)
+    say("runs", f"{len(rows)} of {len(plan.runs)} planned runs in {folder.table}")
+    _say_orphans(folder, plan)
+    if with_audit:
+        for line in findings.summary:
+            say("audit", line)
+    for line in findings.warnings:
+        say("audit", f"[yellow]{line}[/yellow]")
+    return rows
+
+
+def _row(spec: RunSpec, record: RunRecord, windows: WindowsManifest, tokens: TokensManifest) -> RunRow:
+    test = windows.splits["test"]
+    return RunRow(
+        run=spec.id,
+        status=record.status,
+        reason=record.reason,
+        arm=spec.arm,
+        tokens=spec.tokens,
+        tokens_kind=tokens.kind,
+        objective=spec.objective,
+        order=spec.order,
+        model=spec.model,
+        vocabulary=tokens.vocabulary,
+        context_bytes=windows.context_bytes,
+        width=spec.shape["width"],
+        depth=spec.shape["depth"],
+        non_embedding_parameters=spec.non_embedding_parameters,
+        embedding_parameters=spec.embedding_parameters,
+        head_parameters=spec.head_parameters,
+        budget_flops=spec.budget_flops,
+        flops=spec.flops,
+        flops_by_convention=spec.flops_by_convention,
+        spent_flops=record.spent_flops,
+        symbols=spec.symbols,
+        bytes=spec.bytes,
+        epochs=spec.epochs,
+        steps=spec.steps,
+        batch_symbols=spec.rows_per_batch * spec.row_symbols,
+        learning_rate=spec.optimiser.learning_rate,
+        seed=spec.seed,
+        bpb=record.test.bpb if record.test else None,
+        bpb_se=record.test.bpb_se if record.test else None,
+        validation_bpb=record.validation.bpb if record.validation else None,
+        unigram_bpb=test.tokens[spec.tokens].unigram_bpb,
+        bigram_bpb=test.tokens[spec.tokens].bigram_bpb,
+        windows_sha256=record.test.windows_sha256 if record.test else test.sha256,
+    )
+
+
+def _print(rows: list[RunRow]) -> None:
+    table = Table()
+    for heading in ("run", "arm", "budget", "N", "D", "epochs", "test BPB", "unigram", "status"):
+        table.add_column(heading, justify="left" if heading in {"run", "arm", "status"} else "right")
+    for row in rows:
+        score = f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb is not None else "-"
+        table.add_row(
+            row.run,
+            row.arm,
+            f"{row.budget_flops:.2g}",
+            f"{row.non_embedding_parameters:,}",
+            f"{row.symbols / 1e6:.2f}M",
+            f"{row.epochs:.2f}",
+            score,
+            f"{row.unigram_bpb:.3f}",
+            row.status if row.status == "finished" else f"failed: {row.reason}",
+        )
+    show(table)
+
+
+def _print_time(folder: Folder, plan: Plan) -> None:
+    """Where the wall-clock of the study's workers went."""
+    paths = [folder.run(spec.id) / "timings.json" for spec in plan.runs]
+    timings = [read_record(path, Timings, "train") for path in paths if path.exists()]
+    if not timings:
+        return
+    train_s, evaluate_s = sum(t.train_s for t in timings), sum(t.evaluate_s for t in timings)
+    say(
+        "runs",
+        f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation over {plan.workers} workers, "
+        f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker",
+    )
+
+
+def _say_orphans(folder: Folder, plan: Plan) -> None:
+    known = {spec.id for spec in plan.runs}
+    orphans = [path.name for path in folder.runs.iterdir() if path.is_dir() and path.name not in known]
+    if orphans:
+        say("runs", f"{len(orphans)} runs of earlier plans lie in {folder.runs} and are not counted")

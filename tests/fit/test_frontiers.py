@@ -1,0 +1,114 @@
+"""Frontiers: laws come back, against scipy's curve fit; which forms there are, and which leads."""
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+
+from bytegap.fit.frontiers import Arm, Curve, arms_of, fit_frontiers, preferred_form
+from bytegap.fit.isoflop import fit_cells
+from bytegap.records import Fit, Frontier
+from tests.studies import BUDGETS, LAWS, Law, simulated_rows
+
+SIX = tuple(1e13 * 4.0**i for i in range(6))
+
+
+def fitted(
+    laws: dict[str, Law], budgets: dict, noise: float = 0.0, **update: str
+) -> tuple[list[Arm], list[Curve], list[str]]:
+    rows = [row.model_copy(update=update) for row in simulated_rows(laws, budgets, noise=noise)]
+    arms = arms_of(rows, fit_cells(rows, 100, np.random.default_rng(0)).cells)
+    return arms, *fit_frontiers(arms)
+
+
+def of_form(fit: Fit, form: str) -> dict[str, Frontier]:
+    return {frontier.arm: frontier for frontier in fit.frontiers if frontier.form == form}
+
+
+def test_the_shared_floor_and_exponents_come_back(exact: Fit) -> None:
+    for arm, frontier in of_form(exact, "shared floor").items():
+        floor, amplitude, exponent = LAWS[arm].frontier
+        assert frontier.floor_bpb.value == pytest.approx(floor, rel=0.03)
+        assert frontier.exponent.value == pytest.approx(exponent, rel=0.03)
+        assert np.log(frontier.amplitude.value) == pytest.approx(np.log(amplitude), rel=0.03)
+        assert frontier.flops_observed == pytest.approx((BUDGETS[arm][0], BUDGETS[arm][-1]))
+        assert frontier.bpb_observed == pytest.approx(
+            (LAWS[arm].bpb(BUDGETS[arm][-1]), LAWS[arm].bpb(BUDGETS[arm][0])), rel=0.001
+        )
+        for flops, bpb, low, high in frontier.curve:
+            assert bpb == pytest.approx(LAWS[arm].bpb(flops), rel=0.001)
+            assert low <= bpb <= high
+
+
+def test_no_floor_is_numpys_weighted_line(noisy: Fit) -> None:
+    for arm, frontier in of_form(noisy, "no floor").items():
+        kept = [cell for cell in noisy.cells if cell.arm == arm]
+        x = np.log([cell.budget_flops for cell in kept])
+        y = np.log([cell.optimum_bpb.value for cell in kept])
+        width = [np.log(cell.optimum_bpb.ci95[1] / cell.optimum_bpb.ci95[0]) for cell in kept]
+        slope, intercept = np.polyfit(x, y, 1, w=1 / np.array(width))
+        assert frontier.exponent.value == pytest.approx(-slope, rel=0.01)
+        assert np.log(frontier.amplitude.value) == pytest.approx(intercept, rel=0.01)
+
+
+def test_own_floor_is_scipys_curve_fit() -> None:
+    arms, curves, _ = fitted({"byte-ar": LAWS["byte-ar"]}, {"byte-ar": SIX}, noise=0.002)
+    own = next(curve for curve in curves if curve.form == "own floor")
+    (arm,) = arms
+
+    def law(x: np.ndarray, floor: float, height: float, exponent: float) -> np.ndarray:
+        return np.log(floor + height * np.exp(-exponent * (x - x.mean())))
+
+    best, _ = curve_fit(
+        law, arm.ln_flops_P, arm.ln_bpb_KP[0], p0=(0.8, 1.2, 0.15), sigma=arm.ln_bpb_deviation_P, maxfev=20000
+    )
+    assert own.floor_K[0] == pytest.approx(best[0], abs=0.005)
+    assert own.exponent_K[0] == pytest.approx(best[2], rel=0.01)
+
+
+def test_forms_by_number_of_budgets(exact: Fit) -> None:
+    assert {frontier.form for frontier in exact.frontiers} == {"no floor", "shared floor"}
+    _, curves, _ = fitted(LAWS, dict.fromkeys(LAWS, SIX))
+    assert {curve.form for curve in curves} == {"no floor", "shared floor", "own floor"}
+
+
+def test_only_tight_bounds_share_a_floor() -> None:
+    for update in ({"objective": "span"}, {"order": "window"}):
+        _, curves, _ = fitted(LAWS, BUDGETS, **update)
+        assert {curve.form for curve in curves} == {"no floor"}
+
+
+def test_two_budgets_an_arm_show_no_shared_floor() -> None:
+    budgets = {arm: ladder[:2] for arm, ladder in BUDGETS.items()}
+    _, curves, warnings = fitted(LAWS, budgets)
+    assert {curve.form for curve in curves} == {"no floor"}
+    assert warnings == ["no shared floor is fitted: the arms have too few budgets to show one"]
+
+
+def test_one_budget_is_no_frontier() -> None:
+    arms, curves, warnings = fitted(LAWS, BUDGETS | {"byte-mdm": (1e15,)})
+    assert "byte-mdm" in {arm.name for arm in arms}
+    assert "byte-mdm" not in {curve.arm.name for curve in curves}
+    assert warnings == ["byte-mdm has no frontier: it has 1 good budgets and needs 2"]
+
+
+@pytest.mark.parametrize(
+    ("floors", "form"),
+    [((0.0, 0.0), "no floor"), ((1.0, 1.0), "shared floor"), ((0.3, 1.6), "own floor")],
+)
+def test_the_form_that_foretells_the_largest_budget_leads(floors: tuple[float, float], form: str) -> None:
+    laws = {
+        "byte-ar": Law.through(2.4, 1e14, 150e3, floor=floors[0]),
+        "bpe512-ar": Law.through(2.1, 1e14, 150e3, floor=floors[1]),
+    }
+    arms, curves, _ = fitted(laws, dict.fromkeys(laws, SIX))
+    leading = preferred_form(arms, curves)
+    if form == "no floor":  # a case of both others: they foretell as well, to within the grid of floors
+        errors = [curve.left_out_error for curve in curves]
+        assert max(errors) < 0.001
+    else:
+        assert leading == form
+
+
+def test_below_five_budgets_the_shared_floor_leads() -> None:
+    arms, curves, _ = fitted(LAWS, BUDGETS)
+    assert preferred_form(arms, curves) == "shared floor"

@@ -1,0 +1,152 @@
+"""Cells: minima against scipy's, robustness against numpy's least squares, and every reason to leave a frontier."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from bytegap import laws
+from bytegap.errors import FitError
+from bytegap.fit.isoflop import Isoflop, fit_cells
+from bytegap.fit.parabola import Parabola
+from bytegap.records import Fit, RunRow
+from tests.studies import LAWS, Law, simulated_rows
+
+BYTE_AR = {"byte-ar": LAWS["byte-ar"]}
+
+
+def cells(rows: list[RunRow], bootstraps: int = 200) -> Isoflop:
+    return fit_cells(rows, bootstraps, np.random.default_rng(0))
+
+
+def changed(rows: list[RunRow], index: int, **update: object) -> list[RunRow]:
+    return [row.model_copy(update=update) if i == index else row for i, row in enumerate(rows)]
+
+
+def test_without_noise_the_minimum_is_the_laws(exact: Fit) -> None:
+    assert len(exact.cells) == 12
+    for cell in exact.cells:
+        law, flops = LAWS[cell.arm], cell.budget_flops
+
+        def loss(ln_size: float, law: Law = law, flops: float = flops) -> float:
+            size = np.exp(ln_size)
+            return float(laws.chinchilla_bpb(size, flops / 6 / size, law.floor, law.amplitudes, law.exponents))
+
+        truth = minimize_scalar(loss, bracket=(11, 13))
+        assert cell.optimum_parameters.value == pytest.approx(np.exp(truth.x), rel=0.02)
+        assert cell.optimum_symbols.value == pytest.approx(flops / 6 / np.exp(truth.x), rel=0.02)
+        assert cell.optimum_bpb.value == pytest.approx(truth.fun, rel=0.001)
+        second = (loss(truth.x + 0.1) - 2 * truth.fun + loss(truth.x - 0.1)) / 0.1**2
+        assert cell.curvature.value == pytest.approx(second / 2, rel=0.1)
+        assert cell.in_frontier
+        assert cell.note == ""
+
+
+def test_the_curve_runs_through_the_runs(exact: Fit) -> None:
+    for cell in exact.cells:
+        size, bpb = np.array(cell.curve).T
+        assert size[[0, -1]] == pytest.approx([cell.parameters[0], cell.parameters[-1]])
+        assert np.interp(np.log(cell.parameters), np.log(size), bpb) == pytest.approx(cell.bpb, rel=0.002)
+
+
+def test_least_squares_is_numpys() -> None:
+    rows = simulated_rows(BYTE_AR, seed=3)[:5]
+    fitted = Parabola(rows)
+    x = np.log([row.non_embedding_parameters for row in rows]) - fitted.centre
+    assert fitted.coefficients_3[::-1] == pytest.approx(np.polyfit(x, np.log([row.bpb for row in rows]), 2))
+
+
+def test_one_wild_run_moves_hubers_minimum_less_than_least_squares() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.002, sizes=9, seed=1)
+    clean = cells(rows).cells[0].cell
+    wild = changed(rows, 1, bpb=1.3 * rows[1].bpb)
+    robust = cells(wild).cells[0].cell
+    x = np.log([row.non_embedding_parameters for row in wild[:9]])
+    _, b, a = np.polynomial.polynomial.polyfit(x - x.mean(), np.log([row.bpb for row in wild[:9]]), 2)
+    squares = np.exp(x.mean() - b / (2 * a))
+    truth = clean.optimum_parameters.value
+    assert abs(np.log(robust.optimum_parameters.value / truth)) < 0.25 * abs(np.log(squares / truth))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_noise_is_pooled_from_residuals_and_replicates(seeds: int) -> None:
+    noise = [
+        cells(simulated_rows(noise=0.005, seeds=seeds, seed=seed), bootstraps=2).noise_log_bpb for seed in range(20)
+    ]
+    assert np.mean(noise) == pytest.approx(0.005, rel=0.08)
+
+
+def test_a_cells_interval_covers_its_own_optimum() -> None:
+    truth = LAWS["byte-ar"].bpb(1e13)
+    covered = 0
+    for seed in range(200):
+        low, high = cells(simulated_rows(BYTE_AR, seed=seed)).cells[0].cell.optimum_bpb.ci95
+        covered += low <= truth <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_evaluation_error_widens_only_its_own_run() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.001)
+    loud = [row.model_copy(update={"bpb_se": 0.05}) if row.budget_flops == 1e13 else row for row in rows]
+    first, second, _ = (fitted.cell.optimum_bpb.ci95 for fitted in cells(loud).cells)
+    assert first[1] - first[0] > 5 * (second[1] - second[0])
+
+
+@pytest.mark.parametrize(("off_centre", "side"), [(16.0, "smallest"), (1 / 16, "largest")])
+def test_a_minimum_outside_the_sizes_leaves_the_frontier(off_centre: float, side: str) -> None:
+    for fitted in cells(simulated_rows(BYTE_AR, noise=0.0, off_centre=off_centre)).cells:
+        assert fitted.cell.note == f"the lowest BPB is at the {side} size tried"
+        assert not fitted.cell.bracketed
+        assert not fitted.cell.in_frontier
+        assert fitted.cell.optimum_parameters.value is None
+        assert fitted.cell.optimum_bpb.value == pytest.approx(min(fitted.cell.bpb), rel=0.01)
+
+
+def test_a_curvature_lost_in_noise_leaves_the_frontier() -> None:
+    found = [fitted.cell for seed in range(5) for fitted in cells(simulated_rows(BYTE_AR, span=2.5, seed=seed)).cells]
+    lost = [cell for cell in found if cell.note == "the curvature's interval reaches 0"]
+    assert lost
+    for cell in lost:
+        assert cell.curvature.ci95[0] <= 0 < cell.curvature.value
+        assert not cell.bracketed
+        assert not cell.in_frontier
+
+
+def test_an_arm_near_its_unigram_is_not_learning_context() -> None:
+    law = {"byte-ar": Law.through(4.0, 1e13, 60e3, floor=1.0)}
+    first, *_, last = (fitted.cell for fitted in cells(simulated_rows(law, noise=0.0)).cells)
+    assert first.bracketed
+    assert not first.learns_context
+    assert not first.in_frontier
+    assert first.note == "not yet learning context: 0.38 BPB below its unigram"
+    assert last.learns_context
+    assert last.in_frontier
+
+
+def test_failed_runs_are_named_and_left_out() -> None:
+    rows = changed(simulated_rows(BYTE_AR), 2, status="failed", reason="loss is not finite", bpb=None, bpb_se=None)
+    found = cells(rows)
+    assert found.warnings == [f"run {rows[2].run} (byte-ar, 1e+13 FLOPs) is left out: loss is not finite"]
+    assert rows[2].run not in found.cells[0].cell.runs
+    assert len(found.cells[0].cell.runs) == 4
+
+
+def test_too_few_sizes_make_no_parabola() -> None:
+    rows = simulated_rows(BYTE_AR)
+    first = cells(rows[2:]).cells[0].cell
+    assert first.note == "3 sizes finished, a parabola needs 4"
+    assert first.optimum_bpb.value is None
+    assert first.curve == []
+    assert first.learns_context
+    assert not first.in_frontier
+    with pytest.raises(FitError, match="4 sizes at one budget"):
+        cells(rows[:3])
+
+
+def test_replicates_are_not_sizes() -> None:
+    with pytest.raises(FitError, match="4 sizes"):
+        cells(simulated_rows(BYTE_AR, sizes=3, seeds=4))
+
+
+def test_compute_is_what_the_runs_cost_not_the_nominal_budget() -> None:
+    rows = [row.model_copy(update={"flops": 1.01 * row.flops}) for row in simulated_rows(BYTE_AR)]
+    assert [fitted.flops for fitted in cells(rows).cells] == pytest.approx([1.01e13, 4.04e13, 1.616e14])

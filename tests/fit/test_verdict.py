@@ -1,0 +1,122 @@
+"""Three sentences: numbers where estimated, bounds as bounds, "not identified" where nothing else is true."""
+
+import pytest
+
+from bytegap.fit.stage import fit_rows
+from bytegap.records import Fit, RunRow
+from tests.studies import BUDGETS, LAWS, Law, simulated_rows
+
+
+def fit(laws: dict[str, Law] = LAWS, budgets: dict = BUDGETS) -> Fit:
+    return fit_rows(simulated_rows(laws, budgets, noise=0.002), bootstraps=100)
+
+
+def headline(found: Fit, objective: str) -> float:
+    (value,) = [row.quantity.value for row in found.estimands if row.headline and row.objective == objective]
+    return value
+
+
+def test_an_identified_interaction(noisy: Fit) -> None:
+    ar, mdm, interaction = noisy.verdict
+    assert noisy.identified
+    assert ar.startswith(f"Under AR bytes need {headline(noisy, 'ar'):.3g} times the compute of bpe512 (V = 512)")
+    assert mdm.startswith(f"Under MDM bytes need {headline(noisy, 'mdm'):.3g} times the compute")
+    assert "the overhead of bytes over bpe512 (V = 512) under MDM is" in interaction
+    assert "which is more" in interaction
+    assert f"interaction {headline(noisy, 'mdm - ar'):.3g} in natural log, 95 % interval" in interaction
+    for sentence in noisy.verdict:
+        assert sentence.endswith(".")
+        assert ". " not in sentence
+        assert "95 % interval" in sentence
+
+
+def test_the_interval_quoted_is_the_widest_of_the_forms(noisy: Fit) -> None:
+    (lead,) = [row for row in noisy.estimands if row.headline and row.objective == "ar"]
+    same = [row for row in noisy.estimands if row.arms == lead.arms and row.at_bpb == lead.at_bpb]
+    forms = [row for row in same if row.name == "overhead"]
+    assert {row.form for row in forms} == {"no floor", "shared floor"}
+    low = min(row.quantity.ci95[0] for row in forms)
+    high = max(row.quantity.ci95[1] for row in forms)
+    assert f"95 % interval {low:.3g} to {high:.3g}, the widest of 2 forms" in noisy.verdict[0]
+
+
+@pytest.mark.parametrize(("objective", "says"), [("ar", "not told apart from 1"), ("swapped", "which is less")])
+def test_no_interaction_and_a_negative_one(objective: str, says: str) -> None:
+    laws = dict(LAWS)
+    budgets = dict.fromkeys(LAWS, (1e13, 4e13, 1.6e14, 6.4e14))
+    for tokens in ("byte", "bpe512"):
+        if objective == "ar":
+            laws[f"{tokens}-mdm"] = LAWS[f"{tokens}-ar"]
+        else:
+            laws[f"{tokens}-mdm"], laws[f"{tokens}-ar"] = LAWS[f"{tokens}-ar"], LAWS[f"{tokens}-mdm"]
+    found = fit(laws, budgets)
+    assert says in found.verdict[2]
+    assert found.identified
+
+
+def test_an_arm_that_learns_no_context_blocks_the_verdict() -> None:
+    laws = LAWS | {"byte-mdm": Law.through(4.2, 1.024e15, 150e3, floor=2.5)}
+    found = fit(laws)
+    ar, mdm, interaction = found.verdict
+    assert ar.startswith("Under AR bytes need")
+    for sentence in (mdm, interaction):
+        assert sentence.startswith("Not identified at this scale: ")
+        assert "byte-mdm at its largest budget is not yet learning context: 0.1" in sentence
+    assert not found.identified
+
+
+NEARLY = BUDGETS | {
+    "byte-mdm": (1.2e13, 2e13, 4e13),
+    "bpe512-mdm": (1e13, 2e13, 4e13),
+    "byte-ar": (8e12, 4e13, 1.6e14),
+    "bpe512-ar": (3e12, 1.6e13, 6.4e13),
+}
+"""Byte MDM's best is a little worse than BPE MDM's worst, at a loss that both AR arms were seen at."""
+
+
+def test_bounds_are_quoted_as_bounds() -> None:
+    found = fit(budgets=NEARLY)
+    _, mdm, interaction = found.verdict
+    assert mdm.startswith("Under MDM bytes need more than ")
+    assert "a bound" in mdm
+    assert interaction.startswith("Not identified at this scale: ")
+    assert "the runs only say that the overhead under MDM is more than 1." in interaction
+    assert not found.identified
+
+
+def test_a_bound_claims_its_intervals_cautious_end() -> None:
+    found = fit(budgets=NEARLY)
+    (lead,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
+    same = [row for row in found.estimands if row.arms == lead.arms and row.at_bpb == lead.at_bpb]
+    assert f"more than {min(row.quantity.ci95[0] for row in same):.3g} times" in found.verdict[1]
+
+
+def test_a_bound_that_says_nothing_is_not_quoted() -> None:
+    found = fit(budgets=BUDGETS | {"byte-mdm": (1.2e13, 2e13, 4e13), "bpe512-mdm": (2e14, 4e14, 8e14)})
+    (lead,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
+    assert lead.bound == ">"
+    assert lead.quantity.value < 1
+    assert found.verdict[1].startswith("Not identified at this scale: ")
+    assert "more than" not in found.verdict[1]
+    assert found.verdict[2].endswith("as there is no loss that all four arms were seen at.")
+
+
+def failed(rows: list[RunRow], arm: str) -> list[RunRow]:
+    lost = {"status": "failed", "reason": "loss is not finite", "bpb": None, "bpb_se": None}
+    return [row.model_copy(update=lost) if row.arm == arm else row for row in rows]
+
+
+def test_an_arm_whose_runs_all_failed_is_named() -> None:
+    found = fit_rows(failed(simulated_rows(), "byte-mdm"), bootstraps=50)
+    assert "byte-mdm has no finished run" in found.verdict[1]
+    assert "byte-mdm has no finished run" in found.verdict[2]
+    assert len([warning for warning in found.warnings if "left out" in warning]) == 15
+
+
+def test_what_was_not_asked() -> None:
+    found = fit_rows(simulated_rows({arm: LAWS[arm] for arm in ("byte-ar", "bpe512-ar")}), bootstraps=50)
+    ar, mdm, interaction = found.verdict
+    assert ar.startswith("Under AR bytes need")
+    assert "under MDM was not asked" in mdm
+    assert "was not asked" in interaction
+    assert not found.identified

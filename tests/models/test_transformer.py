@@ -1,0 +1,91 @@
+"""The Transformer against Hugging Face's Llama, and what causal and bidirectional mean."""
+
+import itertools
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from bytegap.models.transformer import NORM_EPSILON, ROTARY_BASE, build, ladder, parameters
+from tests.plugs import shake
+
+
+def shapes(*, causal):
+    return itertools.islice(ladder(vocabulary=22, positions=33, causal=causal), 14)
+
+
+@pytest.mark.parametrize("rung", [0, 1, 4, 7])
+def test_causal_form_is_llama(rung):
+    shape = next(itertools.islice(shapes(causal=True), rung, None))
+    ours = build(shape)
+    ours.initialise(1)
+    shake(ours)
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        intermediate_size=shape.hidden,
+        num_hidden_layers=shape.depth,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=shape.positions,
+        rms_norm_eps=NORM_EPSILON,
+        rope_theta=ROTARY_BASE,
+        tie_word_embeddings=False,
+        attn_implementation="eager",
+    )
+    llama = LlamaForCausalLM(config).eval()
+    weights = {name if name.startswith("lm_head") else f"model.{name}": w for name, w in ours.state_dict().items()}
+    llama.load_state_dict(weights, strict=True)
+    ids = torch.randint(shape.vocabulary, (3, 33), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = llama(ids).logits
+        got = ours(ids).view_as(expected)
+    assert expected.abs().max() > 0.1
+    assert (got - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_later_symbol_reaches_earlier_logits_only_without_causality(causal):
+    shape = next(iter(shapes(causal=causal)))
+    model = shake(build(shape))
+    ids = torch.randint(shape.vocabulary, (1, 20), generator=torch.Generator().manual_seed(0))
+    changed = ids.clone()
+    changed[0, 12] = (ids[0, 12] + 1) % shape.vocabulary
+    with torch.no_grad():
+        moved = (model(ids) != model(changed)).any(-1)
+    assert bool(moved[:12].any()) is not causal
+    assert moved[12:].all()
+
+
+def test_logits_at_chosen_positions_are_those_of_all():
+    model = shake(build(next(iter(shapes(causal=False)))))
+    ids = torch.randint(22, (2, 9), generator=torch.Generator().manual_seed(0))
+    chosen = torch.tensor([0, 5, 17])
+    with torch.no_grad():
+        assert torch.allclose(model(ids, chosen), model(ids)[chosen])
+
+
+def test_a_fresh_model_knows_nothing():
+    model = build(next(iter(shapes(causal=True))))
+    model.initialise(0)
+    logits = model(torch.zeros(1, 4, dtype=torch.long))
+    assert torch.all(logits == 0)
+
+
+def test_initialisation_depends_on_the_seed_alone():
+    shape = next(iter(shapes(causal=True)))
+    states = []
+    for seed in (0, 0, 1):
+        model = build(shape)
+        torch.rand(7)  # whatever the global generator does
+        model.initialise(seed)
+        states.append(model.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["embed_tokens.weight"], states[2]["embed_tokens.weight"])
+
+
+def test_the_ladder_ascends_with_heads_that_divide():
+    sizes = [parameters(shape).non_embedding for shape in shapes(causal=True)]
+    assert sizes == sorted(set(sizes))
+    for shape in shapes(causal=True):
+        assert shape.width % shape.heads == 0
+        assert (shape.width // shape.heads) % 2 == 0

@@ -1,0 +1,99 @@
+"""Plans: budgets matched, the same rule for every arm, frozen, extended where a minimum lies at the edge."""
+
+import pytest
+
+from bytegap import study as study_file
+from bytegap.corpus import stage as corpus
+from bytegap.errors import PlanError
+from bytegap.plan import stage
+from bytegap.plan.extend import missing
+from bytegap.plan.grid import cell
+from bytegap.records import Plan
+from bytegap.store import Folder, read_record
+from bytegap.tokens import stage as tokens
+from tests.tiny import STUDY, opened, write_study
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    home = tmp_path_factory.mktemp("plan")
+    study, folder = opened(home)
+    corpus.run(study, folder)
+    tokens.run(study, folder)
+    return home, study, folder
+
+
+def test_budgets_are_matched_within_one_percent(prepared):
+    _, study, folder = prepared
+    plan = stage.run(study, folder)
+    assert len(plan.runs) == 8
+    for spec in plan.runs:
+        assert spec.flops == pytest.approx(spec.budget_flops, rel=0.01)
+        assert spec.steps >= 50
+        assert spec.symbols == spec.steps * spec.rows_per_batch * spec.row_symbols
+    for arm in ("byte-ar", "bpe-mdm"):
+        sizes = [spec.non_embedding_parameters for spec in plan.runs if spec.arm == arm]
+        assert sizes == sorted(set(sizes))
+
+
+def test_the_rule_is_the_same_for_every_arm(prepared):
+    _, study, folder = prepared
+    by_size = {}
+    for spec in stage.run(study, folder).runs:
+        rate = spec.optimiser.learning_rate, spec.numerics
+        assert by_size.setdefault(spec.non_embedding_parameters, rate) == rate
+
+
+def test_a_plan_is_frozen_until_an_input_changes(prepared, capsys):
+    home, study, folder = prepared
+    first = stage.run(study, folder)
+    before = folder.plan.stat().st_mtime_ns
+    assert stage.run(study, folder) == first
+    assert folder.plan.stat().st_mtime_ns == before
+    changed = study_file.load(write_study(home, STUDY.replace("seed = 1", "seed = 2")))
+    assert stage.run(changed, folder) != first
+    assert "changed" in capsys.readouterr().err
+    assert stage.run(study, folder) == first
+
+
+def test_a_dry_run_writes_nothing(prepared, tmp_path, capsys):
+    _, study, folder = prepared
+    shadow = Folder(tmp_path / "tiny")
+    shadow.root.mkdir()
+    (shadow.root / "tokens").symlink_to(folder.tokens)
+    plan = stage.run(study, shadow, dry_run=True)
+    assert not shadow.plan.exists()
+    printed = "".join(capsys.readouterr())
+    for word in ("byte-ar", "epochs", "MB of disk", "minutes"):
+        assert word in printed
+    assert plan.runs[0].id in {spec.id for spec in stage.run(study, folder).runs}
+
+
+def test_a_budget_too_small_for_the_sizes_is_refused(prepared):
+    home, _, folder = prepared
+    study = study_file.load(write_study(home, STUDY.replace("[1e10]", "[1e7]", 1)))
+    with pytest.raises(PlanError, match=r"arms.byte-ar.* 1e\+07 FLOPs is too small.*raise the budget"):
+        stage.run(study, folder)
+
+
+def losses(setting, minimum):
+    """A cell's finished runs with losses falling towards size number `minimum`."""
+    runs = cell(setting, 1e11)
+    return [(spec, 2 + 0.1 * abs(i - minimum)) for i, spec in enumerate(runs)]
+
+
+def test_a_grid_is_extended_only_past_the_edge_where_the_minimum_lies(prepared):
+    _, study, folder = prepared
+    setting = stage._settings(study, folder)["byte-ar"]
+    edge = [spec.non_embedding_parameters for spec, _ in losses(setting, 0)]
+    assert missing(setting, losses(setting, 1)) == []
+    up = missing(setting, losses(setting, 3))
+    assert [spec.non_embedding_parameters > edge[-1] for spec in up] == [True]
+    assert all(spec.non_embedding_parameters < edge[0] for spec in missing(setting, losses(setting, 0)))
+
+
+def test_a_plan_survives_its_file(prepared):
+    _, study, folder = prepared
+    plan = stage.run(study, folder)
+    assert read_record(folder.plan, Plan, "plan") == plan
+    assert [spec.id for spec in read_record(folder.plan, Plan, "plan").runs] == [s.id for s in plan.runs]

@@ -1,0 +1,174 @@
+"""The page: it opens offline, leads with the verdict, escapes what it is given, and stands while its inputs do."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import vl_convert
+
+from bytegap.errors import StoreError
+from bytegap.records import Fit
+from bytegap.report import stage
+from bytegap.store import read_record, write_record
+
+LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would load or follow, and the text it would show."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.loads, self.links, self.text, self.ids, self.tags = [], [], [], [], []
+        self._raw = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        if LOADS.get(tag) in given:
+            self.loads.append(given[LOADS[tag]])
+        if tag == "a":
+            self.links.append(given["href"])
+        if tag in {"script", "style"}:
+            self._raw = tag
+
+    def handle_endtag(self, tag):
+        if tag == self._raw:
+            self._raw = ""
+
+    def handle_data(self, data):
+        if not self._raw:
+            self.text.append(data)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leaves the drawing out where a test is about the page."""
+    for kind in ("png", "pdf"):
+        monkeypatch.setattr(vl_convert, f"vegalite_to_{kind}", lambda *_, **__: b"drawn")
+
+
+@pytest.fixture(scope="module")
+def report(study, build, tmp_path_factory):
+    folder = build(tmp_path_factory.mktemp("page") / "out")
+    return folder, stage.run(study, folder)
+
+
+@pytest.fixture(scope="module")
+def reader(report):
+    return Reader(report[1].read_text())
+
+
+def test_nothing_is_loaded_from_elsewhere(report, reader):
+    # The icon is empty, the images are what a browser without scripts shows.
+    assert all(load == "data:," or re.fullmatch(r"figures/\w+\.png", load) for load in reader.loads)
+    assert not [link for link in reader.links if re.match(r"\w+:|//", link)]
+    style = re.search(r"<style>(.*?)</style>", report[1].read_text(), re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_link_leads_to_a_file_or_a_place(report, reader):
+    _, page = report
+    for link in set(reader.links):
+        path, _, place = link.partition("#")
+        assert place in reader.ids if not path else (page.parent / path).is_file(), link
+    assert len(reader.ids) == len(set(reader.ids))
+
+
+def test_one_bundle_serves_all_charts(reader):
+    assert reader.tags.count("script") == 2
+
+
+def test_the_verdict_leads(report, reader):
+    folder, _ = report
+    text = " ".join("".join(reader.text).split())
+    places = [text.index(sentence) for sentence in read_record(folder.fit, Fit, "fit").verdict]
+    assert places == sorted(places)
+    assert places[-1] < text.index("3.6\N{MULTIPLICATION SIGN}") < text.index("IsoFLOP grid")
+
+
+def test_every_figure_is_a_file_of_its_kind(report):
+    figures = report[1].parent / "figures"
+    for name in ("isoflop", "frontiers", "overhead", "interaction", "gap", "overview"):
+        assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (figures / f"{name}.png").stat().st_size > 10_000
+    assert (figures / "overview-dark.png").is_file()
+
+
+def test_runs_link_to_their_record_or_to_the_table(report, reader):
+    folder, _ = report
+    (kept,) = [path.parent.name for path in folder.runs.glob("*/record.json")]
+    assert f"../runs/{kept}/record.json" in reader.links
+    assert "../runs.jsonl" in reader.links
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_stands_while_its_inputs_do(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    page = stage.run(study, folder)
+    before = page.stat().st_mtime_ns
+    stage.run(study, folder)
+    assert page.stat().st_mtime_ns == before
+    (page.parent / "tables" / "cells.csv").unlink()
+    stage.run(study, folder)
+    assert (page.parent / "tables" / "cells.csv").is_file()
+    fit = read_record(folder.fit, Fit, "fit")
+    write_record(folder.fit, fit.model_copy(update={"warnings": ["changed since"]}))
+    assert "changed since" in stage.run(study, folder).read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_arm_cannot_inject_markup(study, build, tmp_path: Path):
+    evil = "</script><img src=x onerror=alert(1)><!--<script>"
+    folder = build(tmp_path / "out", {"byte-mdm": evil})
+    fit = read_record(folder.fit, Fit, "fit")
+    write_record(folder.fit, fit.model_copy(update={"verdict": [evil, "&", '"'], "warnings": [evil]}))
+    html = stage.run(study, folder).read_text()
+    reader = Reader(html)
+    assert evil not in html
+    assert "x" not in reader.loads
+    assert reader.tags.count("script") == 2
+    assert "".join(reader.text).count(evil) > 5
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_refit_from_the_table_alone_has_a_report(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    folder.corpus_manifest.unlink()
+    folder.audit.unlink()
+    text = "".join(Reader(stage.run(study, folder).read_text()).text)
+    assert "bytegap runs --audit" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_nothing_identified_headlines_nothing(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    fit = read_record(folder.fit, Fit, "fit")
+    bare = {"estimands": [], "frontiers": [], "identified": False, "cells": fit.cells[:1]}
+    write_record(folder.fit, fit.model_copy(update=bare))
+    page = stage.run(study, folder)
+    text = "".join(Reader(page.read_text()).text)
+    assert "Not identified at this scale" in text
+    assert "No estimand is fit to headline" in text
+    assert not (page.parent / "figures" / "overhead.png").exists()
+
+
+@pytest.mark.parametrize(("name", "verb"), [("fit.json", "bytegap fit"), ("runs.jsonl", "bytegap runs")])
+def test_what_is_missing_is_named_with_its_verb(study, build, tmp_path: Path, name, verb):
+    folder = build(tmp_path / "out")
+    (folder.root / name).unlink()
+    with pytest.raises(StoreError, match=f"{name} is missing: run '{verb}' first"):
+        stage.run(study, folder)
+    assert not folder.report.exists()
+
+
+def test_a_damaged_manifest_is_named(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    folder.audit.write_text("{")
+    with pytest.raises(StoreError, match=r"audit\.json is damaged"):
+        stage.run(study, folder)

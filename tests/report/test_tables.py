@@ -1,0 +1,88 @@
+"""Tables parse back to the files' own numbers, digit for digit."""
+
+import csv
+
+import pytest
+
+from bytegap.records import Audit, Fit, RunRow
+from bytegap.report import inputs, provenance, run_tables, tables, text
+from bytegap.store import read_record, read_table
+
+
+@pytest.fixture(scope="module")
+def given(study, build, tmp_path_factory):
+    return inputs.read(build(tmp_path_factory.mktemp("tables") / "out"), study.name, study.arms)
+
+
+def parsed(table):
+    rows = list(csv.DictReader(table.csv().splitlines()))
+    assert len(rows) == len(table.rows)
+    assert all(len(row) == len(table.columns) for row in rows)
+    return rows
+
+
+def test_cells_agree_with_the_fit(given):
+    cells = {(cell.arm, cell.budget_flops): cell for cell in read_record(given.folder.fit, Fit, "fit").cells}
+    for row in parsed(tables.cells(given)):
+        cell = cells.pop((row["arm"], float(row["budget_flops"])))
+        assert float(row["optimum_bpb"]) == cell.optimum_bpb.value
+        assert (float(row["optimum_bpb_low"]), float(row["optimum_bpb_high"])) == cell.optimum_bpb.ci95
+        assert float(row["optimum_parameters"]) == cell.optimum_parameters.value
+        assert row["in_frontier"] == str(cell.in_frontier)
+        assert row["note"] == cell.note
+    assert not cells
+
+
+def test_estimands_agree_with_the_fit(given):
+    found = read_record(given.folder.fit, Fit, "fit").estimands
+    for row, item in zip(parsed(tables.estimands(given)), found, strict=True):
+        assert (row["name"], row["objective"], row["form"], row["label"]) == (
+            item.name,
+            item.objective,
+            item.form,
+            item.label,
+        )
+        assert float(row["value"]) == item.quantity.value
+        assert row["low"] == ("" if item.quantity.ci95 is None else repr(item.quantity.ci95[0]))
+        assert row["bound"] == item.bound
+
+
+def test_frontiers_agree_with_the_fit(given):
+    found = read_record(given.folder.fit, Fit, "fit").frontiers
+    for row, item in zip(parsed(tables.frontiers(given)), found, strict=True):
+        assert float(row["exponent"]) == item.exponent.value
+        assert (float(row["flops_observed_low"]), float(row["flops_observed_high"])) == item.flops_observed
+
+
+def test_runs_and_audit_agree_with_their_files(given):
+    for row, run in zip(parsed(run_tables.runs(given)), read_table(given.folder.table, RunRow, "runs"), strict=True):
+        assert row["run"] == run.run
+        assert float(row["bpb"]) == run.bpb
+        assert float(row["spent_flops"]) == run.spent_flops
+        assert int(row["symbols"]) == run.symbols
+    audit = read_record(given.folder.audit, Audit, "runs --audit")
+    for row, item in zip(parsed(run_tables.audit(given)), audit.runs, strict=True):
+        assert float(row["ratio"]) == item.ratio
+        assert row["update_rms_body"] == ""
+        assert row["windows_sha256"] == item.windows_sha256
+
+
+def test_provenance_gives_the_corpus_in_full(given):
+    rows = {(row["what"], row["which"]): row["value"] for row in parsed(provenance.table(given))}
+    assert rows["corpus", "test, bytes"] == "5678901"
+    assert rows["corpus", "source"] == "fixture"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1e15, "1e15"), (3.16e14, "3.16e14"), (1.0031e13, "1.003e13"), (9.9999e12, "1e13")]
+)
+def test_flops_are_written_as_in_the_study_file(value, shown):
+    assert text.flops(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(999, "999"), (999.7, "1k"), (1234, "1.23k"), (999_900, "1M"), (48e6, "48M"), (12.5e9, "12.5G")],
+)
+def test_counts_have_three_figures(value, shown):
+    assert text.count(value) == shown

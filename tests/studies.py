@@ -1,0 +1,149 @@
+"""Studies whose truth is known: rows of `runs.jsonl` from Chinchilla laws, for tests of fit and report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bytegap import laws
+from bytegap.records import RunRow
+
+UNIGRAM_BPB = {"byte": 4.38, "bpe512": 3.45}
+BIGRAM_BPB = {"byte": 3.52, "bpe512": 2.94}
+VOCABULARY = {"byte": 256, "bpe512": 512}
+BYTES_PER_SYMBOL = {"byte": 1.0, "bpe512": 2.03}
+
+
+@dataclass(frozen=True)
+class Law:
+    """L(N, D) = E + A / N^alpha + B / D^beta."""
+
+    floor: float
+    amplitudes: tuple[float, float]
+    exponents: tuple[float, float]
+
+    @classmethod
+    def through(
+        cls,
+        bpb: float,
+        flops: float,
+        parameters: float,
+        floor: float = 0.9,
+        exponents: tuple[float, float] = (0.34, 0.30),
+    ) -> "Law":
+        """The law whose optimum at `flops` is `bpb`, by a model of `parameters`."""
+        alpha, beta = exponents
+        symbols = flops / 6 / parameters
+        share = (bpb - floor) * alpha * beta / (alpha + beta)
+        amplitudes = (share / alpha * parameters**alpha, share / beta * symbols**beta)
+        return cls(floor, amplitudes, exponents)
+
+    @property
+    def frontier(self) -> tuple[float, float, float]:
+        """(E, A, g) of its compute-optimal frontier."""
+        return laws.chinchilla_frontier(self.floor, self.amplitudes, self.exponents)
+
+    def bpb(self, flops: float) -> float:
+        """L(C) at the optimum."""
+        return float(laws.frontier_bpb(flops, *self.frontier))
+
+    def flops(self, bpb: float) -> float:
+        """C(L) at the optimum."""
+        return float(laws.frontier_flops(bpb, *self.frontier))
+
+
+LAWS = {
+    "byte-ar": Law.through(2.25, 1e14, 180e3, exponents=(0.36, 0.32)),
+    "bpe512-ar": Law.through(2.05, 1e14, 220e3, exponents=(0.34, 0.30)),
+    "byte-mdm": Law.through(2.62, 1e14, 150e3, exponents=(0.32, 0.30)),
+    "bpe512-mdm": Law.through(2.27, 1e14, 190e3, exponents=(0.33, 0.29)),
+}
+"""A world like the paper's: bytes cost, they cost MDM more, and all share a floor of 0.9 BPB."""
+
+BUDGETS = {
+    "byte-ar": (1e13, 4e13, 1.6e14),
+    "bpe512-ar": (4e12, 1.6e13, 6.4e13),
+    "byte-mdm": (6.4e13, 2.56e14, 1.024e15),
+    "bpe512-mdm": (1e13, 4e13, 1.6e14),
+}
+"""Staggered so that the four frontiers share losses."""
+
+
+def simulated_rows(
+    laws_by_arm: Mapping[str, Law] = LAWS,
+    budgets: Mapping[str, Sequence[float]] = BUDGETS,
+    *,
+    noise: float = 0.005,
+    seed: int = 0,
+    sizes: int = 5,
+    span: float = 16.0,
+    seeds: int = 1,
+    off_centre: float = 1.0,
+) -> list[RunRow]:
+    """A finished study of arms TOKENS-OBJECTIVE: `sizes` sizes about each budget's optimum.
+
+    `noise` is the relative deviation of a run's BPB, evaluation error (a fifth of it, under MDM) included;
+    `off_centre` times the best N is the middle of the grid.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[RunRow] = []
+    for arm, law in laws_by_arm.items():
+        for flops in budgets[arm]:
+            best, _ = laws.chinchilla_optimum(flops, law.amplitudes, law.exponents)
+            grid = off_centre * best * np.geomspace(span**-0.5, span**0.5, sizes)
+            for parameters in np.rint(grid).astype(int).tolist():
+                for replicate in range(seeds):
+                    ideal = laws.chinchilla_bpb(
+                        parameters, flops / 6 / parameters, law.floor, law.amplitudes, law.exponents
+                    )
+                    bpb = float(ideal) * float(np.exp(noise * rng.standard_normal()))
+                    run = f"{len(rows):012x}"
+                    rows.append(_row(run, arm, flops, parameters, seed=replicate, bpb=bpb, noise=noise))
+    return rows
+
+
+def _row(run: str, arm: str, flops: float, parameters: int, *, seed: int, bpb: float, noise: float) -> RunRow:
+    tokens, _, objective = arm.partition("-")
+    symbols = round(flops / 6 / parameters)
+    width = max(16, 8 * round((parameters / 48) ** (1 / 2) / 8))
+    table = (VOCABULARY[tokens] + 3) * width
+    return RunRow(
+        run=run,
+        status="finished",
+        reason="",
+        arm=arm,
+        tokens=tokens,
+        tokens_kind="bytes" if tokens == "byte" else "bpe",
+        objective=objective,
+        order="identity",
+        model="transformer",
+        vocabulary=VOCABULARY[tokens],
+        context_bytes=256,
+        width=width,
+        depth=4,
+        non_embedding_parameters=parameters,
+        embedding_parameters=table,
+        head_parameters=table,
+        budget_flops=flops,
+        flops=flops,
+        flops_by_convention={
+            "attention=full head=all": flops,
+            "attention=attended head=all": 0.97 * flops,
+            "attention=full head=supervised": flops * (1.0 if objective == "ar" else 0.96),
+            "attention=full head=none": 0.92 * flops,
+        },
+        spent_flops=flops,
+        symbols=symbols,
+        bytes=round(symbols * BYTES_PER_SYMBOL[tokens]),
+        epochs=round(symbols * BYTES_PER_SYMBOL[tokens] / 4e9, 6),
+        steps=max(1, symbols // 8192),
+        batch_symbols=8192,
+        learning_rate=0.003,
+        seed=seed,
+        bpb=bpb,
+        bpb_se=0.0 if objective == "ar" else 0.2 * noise * bpb,
+        validation_bpb=1.004 * bpb,
+        unigram_bpb=UNIGRAM_BPB[tokens],
+        bigram_bpb=BIGRAM_BPB[tokens],
+        windows_sha256="5" * 64,
+    )

@@ -1,0 +1,110 @@
+"""Training: deterministic, resumable to the bit, one loop for all, its FLOPs counted independently."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bytegap.corpus import stage as corpus
+from bytegap.plan import stage as plan_stage
+from bytegap.records import RunRecord, TokensManifest
+from bytegap.shards import read_array
+from bytegap.store import read_record
+from bytegap.tokens import stage as tokens
+from bytegap.train import checkpoint
+from bytegap.train.loop import Divergence, Training, learning_rate
+from bytegap.train.run import train_run
+from tests.plugs import OBJECTIVES
+from tests.tiny import opened
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    study, folder = opened(tmp_path_factory.mktemp("train"))
+    corpus.run(study, folder)
+    tokens.run(study, folder)
+    torch.set_num_threads(1)
+    return folder, {spec.arm: spec for spec in plan_stage.run(study, folder).runs}
+
+
+def begin(prepared, arm, objective=None, steps=12):
+    folder, specs = prepared
+    spec = specs[arm].model_copy(update={"steps": steps, "objective": objective or specs[arm].objective})
+    spec.shape["causal"] = objective == "ar" if objective else spec.shape["causal"]
+    manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
+    return Training(spec, read_array(folder.tokens_of(spec.tokens), manifest.stream))
+
+
+def state(training):
+    return {name: weight.detach().clone() for name, weight in training.model.named_parameters()}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_run_killed_and_resumed_ends_bit_identical(prepared, tmp_path, objective):
+    whole = begin(prepared, "byte-ar", objective)
+    list(whole.steps())
+    broken = begin(prepared, "byte-ar", objective)
+    list(itertools.islice(broken.steps(), 5))
+    checkpoint.write(tmp_path / "c", broken)
+    again = begin(prepared, "byte-ar", objective)
+    checkpoint.resume(tmp_path / "c", again)
+    assert again.step == 5
+    list(again.steps())
+    for name, weight in state(whole).items():
+        assert torch.equal(weight, state(again)[name]), name
+    assert vars(again.ledger) == vars(whole.ledger)
+
+
+def test_the_loss_falls_below_that_of_a_fresh_model(prepared):
+    training = begin(prepared, "byte-ar", steps=60)
+    list(training.steps())
+    assert training.ledger.losses[0] == pytest.approx(math.log(training.vocabulary.ids), rel=1e-4)
+    assert training.ledger.losses[-1] < 0.7 * training.ledger.losses[0]
+
+
+def test_a_run_that_blows_up_is_recorded_with_its_reason(prepared):
+    training = begin(prepared, "byte-ar")
+    with torch.no_grad():
+        training.model.lm_head.weight.fill_(math.nan)
+    with pytest.raises(Divergence, match="at step 0"):
+        list(training.steps())
+
+
+def test_learning_rate_warms_up_and_decays_to_zero(prepared):
+    optimiser = prepared[1]["byte-ar"].optimiser.model_copy(update={"warmup_steps": 10, "learning_rate": 0.5})
+    rates = [learning_rate(optimiser, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05)
+    assert max(rates) == rates[9] == rates[10] == 0.5
+    assert rates[55] == pytest.approx(0.25)
+    assert rates[99] == pytest.approx(0.5 / 90)
+
+
+def test_a_run_from_spec_to_record(prepared):
+    folder, specs = prepared
+    seen = []
+    for arm in ("byte-ar", "bpe-mdm"):
+        spec = specs[arm]
+        record = train_run(spec, folder, lambda *event: seen.append(event))
+        assert record == read_record(folder.run(spec.id) / "record.json", RunRecord, "train")
+        assert record.status == "finished"
+        assert record.spent_flops == pytest.approx(spec.flops, rel=0.01)
+        assert record.counted_supervised_step_flops == record.analytic_supervised_step_flops
+        assert record.test.bpb < 6
+        assert (record.test.bpb_se > 0) is (spec.objective == "mdm")
+        assert set(record.update_rms) == {"embedding", "head", "body", "gains"}
+        assert not (folder.run(spec.id) / "checkpoint.safetensors").exists()
+        weights = load_file(folder.run(spec.id) / "weights.safetensors")
+        assert sum(w.numel() for w in weights.values()) == (
+            spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
+        )
+        assert seen[-1][:2] == (spec.id, spec.steps)
+
+
+def test_two_equal_runs_have_equal_records(prepared, tmp_path):
+    del tmp_path
+    folder, specs = prepared
+    first = train_run(specs["byte-ar"], folder, lambda *_: None)
+    second = train_run(specs["byte-ar"], folder, lambda *_: None)
+    assert first == second
