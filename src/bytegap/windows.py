@@ -130,7 +130,7 @@ class Windows:
         """Windows of equal length together, so that nothing is padded: (their indices, their symbols (n, S))."""
         counts = self.counts.astype(np.int64)
         ends = np.cumsum(counts)
-        for length in np.unique(counts).tolist():
+        for length in sorted(set(map(int, counts))):
             which = np.flatnonzero(counts == length)
-            where: NDArray[np.int64] = (ends[which] - length)[:, None] + np.arange(length)
+            where = (ends[which] - length)[:, None] + np.arange(length)
             yield which, self.symbols[where].astype(np.int64)
