@@ -129,6 +129,13 @@ def test_parity_is_where_the_gap_closes(exact: Fit) -> None:
     assert never.quantity.value is None
 
 
+def test_bytes_that_fall_behind_have_no_parity() -> None:
+    behind = {"byte-ar": LAWS["bpe512-ar"], "bpe512-ar": LAWS["byte-ar"]}
+    budgets = {"byte-ar": BUDGETS["bpe512-ar"], "bpe512-ar": BUDGETS["byte-ar"]}
+    (parity,) = pick(fit_rows(simulated_rows(behind, budgets, noise=0.0), bootstraps=20), "parity")
+    assert parity.quantity.value is None
+
+
 def test_parity_within_the_budgets_is_estimated() -> None:
     crossing = {
         "byte-ar": Law.through(2.2, 4e13, 150e3, exponents=(0.40, 0.36)),

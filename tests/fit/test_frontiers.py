@@ -6,6 +6,7 @@ from scipy.optimize import curve_fit
 
 from bytegap.fit.frontiers import Arm, Curve, arms_of, fit_frontiers, preferred_form
 from bytegap.fit.isoflop import fit_cells
+from bytegap.fit.stage import fit_rows
 from bytegap.records import Fit, Frontier
 from tests.studies import BUDGETS, LAWS, Law, simulated_rows
 
@@ -39,9 +40,13 @@ def test_the_shared_floor_and_exponents_come_back(exact: Fit) -> None:
             assert low <= bpb <= high
 
 
-def test_no_floor_is_numpys_weighted_line(noisy: Fit) -> None:
-    for arm, frontier in of_form(noisy, "no floor").items():
-        kept = [cell for cell in noisy.cells if cell.arm == arm]
+def test_no_floor_is_numpys_weighted_line() -> None:
+    rows = simulated_rows()
+    loud = [row.model_copy(update={"bpb_se": 0.03}) if row.budget_flops in {1e13, 6.4e13} else row for row in rows]
+    fit = fit_rows(loud, bootstraps=2000)
+    for arm, frontier in of_form(fit, "no floor").items():
+        kept = [cell for cell in fit.cells if cell.arm == arm and cell.in_frontier]
+        assert len(kept) == 3
         x = np.log([cell.budget_flops for cell in kept])
         y = np.log([cell.optimum_bpb.value for cell in kept])
         width = [np.log(cell.optimum_bpb.ci95[1] / cell.optimum_bpb.ci95[0]) for cell in kept]
@@ -51,7 +56,7 @@ def test_no_floor_is_numpys_weighted_line(noisy: Fit) -> None:
 
 
 def test_own_floor_is_scipys_curve_fit() -> None:
-    arms, curves, _ = fitted({"byte-ar": LAWS["byte-ar"]}, {"byte-ar": SIX}, noise=0.002)
+    arms, curves, _ = fitted({"byte-ar": LAWS["byte-ar"]}, {"byte-ar": SIX}, noise=0.006)
     own = next(curve for curve in curves if curve.form == "own floor")
     (arm,) = arms
 
@@ -61,7 +66,7 @@ def test_own_floor_is_scipys_curve_fit() -> None:
     best, _ = curve_fit(
         law, arm.ln_flops_P, arm.ln_bpb_KP[0], p0=(0.8, 1.2, 0.15), sigma=arm.ln_bpb_deviation_P, maxfev=20000
     )
-    assert own.floor_K[0] == pytest.approx(best[0], abs=0.005)
+    assert own.floor_K[0] == pytest.approx(best[0], abs=0.002)
     assert own.exponent_K[0] == pytest.approx(best[2], rel=0.01)
 
 

@@ -75,13 +75,41 @@ def test_noise_is_pooled_from_residuals_and_replicates(seeds: int) -> None:
     assert np.mean(noise) == pytest.approx(0.005, rel=0.08)
 
 
-def test_a_cells_interval_covers_its_own_optimum() -> None:
+def test_loud_evaluations_do_not_silence_the_other_runs() -> None:
+    """Runs with a large evaluation error say little of how far those without one vary."""
+    rng = np.random.default_rng(0)
+    widths: list[list[float]] = [[], []]
+    for seed in range(10):
+        quiet = simulated_rows(BYTE_AR, sizes=12, seed=seed)
+        loud = [
+            row.model_copy(update={"bpb": row.bpb * np.exp(0.05 * rng.standard_normal()), "bpb_se": 0.05 * row.bpb})
+            if row.budget_flops == 1e13
+            else row
+            for row in quiet
+        ]
+        for table, found in zip((quiet, loud), widths, strict=True):
+            found.append(np.ptp(cells(table).cells[-1].cell.optimum_bpb.ci95))
+    assert np.mean(widths[1]) == pytest.approx(np.mean(widths[0]), rel=0.2)
+
+
+def test_a_cells_interval_covers_its_own_optimum_though_it_has_two_degrees_of_freedom() -> None:
     truth = LAWS["byte-ar"].bpb(1e13)
     covered = 0
     for seed in range(200):
-        low, high = cells(simulated_rows(BYTE_AR, seed=seed)).cells[0].cell.optimum_bpb.ci95
+        low, high = cells(simulated_rows(BYTE_AR, {"byte-ar": (1e13,)}, seed=seed)).cells[0].cell.optimum_bpb.ci95
         covered += low <= truth <= high
     assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_evaluation_error_is_not_counted_twice() -> None:
+    """Residuals already hold it: told that it is a part of them, intervals stay as they were."""
+    rows = simulated_rows(BYTE_AR, noise=0.005, sizes=12)
+    told = [row.model_copy(update={"bpb_se": 0.003 * row.bpb}) for row in rows]
+    widths = [
+        [np.ptp(fitted.cell.optimum_bpb.ci95) for fitted in cells(table, bootstraps=1000).cells]
+        for table in (rows, told)
+    ]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
 
 
 def test_evaluation_error_widens_only_its_own_run() -> None:

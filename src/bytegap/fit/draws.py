@@ -24,7 +24,7 @@ def interval(draws: Array) -> Interval | None:
     unknown = int(np.isnan(draws).sum())
     low = int(TAIL * (len(draws) - 1)) - unknown
     high = len(draws) - 1 - int(TAIL * (len(draws) - 1))
-    if low < 0 or high >= len(draws) - unknown or not np.isfinite(ordered[[low, high]]).all():
+    if low < 0 or not np.isfinite(ordered[[low, high]]).all():
         return None
     return float(ordered[low]), float(ordered[high])
 

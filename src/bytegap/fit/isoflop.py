@@ -5,9 +5,10 @@ through its logarithm, since seeds and evaluation move BPB by a share of itself:
 one noise serves every cell, and cells of few runs can pool their residuals. Replicate seeds join
 the same pool.
 
-Intervals are a parametric bootstrap. A run varies by its own evaluation error and by what the
-pooled residual variance holds beyond the mean evaluation variance; that pooled deviation is itself
-drawn, so that few degrees of freedom widen an interval as Student's t does.
+Intervals are a parametric bootstrap. A run varies by its own evaluation error and by a deviation
+between runs, one for the whole study, such that the residuals are as large as they should be (Paule
+& Mandel 1982). The whole is scaled by a draw of its own, so that few degrees of freedom widen an
+interval as Student's t does.
 """
 
 from collections import defaultdict
@@ -91,10 +92,23 @@ def _deviations(cells: Sequence[Parabola], bootstraps: int, rng: np.random.Gener
         for cell in cells:
             cell.resist(scale)
     residual = np.concatenate([cell.residual_R for cell in cells])
-    variance = float(residual @ residual) / freedom
-    evaluation = float(np.mean(np.concatenate([cell.relative_se_R for cell in cells]) ** 2))
+    evaluation = np.concatenate([cell.relative_se_R for cell in cells])
     factor_B = np.sqrt(freedom / rng.chisquare(freedom, bootstraps))
-    return variance**0.5, _Deviations(max(0.0, variance - evaluation) ** 0.5, factor_B)
+    noise = (float(residual @ residual) / freedom) ** 0.5
+    return noise, _Deviations(_between(residual, evaluation, freedom), factor_B)
+
+
+def _between(residual: Array, evaluation: Array, freedom: int) -> float:
+    """The s at which the squared residuals over s^2 + evaluation^2 sum to the degrees of freedom, by bisection.
+
+    0 where evaluation errors alone explain the residuals; runs without such an error keep it above.
+    """
+    low, high = 0.0, float(residual @ residual) / freedom
+    for _ in range(50 if high > 0 else 0):
+        middle = (low + high) / 2
+        too_small = float(np.sum(residual**2 / (middle + evaluation**2))) > freedom
+        low, high = (middle, high) if too_small else (low, middle)
+    return high**0.5
 
 
 def _fitted(parabola: Parabola, deviations: _Deviations, rng: np.random.Generator) -> FittedCell:

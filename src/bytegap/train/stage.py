@@ -66,8 +66,14 @@ def run(folder: Folder, workers: int | None = None) -> None:
 
 
 def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]") -> None:
-    """One worker: claim what nobody has, train it."""
-    folder = Folder(root)
+    """One worker: claim what nobody has, train it; ends when the process that started it is gone."""
+    folder, parent = Folder(root), multiprocessing.parent_process()
+
+    def report(run: str, steps: int, loss: float, speed: float) -> None:
+        if parent and not parent.is_alive():
+            raise SystemExit
+        events.put((number, "step", run, steps, loss, speed))
+
     for spec in waiting:
         home = folder.run(spec.id)
         home.mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,7 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
             with FileLock(home / "lock", timeout=0):
                 if _finished(folder, spec):
                     continue
-                record = train_run(spec, folder, lambda run, *what: events.put((number, "step", run, *what)))
+                record = train_run(spec, folder, report)
                 kind = "done" if record.status == "finished" else "failed"
                 events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
         except Timeout:
