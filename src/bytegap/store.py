@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from bytegap.console import say
 from bytegap.errors import StoreError
 from bytegap.records import Record
 
@@ -105,12 +106,18 @@ def read_table(path: Path, model: type[R], made_by: str) -> list[R]:
 
 
 def standing(path: Path, model: type[R], inputs: str) -> R | None:
-    """The record at `path` if it was made from exactly `inputs`; None where the stage must run."""
+    """The record at `path` if it was made from exactly `inputs`; None, and a word why, where it must be made anew."""
+    if not path.exists():
+        return None
     try:
         record = model.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except ValidationError:
+        say("stale", f"{path}: damaged or of another version, making it anew")
         return None
-    return record if getattr(record, "inputs", None) == inputs else None
+    if getattr(record, "inputs", None) == inputs:
+        return record
+    say("stale", f"{path}: an input changed, making it anew")
+    return None
 
 
 @contextlib.contextmanager

@@ -49,6 +49,9 @@ class Arm(Table):
     order: Plugin = Plugin(name="identity")
     model: Plugin = Plugin(name="transformer")
     budgets: tuple[float, ...] = Field(min_length=1)
+    optimum: float = Field(default=30_000, gt=0)
+    """Compute-optimal N expected at 1e12 FLOPs: where the arm's grids start. Minima that turn out to lie elsewhere
+    extend them."""
 
 
 class Grid(Table):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bytegap.models.transformer import NORM_EPSILON, ROTARY_BASE, build, ladder, parameters
+from bytegap.models.transformer import NORM_EPSILON, build, ladder, parameters
 from tests.plugs import shake
 
 
@@ -28,7 +28,7 @@ def test_causal_form_is_llama(rung):
         num_attention_heads=shape.heads,
         max_position_embeddings=shape.positions,
         rms_norm_eps=NORM_EPSILON,
-        rope_theta=ROTARY_BASE,
+        rope_theta=shape.rotary_base,
         tie_word_embeddings=False,
         attn_implementation="eager",
     )

@@ -5,7 +5,7 @@ import pytest
 from bytegap import study as study_file
 from bytegap.corpus import stage as corpus
 from bytegap.errors import PlanError
-from bytegap.plan import stage
+from bytegap.plan import rules, stage
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import cell
 from bytegap.records import Plan
@@ -38,10 +38,11 @@ def test_budgets_are_matched_within_one_percent(prepared):
 
 def test_the_rule_is_the_same_for_every_arm(prepared):
     _, study, folder = prepared
-    by_size = {}
     for spec in stage.run(study, folder).runs:
-        rate = spec.optimiser.learning_rate, spec.numerics
-        assert by_size.setdefault(spec.non_embedding_parameters, rate) == rate
+        assert spec.optimiser == rules.optimiser(spec.non_embedding_parameters, spec.symbols, spec.steps)
+        asked = rules.batch_symbols(spec.symbols)
+        assert abs(spec.rows_per_batch * spec.row_symbols - asked) <= max(0.51 * spec.row_symbols, 0.02 * asked)
+    assert len({spec.numerics for spec in stage.run(study, folder).runs}) == 1
 
 
 def test_a_plan_is_frozen_until_an_input_changes(prepared, capsys):
@@ -52,7 +53,7 @@ def test_a_plan_is_frozen_until_an_input_changes(prepared, capsys):
     assert folder.plan.stat().st_mtime_ns == before
     changed = study_file.load(write_study(home, STUDY.replace("seed = 1", "seed = 2")))
     assert stage.run(changed, folder) != first
-    assert "changed" in capsys.readouterr().err
+    assert "plan.json: an input changed" in capsys.readouterr().err
     assert stage.run(study, folder) == first
 
 

@@ -17,7 +17,7 @@ from bytegap.accounting.params import Parameters
 from bytegap.models._blocks import Block, RMSNorm, rotary_table
 
 NORM_EPSILON = 1e-5
-ROTARY_BASE = 10_000.0
+QUERY_KEY_SCALE = 0.3
 
 
 class Shape(BaseModel):
@@ -33,18 +33,21 @@ class Shape(BaseModel):
     hidden: int
     positions: int
     causal: bool
+    rotary_base: float
+    """The slowest rotation turns once in about 2 pi times this many positions."""
 
 
 def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
     """Shapes in ascending size, without end: about twice the parameters a rung.
 
-    Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 4, since a byte model of one layer never
-    leaves its unigram under masking (docs/log.md); MLP of 8/3 width rounded up to 16, as in Llama; heads of 32 below
-    1M parameters, of 64 above, of 128 from width 256 on, as near as the width divides.
+    Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 2, since one layer never leaves its
+    unigram under masking (docs/log.md); MLP of 8/3 width rounded up to 16, as in Llama; heads of 32 below 1M
+    parameters, of 64 above, of 128 from width 256 on, as near as the width divides;
+    the rotary base is the number of positions, so that every pair turns noticeably within a row.
     """
     for power in count(3):
         for width in (2**power, 3 * 2 ** (power - 1)):
-            depth = max(4, width // 64)
+            depth = max(2, width // 64)
             head = 128 if width >= 256 else 32 if 12 * width**2 * depth < 1_000_000 else 64
             yield Shape(
                 vocabulary=vocabulary,
@@ -54,6 +57,7 @@ def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
                 hidden=-(-8 * width // 48) * 16,
                 positions=positions,
                 causal=causal,
+                rotary_base=positions,
             )
 
 
@@ -98,7 +102,7 @@ class Transformer(nn.Module):
         )
         self.norm = RMSNorm(shape.width, NORM_EPSILON)
         self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
-        cos_PK, sin_PK = rotary_table(shape.positions, shape.width // shape.heads, ROTARY_BASE)
+        cos_PK, sin_PK = rotary_table(shape.positions, shape.width // shape.heads, shape.rotary_base)
         self.cos_PK: Tensor
         self.sin_PK: Tensor
         self.register_buffer("cos_PK", cos_PK, persistent=False)
@@ -120,7 +124,8 @@ class Transformer(nn.Module):
         """Fill the weights from `seed` alone: fan-in normal, residual outputs shrunk by 1/sqrt(2 depth), head at zero.
 
         A zero head starts every arm at exactly ln(vocabulary) nats a symbol (assumption: as in muP, arXiv 2203.03466,
-        appendix D.2).
+        appendix D.2). Small queries and keys start attention even, from where masked diffusion leaves its unigram
+        sooner (assumption; docs/log.md).
         """
         generator = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
@@ -134,4 +139,6 @@ class Transformer(nn.Module):
                 std = weight.shape[1] ** -0.5
                 if name.endswith(("o_proj.weight", "down_proj.weight")):
                     std /= math.sqrt(2 * len(self.layers))
+                if name.endswith(("q_proj.weight", "k_proj.weight")):
+                    std *= QUERY_KEY_SCALE
                 weight.normal_(0.0, std, generator=generator)

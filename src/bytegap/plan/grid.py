@@ -56,7 +56,7 @@ class Setting:
 
 def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
     """A budget's first grid: `sizes` rungs next to each other, centred (in log N) on the expected optimum."""
-    sizes, centre = setting.study.grid.sizes, rules.expected_optimum(budget_flops)
+    sizes, centre = setting.study.grid.sizes, rules.expected_optimum(setting.arm.optimum, budget_flops)
     rungs = list(takewhile(lambda shape: fitting(setting, shape, budget_flops), setting.shapes()))
     if len(rungs) < sizes:
         message = (
@@ -110,7 +110,7 @@ def spec(setting: Setting, shape: Any, budget_flops: float, seed: int) -> RunSpe
         epochs=symbols / setting.tokens.symbols,
         flops=flops,
         flops_by_convention=planned,
-        optimiser=rules.optimiser(parameters.non_embedding, steps),
+        optimiser=rules.optimiser(parameters.non_embedding, symbols, steps),
         seed=seed,
         evaluation_passes=setting.study.grid.evaluation_passes,
         numerics=setting.numerics,

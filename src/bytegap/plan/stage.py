@@ -33,8 +33,6 @@ def run(study: Study, folder: Folder, *, dry_run: bool = False) -> Plan:
         say("plan", f"up to date: {len(plan.runs)} runs")
         return plan
     if plan is None:
-        if folder.plan.exists() and not dry_run:
-            say("plan", "the study or its tokens changed: planning anew, runs that still fit are kept")
         runs = [
             spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)
         ]
