@@ -77,7 +77,7 @@ def test_a_changed_arm_leaves_the_other_arms_runs_alone(walked):
         ("train", "plan"),
         ("runs", "plan"),
         ("fit", "runs"),
-        ("report", "corpus"),
+        ("report", "fit"),
     ],
 )
 def test_a_verb_too_early_names_the_one_before(tmp_path, capsys, verb, mend):

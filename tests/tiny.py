@@ -39,6 +39,7 @@ budgets = [1e10]
 
 [grid]
 sizes = 4
+spacing = 1
 extensions = 0
 
 [compute]

@@ -58,6 +58,9 @@ class Grid(Table):
     """How many sizes each budget gets, how often the grid may be extended, how finely a bound is estimated."""
 
     sizes: int = Field(default=5, ge=4)
+    spacing: int = Field(default=2, ge=1)
+    """Rungs of the model's ladder from one size to the next, each about a factor of 2 in N: a minimum is bracketed by
+    what lies well to either side of it."""
     seeds: int = Field(default=1, ge=1)
     extensions: int = Field(default=2, ge=0)
     evaluation_passes: int = Field(default=8, ge=8)

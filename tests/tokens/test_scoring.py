@@ -76,7 +76,8 @@ def test_a_held_out_split_smaller_than_a_window_is_refused(tmp_path, capsys):
         path.unlink()
     for number, (split, length) in enumerate([("train", 4000), ("train", 5000), ("test", 900), ("validation", 40)]):
         (tmp_path / "text" / f"{number}.txt").write_text(document_in(split, length, number))
-    study.write_text(study.read_text().replace("vocabulary = 300", "vocabulary = 260"))
+    only_bytes = study.read_text().replace('kind = "bpe"\nvocabulary = 300', 'kind = "bytes"')
+    study.write_text(only_bytes)
     out = ["--out", str(tmp_path / "out")]
     assert main(["corpus", str(study), *out]) == 0
     assert main(["tokens", str(study), *out]) == 2

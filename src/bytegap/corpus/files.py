@@ -53,7 +53,7 @@ def documents(options: Options) -> Iterator[bytes]:
             yield _whole(file)
             continue
         for where, row in rows(file, options.text_field):
-            yield _text(where, row, options.text_field)
+            yield text_of(where, row, options.text_field)
 
 
 def _files(paths: list[str]) -> list[Path]:
@@ -135,7 +135,7 @@ def _parquet_rows(file: Path, field: str) -> Rows:
         with parquet.ParquetFile(file) as table:
             columns = table.schema_arrow.names
             if field not in columns:
-                message = f"{file} has no field '{field}': {nearest(field, columns)} Set text_field"
+                message = f"{file} has no field '{field}': {nearest(field, columns)} (option text_field)"
                 raise CorpusError(message)
             batches = table.iter_batches(_BATCH_ROWS, columns=[field])
             rows = (row for batch in batches for row in batch.to_pylist())
@@ -145,13 +145,13 @@ def _parquet_rows(file: Path, field: str) -> Rows:
         raise CorpusError(_torn(file, error)) from None
 
 
-def _text(where: str, row: Any, field: str) -> bytes:
+def text_of(where: str, row: Any, field: str) -> bytes:
     """The text of a row; a lone surrogate that JSON may spell becomes its three bytes."""
     if not isinstance(row, dict):
         message = f"{where} is not an object with a field '{field}': one such object a line is read"
         raise CorpusError(message)
     if field not in row:
-        message = f"{where} has no field '{field}': {nearest(field, row)} Set text_field"
+        message = f"{where} has no field '{field}': {nearest(field, row)} (option text_field)"
         raise CorpusError(message)
     if not isinstance(row[field], str):
         message = f"{where}: field '{field}' is not a string but {row[field]!r:.40}: set text_field to one that is"

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from bytegap import plugins
-from bytegap.corpus.files import identity
-from bytegap.errors import CorpusError, nearest
+from bytegap.corpus.files import identity, text_of
+from bytegap.errors import CorpusError
 from bytegap.records import digest
 
 
@@ -41,7 +41,7 @@ def documents(options: Options) -> Iterator[bytes]:
     n_bytes = 0
     try:
         for number, row in enumerate(_rows(options), start=1):
-            document = _text(options, row, number)
+            document = text_of(f"data set '{options.dataset}', row {number}", row, options.text_field)
             yield document
             n_bytes += len(document)
             if options.limit_bytes is not None and n_bytes >= options.limit_bytes:
@@ -69,14 +69,3 @@ def _rows(options: Options) -> Iterator[dict[str, Any]]:
         revision=options.revision,
         streaming=True,
     )
-
-
-def _text(options: Options, row: dict[str, Any], number: int) -> bytes:
-    field, where = options.text_field, f"data set '{options.dataset}', row {number}"
-    if field not in row:
-        message = f"{where} has no field '{field}': {nearest(field, row)} Set text_field"
-        raise CorpusError(message)
-    if not isinstance(row[field], str):
-        message = f"{where}: field '{field}' is not a string but {row[field]!r:.40}: set text_field to one that is"
-        raise CorpusError(message)
-    return row[field].encode("utf-8", "surrogatepass")

@@ -1,16 +1,14 @@
 """Where a finished grid's minimum lies at its edge: which size to add.
 
-Reads validation losses, never test. The grid moves by one rung a round, towards the lower end of the loss.
+Reads validation losses, never test. The grid grows by one size a round, towards the lower end of the loss.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import pairwise, takewhile
+from itertools import islice
 
 from bytegap.plan.grid import Setting, fitting, spec
 from bytegap.records import RunSpec
-
-_FLANK = 2  # sizes wanted on either side of the best
 
 
 def missing(setting: Setting, finished: Iterable[tuple[RunSpec, float]]) -> list[RunSpec]:
@@ -23,21 +21,22 @@ def missing(setting: Setting, finished: Iterable[tuple[RunSpec, float]]) -> list
         sizes = sorted(losses)
         means = [sum(losses[size]) / len(losses[size]) for size in sizes]
         best = means.index(min(means))
-        if best < 1:
+        if best == 0:
             added += _towards(setting, budget, sizes[0], up=False)
-        if best > len(sizes) - _FLANK:
+        if best == len(sizes) - 1:
             added += _towards(setting, budget, sizes[-1], up=True)
     return added
 
 
 def _towards(setting: Setting, budget: float, edge: int, *, up: bool) -> list[RunSpec]:
-    """One run a seed at the rung beyond `edge`; none where the ladder or the budget ends."""
-    size = setting.model.parameters
-    below = list(takewhile(lambda s: size(s).non_embedding <= 8 * edge, setting.shapes()))
-    for lower, upper in pairwise(below):
-        shape = upper if up else lower
-        at_edge = lower if up else upper
-        if size(at_edge).non_embedding == edge and fitting(setting, shape, budget):
-            seeds = range(setting.study.seed, setting.study.seed + setting.study.grid.seeds)
-            return [spec(setting, shape, budget, seed) for seed in seeds]
-    return []
+    """One run a seed, `spacing` rungs beyond `edge`; none where the ladder or the budget ends."""
+    grid, first_seed = setting.study.grid, setting.study.seed
+    sizes = (setting.model.parameters(shape).non_embedding for shape in setting.shapes())
+    place = next(place for place, size in enumerate(sizes) if size == edge)
+    place += grid.spacing if up else -grid.spacing
+    if place < 0:
+        return []
+    shape = next(islice(setting.shapes(), place, None))
+    if not fitting(setting, shape, budget):
+        return []
+    return [spec(setting, shape, budget, seed) for seed in range(first_seed, first_seed + grid.seeds)]

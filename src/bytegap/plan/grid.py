@@ -55,21 +55,23 @@ class Setting:
 
 
 def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
-    """A budget's first grid: `sizes` rungs next to each other, centred (in log N) on the expected optimum."""
-    sizes, centre = setting.study.grid.sizes, rules.expected_optimum(setting.arm.optimum, budget_flops)
+    """A budget's first grid: `sizes` rungs, `spacing` apart, centred (in log N) on the expected optimum."""
+    sizes, spacing = setting.study.grid.sizes, setting.study.grid.spacing
+    centre = rules.expected_optimum(setting.arm.optimum, budget_flops)
     rungs = list(takewhile(lambda shape: fitting(setting, shape, budget_flops), setting.shapes()))
-    if len(rungs) < sizes:
+    span = (sizes - 1) * spacing + 1
+    if len(rungs) < span:
         message = (
             f"[arms.{setting.arm_name}] budgets: {budget_flops:g} FLOPs is too small: {len(rungs)} sizes can be "
-            f"trained for at least {_LEAST_STEPS} steps within it, {sizes} are needed: raise the budget"
+            f"trained for at least {_LEAST_STEPS} steps within it, {span} are needed: raise the budget"
         )
         raise PlanError(message)
     offsets = [abs(log(_size(setting, shape) / centre)) for shape in rungs]
-    starts = range(len(rungs) - sizes + 1)
-    start = min(starts, key=lambda first: max(offsets[first], offsets[first + sizes - 1]))
+    starts = range(len(rungs) - span + 1)
+    start = min(starts, key=lambda first: max(offsets[first], offsets[first + span - 1]))
     return [
         spec(setting, shape, budget_flops, seed)
-        for shape in rungs[start : start + sizes]
+        for shape in rungs[start : start + span : spacing]
         for seed in range(setting.study.seed, setting.study.seed + setting.study.grid.seeds)
     ]
 

@@ -5,8 +5,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from unittest import mock
 
 import tiktoken
+from tiktoken_ext import openai_public
 
 from bytegap import plugins
 from bytegap.errors import TokensError
@@ -15,20 +17,7 @@ from bytegap.tokens.lossless import Lossless, given_file
 
 _KEPT = "vocabulary.tiktoken"
 
-# How each published vocabulary cuts text into words, from `tiktoken_ext/openai_public.py` of tiktoken 0.14.0, where
-# two of the three stand inside functions that would download a vocabulary.
-_PATTERNS = {
-    "r50k": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
-    "cl100k": (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
-        r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-    ),
-    "o200k": (
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ),
-}
+# Published vocabularies by their size.
 _PUBLISHED = {50_256: "r50k", 100_256: "cl100k", 199_998: "o200k"}
 
 
@@ -59,14 +48,20 @@ def reopen(options: Options, folder: Path) -> Lossless:
     if pattern is None:
         message = (
             f"{options.file} has {len(ranks):,} symbols, as no published vocabulary: "
-            f"set pattern to one of {', '.join(_PATTERNS)}"
+            f"set pattern to one of {', '.join(_PUBLISHED.values())}"
         )
         raise TokensError(message)
-    encoding = tiktoken.Encoding(options.file, pat_str=_PATTERNS[pattern], mergeable_ranks=ranks, special_tokens={})
+    encoding = tiktoken.Encoding(options.file, pat_str=_words(pattern), mergeable_ranks=ranks, special_tokens={})
     symbol_bytes = [b""] * (1 + max(ranks.values()))
     for piece, rank in ranks.items():
         symbol_bytes[rank] = piece
     return Lossless(options.file, symbol_bytes, encoding.encode_ordinary_batch)
+
+
+def _words(name: str) -> str:
+    """The regular expression with which a published vocabulary cuts text into words, as tiktoken itself has it."""
+    with mock.patch.object(openai_public, "load_tiktoken_bpe", return_value={}):  # else it would be downloaded
+        return openai_public.ENCODING_CONSTRUCTORS[f"{name}_base"]()["pat_str"]
 
 
 def _ranks(path: Path, vocabulary: str) -> dict[bytes, int]:
