@@ -60,7 +60,8 @@ def write_text(folder: Path, documents: int = 60, seed: int = 0) -> None:
 
 def write_study(home: Path, text: str = STUDY, **changes: str) -> Path:
     """The study file, with `old=new` changes made to its text by keyword `old_new` pairs of strings."""
-    write_text(home / "text")
+    if not (home / "text").exists():
+        write_text(home / "text")
     for old, new in changes.items():
         text = text.replace(old, new)
     path = home / "tiny.toml"
