@@ -49,7 +49,6 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
     passes: int,
     seed: int,
     permute: Callable[[Symbols], Symbols],
-    device: str = "cpu",
 ) -> Score:
     """Score a split: nats summed in float64, bytes those of the original text."""
 
@@ -62,8 +61,8 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
                 symbols_BS = torch.from_numpy(permute(symbols[start : start + rows]))
                 u_B = u_W[torch.from_numpy(which[start : start + rows])]
                 question = objective.score(symbols_BS, u_B, generator, vocabulary, options)
-                logits_MV = model(question.inputs_BP.to(device), question.positions_M.to(device))
-                answer = objective.loss(logits_MV.float().cpu(), question)
+                logits_MV = model(question.inputs_BP, question.positions_M)
+                answer = objective.loss(logits_MV, question)
                 nats += float(answer.weighted_nats_B.double().sum())
         return nats
 

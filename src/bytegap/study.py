@@ -68,10 +68,8 @@ class Grid(Table):
 
 
 class Compute(Table):
-    """The machine's share: worker processes side by side, threads in each, where and in what precision."""
+    """The machine's share: worker processes side by side, threads in each."""
 
-    device: str = "cpu"
-    dtype: str = "float32"
     workers: int = Field(default=0, ge=0)
     """0: one a core."""
     threads: int = Field(default=1, ge=1)
