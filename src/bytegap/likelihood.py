@@ -62,8 +62,8 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
                 u_B = u_W[torch.from_numpy(which[start : start + rows])]
                 question = objective.score(symbols_BS, u_B, generator, vocabulary, options)
                 logits_MV = model(question.inputs_BP, question.positions_M)
-                answer = objective.loss(logits_MV, question)
-                nats += float(answer.weighted_nats_B.double().sum())
+                answer = objective.loss(logits_MV.double(), question)
+                nats += float(answer.weighted_nats_B.sum())
         return nats
 
     totals = [one_pass(stream(seed, number)) for number in range(1 if objective.EXACT else passes)]

@@ -57,8 +57,6 @@ class Answer:
 
     weighted_nats_B: Tensor
     """The bound, a row."""
-    nats: Tensor
-    """Unweighted cross-entropy over all answers."""
     supervised: int
 
 
@@ -68,7 +66,7 @@ def answer(logits_MV: Tensor, question: Question) -> Answer:
     rows = question.inputs_BP.shape[0]
     weighted_B = torch.zeros(rows, dtype=nats_M.dtype, device=nats_M.device)
     weighted_B = weighted_B.index_add(0, question.rows_M, nats_M * question.weights_M)
-    return Answer(weighted_B, nats_M.detach().sum(), len(nats_M))
+    return Answer(weighted_B, len(nats_M))
 
 
 def with_bos(symbols_BS: Tensor, bos: int) -> Tensor:
