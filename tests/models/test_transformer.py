@@ -61,7 +61,7 @@ def test_logits_at_chosen_positions_are_those_of_all():
     ids = torch.randint(22, (2, 9), generator=torch.Generator().manual_seed(0))
     chosen = torch.tensor([0, 5, 17])
     with torch.no_grad():
-        assert torch.allclose(model(ids, chosen), model(ids)[chosen])
+        assert (model(ids, chosen) - model(ids)[chosen]).abs().max() < 1e-5
 
 
 def test_a_fresh_model_knows_nothing():

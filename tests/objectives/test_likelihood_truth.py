@@ -109,9 +109,9 @@ def test_ar_is_the_chain_rule():
             ids = torch.cat((torch.tensor([VOCABULARY.bos]), row[:i]))[None]
             truth -= float(model(ids)[-1].log_softmax(-1)[row[i]])
     score = score_windows(model, ar, ar.Options(), text, VOCABULARY, passes=8, seed=0, permute=lambda x: x)
-    assert score.nats == pytest.approx(truth, rel=1e-6)
+    assert score.nats == pytest.approx(truth, rel=1e-5)
     assert score.nats_se == 0
-    assert score.bpb == pytest.approx(truth / math.log(2) / text.bytes, rel=1e-6)
+    assert score.bpb == pytest.approx(truth / math.log(2) / text.bytes, rel=1e-5)
 
 
 def test_the_standard_error_is_that_of_the_mean(masked_model):
