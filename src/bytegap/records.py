@@ -1,5 +1,7 @@
 """Every file on disk, as a frozen pydantic model: schema version, content hash, unknown keys rejected.
 
+Long on purpose: the whole contract between stages in one place, in the order of the road, and no logic.
+
 corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokensManifest
 tokens/windows.json     WindowsManifest     plan.json                  Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
