@@ -14,6 +14,18 @@ def shapes(*, causal):
     return itertools.islice(ladder(vocabulary=22, positions=33, causal=causal), 14)
 
 
+def as_llama(weights):
+    """Our weights under Llama's names, the fused projections split."""
+    parts = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
+    split = {}
+    for name, weight in weights.items():
+        prefix = "" if name.startswith("lm_head") else "model."
+        fused = next((fused for fused in parts if fused in name), None)
+        names = [name.replace(fused, part) for part in parts[fused]] if fused else [name]
+        split |= {prefix + n: w for n, w in zip(names, weight.chunk(len(names)), strict=True)}
+    return split
+
+
 @pytest.mark.parametrize("rung", [0, 1, 4, 7])
 def test_causal_form_is_llama(rung):
     shape = next(itertools.islice(shapes(causal=True), rung, None))
@@ -33,8 +45,7 @@ def test_causal_form_is_llama(rung):
         attn_implementation="eager",
     )
     llama = LlamaForCausalLM(config).eval()
-    weights = {name if name.startswith("lm_head") else f"model.{name}": w for name, w in ours.state_dict().items()}
-    llama.load_state_dict(weights, strict=True)
+    llama.load_state_dict(as_llama(ours.state_dict()), strict=True)
     ids = torch.randint(shape.vocabulary, (3, 33), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = llama(ids).logits

@@ -22,53 +22,53 @@ class RMSNorm(nn.Module):
 
 
 def rotary_table(positions: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (P, K) of rotary embedding, halves layout (Su et al. 2021, eq. 34; as in Llama)."""
+    """Cosines and signed sines (P, K) of rotary embedding, halves layout (Su et al. 2021, eq. 34; as in Llama)."""
     frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     angle_PK = torch.outer(torch.arange(positions, dtype=torch.float64), frequency).repeat(1, 2)
-    return angle_PK.cos().float(), angle_PK.sin().float()
+    sign_K = torch.ones(head_width, dtype=torch.float64)
+    sign_K[: head_width // 2] = -1
+    return angle_PK.cos().float(), (angle_PK.sin() * sign_K).float()
 
 
 def rotate(x_BHPK: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
     """Turn each pair (k, k + K/2) by its position's angle; same shape."""
-    left, right = x_BHPK.chunk(2, dim=-1)
-    return x_BHPK * cos_PK + torch.cat((-right, left), dim=-1) * sin_PK
+    return torch.addcmul(x_BHPK * cos_PK, x_BHPK.roll(x_BHPK.shape[-1] // 2, -1), sin_PK)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions; causal or over the whole row."""
+    """Multi-head self-attention with rotary positions; causal or over the whole row.
+
+    Queries, keys and values come of one matmul, since a small model costs its operations more than their FLOPs.
+    """
 
     def __init__(self, width: int, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.v_proj = nn.Linear(width, width, bias=False)
+        self.qkv_proj = nn.Linear(width, 3 * width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
         """Mix positions; same shape."""
         B, P, D = x_BPD.shape
-        q_BHPK, k_BHPK, v_BHPK = (
-            project(x_BPD).view(B, P, self.heads, D // self.heads).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        q_BHPK, k_BHPK = rotate(q_BHPK, cos_PK, sin_PK), rotate(k_BHPK, cos_PK, sin_PK)
+        qkv_BHPK = self.qkv_proj(x_BPD).view(B, P, 3 * self.heads, D // self.heads).transpose(1, 2)
+        qk_BHPK, v_BHPK = qkv_BHPK.split((2 * self.heads, self.heads), dim=1)
+        q_BHPK, k_BHPK = rotate(qk_BHPK, cos_PK, sin_PK).chunk(2, dim=1)
         mixed_BHPK = functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=self.causal)
         return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
 
 
 class SwiGLU(nn.Module):
-    """Gated MLP, down(silu(gate x) * up x) (Shazeer 2020, eq. 6; arXiv 2002.05202)."""
+    """Gated MLP, down(silu(gate x) * up x), gate and up in one matmul (Shazeer 2020, eq. 6; arXiv 2002.05202)."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(width, hidden, bias=False)
-        self.up_proj = nn.Linear(width, hidden, bias=False)
+        self.gate_up_proj = nn.Linear(width, 2 * hidden, bias=False)
         self.down_proj = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x_BPD: Tensor) -> Tensor:
         """Transform each position alone; same shape."""
-        return self.down_proj(functional.silu(self.gate_proj(x_BPD)) * self.up_proj(x_BPD))
+        gate_BPF, up_BPF = self.gate_up_proj(x_BPD).chunk(2, dim=-1)
+        return self.down_proj(functional.silu(gate_BPF) * up_BPF)
 
 
 class Block(nn.Module):

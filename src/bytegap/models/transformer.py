@@ -1,7 +1,7 @@
 """One decoder Transformer: RMSNorm, RoPE, SwiGLU, no biases, untied head; causal or bidirectional.
 
-In causal form it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights under the
-prefix `model.` and gives the same logits. B rows, P positions, D width, M chosen positions, V ids of the vocabulary.
+In causal form it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights, the fused
+projections split, and gives the same logits. B rows, P positions, D width, M chosen positions, V ids of the vocabulary.
 """
 
 import math
@@ -139,6 +139,6 @@ class Transformer(nn.Module):
                 std = weight.shape[1] ** -0.5
                 if name.endswith(("o_proj.weight", "down_proj.weight")):
                     std /= math.sqrt(2 * len(self.layers))
-                if name.endswith(("q_proj.weight", "k_proj.weight")):
-                    std *= QUERY_KEY_SCALE
                 weight.normal_(0.0, std, generator=generator)
+                if name.endswith("qkv_proj.weight"):
+                    weight[: 2 * weight.shape[1]] *= QUERY_KEY_SCALE
