@@ -1,56 +1,16 @@
 """Studies whose truth is known: rows of `runs.jsonl` from Chinchilla laws, for tests of fit and report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from bytegap import laws
+from bytegap.laws import Law
 from bytegap.records import RunRow
 
 UNIGRAM_BPB = {"byte": 4.38, "bpe512": 3.45}
 BIGRAM_BPB = {"byte": 3.52, "bpe512": 2.94}
 VOCABULARY = {"byte": 256, "bpe512": 512}
 BYTES_PER_SYMBOL = {"byte": 1.0, "bpe512": 2.03}
-
-
-@dataclass(frozen=True)
-class Law:
-    """L(N, D) = E + A / N^alpha + B / D^beta."""
-
-    floor: float
-    amplitudes: tuple[float, float]
-    exponents: tuple[float, float]
-
-    @classmethod
-    def through(
-        cls,
-        bpb: float,
-        flops: float,
-        parameters: float,
-        floor: float = 0.9,
-        exponents: tuple[float, float] = (0.34, 0.30),
-    ) -> "Law":
-        """The law whose optimum at `flops` is `bpb`, by a model of `parameters`."""
-        alpha, beta = exponents
-        symbols = flops / 6 / parameters
-        share = (bpb - floor) * alpha * beta / (alpha + beta)
-        amplitudes = (share / alpha * parameters**alpha, share / beta * symbols**beta)
-        return cls(floor, amplitudes, exponents)
-
-    @property
-    def frontier(self) -> tuple[float, float, float]:
-        """(E, A, g) of its compute-optimal frontier."""
-        return laws.chinchilla_frontier(self.floor, self.amplitudes, self.exponents)
-
-    def bpb(self, flops: float) -> float:
-        """L(C) at the optimum."""
-        return float(laws.frontier_bpb(flops, *self.frontier))
-
-    def flops(self, bpb: float) -> float:
-        """C(L) at the optimum."""
-        return float(laws.frontier_flops(bpb, *self.frontier))
-
 
 LAWS = {
     "byte-ar": Law.through(2.25, 1e14, 180e3, exponents=(0.36, 0.32)),
@@ -89,14 +49,10 @@ def simulated_rows(
     rows: list[RunRow] = []
     for arm, law in laws_by_arm.items():
         for flops in budgets[arm]:
-            best, _ = laws.chinchilla_optimum(flops, law.amplitudes, law.exponents)
-            grid = off_centre * best * np.geomspace(span**-0.5, span**0.5, sizes)
+            grid = off_centre * law.optimum(flops) * np.geomspace(span**-0.5, span**0.5, sizes)
             for parameters in np.rint(grid).astype(int).tolist():
                 for replicate in range(seeds):
-                    ideal = laws.chinchilla_bpb(
-                        parameters, flops / 6 / parameters, law.floor, law.amplitudes, law.exponents
-                    )
-                    bpb = float(ideal) * float(np.exp(noise * rng.standard_normal()))
+                    bpb = float(law.bpb_of(parameters, flops)) * float(np.exp(noise * rng.standard_normal()))
                     run = f"{len(rows):012x}"
                     rows.append(_row(run, arm, flops, parameters, seed=replicate, bpb=bpb, noise=noise))
     return rows

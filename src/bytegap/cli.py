@@ -74,7 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     verb("corpus", _corpus)
     verb("tokens", _tokens)
     plan = verb("plan", _plan)
-    plan.add_argument("--dry-run", action="store_true", help="print the plan and what it costs; write nothing")
+    plan.add_argument(
+        "--dry-run", action="store_true", help="print the plan, what it costs and what it could find; write nothing"
+    )
+    plan.add_argument(
+        "--simulate",
+        type=Path,
+        metavar="LAW.toml",
+        help="draw studies from these laws, one table an arm ([arms.NAME] bpb, flops, parameters; noise): "
+        "how often is the gap identified, how wide are its intervals",
+    )
+    plan.add_argument("--studies", type=int, default=20, help="studies to draw (default: %(default)s)")
     plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
     train = verb("train", _train)
     train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")
@@ -111,13 +121,20 @@ def _tokens(chosen: argparse.Namespace) -> None:
 
 def _plan(chosen: argparse.Namespace) -> None:
     """Resolve and freeze every run: sizes, steps, learning rates, FLOPs."""
-    from bytegap.plan import stage
+    from bytegap.fit.stage import fit_rows
+    from bytegap.plan import simulate, stage
 
     study, folder = _open(chosen)
     if chosen.extend:
         stage.extend(study, folder)
+    elif chosen.dry_run or chosen.simulate:
+        world = simulate.load(chosen.simulate, study) if chosen.simulate else simulate.assumed(study)
+        plan = stage.resolve(study, folder)
+        if chosen.dry_run:
+            stage.dry_run(plan, folder)
+        simulate.run(study, folder, plan, world, fit_rows, chosen.studies)
     else:
-        stage.run(study, folder, dry_run=chosen.dry_run)
+        stage.run(study, folder)
 
 
 def _train(chosen: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ floor of L. A law that is never met (a loss at or below the floor, an exponent t
 gives NaN.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,3 +71,49 @@ def chinchilla_frontier(
     parameters, symbols = chinchilla_optimum(FLOPS_PER_PARAMETER_AND_SYMBOL, amplitudes, exponents)
     above = float(chinchilla_bpb(parameters, symbols, 0.0, amplitudes, exponents))
     return floor, above * FLOPS_PER_PARAMETER_AND_SYMBOL**exponent, exponent
+
+
+@dataclass(frozen=True)
+class Law:
+    """A Chinchilla law, L(N, D) = E + A / N^alpha + B / D^beta, with C = 6 N D."""
+
+    floor: float
+    amplitudes: tuple[float, float]
+    exponents: tuple[float, float]
+
+    @classmethod
+    def through(
+        cls,
+        bpb: float,
+        flops: float,
+        parameters: float,
+        floor: float = 0.9,
+        exponents: tuple[float, float] = (0.34, 0.30),
+    ) -> "Law":
+        """The law whose optimum at `flops` is `bpb`, by a model of `parameters`; the defaults are assumptions."""
+        alpha, beta = exponents
+        symbols = flops / FLOPS_PER_PARAMETER_AND_SYMBOL / parameters
+        share = (bpb - floor) * alpha * beta / (alpha + beta)
+        return cls(floor, (share / alpha * parameters**alpha, share / beta * symbols**beta), exponents)
+
+    @property
+    def frontier(self) -> tuple[float, float, float]:
+        """(E, A, g) of its compute-optimal frontier."""
+        return chinchilla_frontier(self.floor, self.amplitudes, self.exponents)
+
+    def optimum(self, flops: float) -> float:
+        """The N of lowest loss at C."""
+        return float(chinchilla_optimum(flops, self.amplitudes, self.exponents)[0])
+
+    def bpb_of(self, parameters: Numbers, flops: Numbers) -> Array:
+        """L of models of N trained with C."""
+        symbols = flops / FLOPS_PER_PARAMETER_AND_SYMBOL / np.asarray(parameters, dtype=np.float64)
+        return chinchilla_bpb(parameters, symbols, self.floor, self.amplitudes, self.exponents)
+
+    def bpb(self, flops: float) -> float:
+        """L(C) at the optimum."""
+        return float(frontier_bpb(flops, *self.frontier))
+
+    def flops(self, bpb: float) -> float:
+        """C(L) at the optimum."""
+        return float(frontier_flops(bpb, *self.frontier))

@@ -5,6 +5,7 @@ A study names a corpus, a context, its tokenizers and its arms; `studies/quickst
 
 import re
 import tomllib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,7 +111,7 @@ def load(path: Path) -> Study:
         _check_names(study)
         _check_plugins(study)
     except ValidationError as error:
-        msg = f"{path}: {_explain(error)}"
+        msg = f"{path}: {explain(error, _known)}"
         raise StudyError(msg) from None
     except StudyError as error:
         msg = f"{path}: {error}"
@@ -196,15 +197,15 @@ def _check_plugins(study: Study) -> None:
                 raise StudyError(message) from None
 
 
-def _explain(error: ValidationError) -> str:
-    """Pydantic's complaint as one sentence, with the nearest key for an unknown one."""
+def explain(error: ValidationError, known: Callable[[list[str]], Collection[str]]) -> str:
+    """Pydantic's complaint as one sentence, with the nearest of the `known` keys of its table for an unknown one."""
     errors = error.errors()
     # A misspelt key is two complaints, one unknown and one missing: the unknown one holds the mend.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in first["loc"]]
     where = ".".join(path)
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{where}': {nearest(path[-1], _known(path[:-1]))}"
+        return f"unknown key '{where}': {nearest(path[-1], known(path[:-1]))}"
     if first["type"] == "missing":
         return f"'{where}' is missing"
     return f"'{where}': {re.sub(r'^Input', 'it', first['msg'])}, not {first['input']!r}"

@@ -3,24 +3,13 @@
 import pytest
 
 from bytegap import study as study_file
-from bytegap.corpus import stage as corpus
 from bytegap.errors import PlanError
 from bytegap.plan import rules, stage
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import cell
 from bytegap.records import Plan
 from bytegap.store import Folder, read_record
-from bytegap.tokens import stage as tokens
-from tests.tiny import STUDY, opened, write_study
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    home = tmp_path_factory.mktemp("plan")
-    study, folder = opened(home)
-    corpus.run(study, folder)
-    tokens.run(study, folder)
-    return home, study, folder
+from tests.tiny import STUDY, write_study
 
 
 def test_budgets_are_matched_within_one_percent(prepared):
@@ -62,7 +51,8 @@ def test_a_dry_run_writes_nothing(prepared, tmp_path, capsys):
     shadow = Folder(tmp_path / "tiny")
     shadow.root.mkdir()
     (shadow.root / "tokens").symlink_to(folder.tokens)
-    plan = stage.run(study, shadow, dry_run=True)
+    plan = stage.resolve(study, shadow)
+    stage.dry_run(plan, shadow)
     assert not shadow.plan.exists()
     printed = "".join(capsys.readouterr())
     for word in ("byte-ar", "epochs", "MB of disk", "minutes"):

@@ -22,21 +22,21 @@ from bytegap.store import Folder, read_record, standing, write_record
 from bytegap.study import Study
 
 
-def run(study: Study, folder: Folder, *, dry_run: bool = False) -> Plan:
-    """The frozen plan, made anew only where an input changed; `dry_run` prints it and writes nothing."""
+def resolve(study: Study, folder: Folder) -> Plan:
+    """The plan that stands, or what it would be; writes nothing."""
     settings = _settings(study, folder)
     inputs = _inputs(study, settings)
-    plan = standing(folder.plan, Plan, inputs)
-    if plan and not dry_run:
-        say("plan", f"up to date: {len(plan.runs)} runs")
+    if plan := standing(folder.plan, Plan, inputs):
         return plan
-    if plan is None:
-        runs = [
-            spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)
-        ]
-        plan = Plan(inputs=inputs, study=study.name, workers=_workers(study), rounds=0, runs=runs)
-    if dry_run:
-        _print(plan, folder)
+    runs = [spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)]
+    return Plan(inputs=inputs, study=study.name, workers=_workers(study), rounds=0, runs=runs)
+
+
+def run(study: Study, folder: Folder) -> Plan:
+    """The frozen plan, made anew only where an input changed."""
+    plan = resolve(study, folder)
+    if standing(folder.plan, Plan, plan.inputs):
+        say("plan", f"up to date: {len(plan.runs)} runs")
         return plan
     write_record(folder.plan, plan)
     say("plan", f"{len(plan.runs)} runs, {sum(run.flops for run in plan.runs):.3g} FLOPs")
@@ -61,6 +61,37 @@ def extend(study: Study, folder: Folder) -> int:
         write_record(folder.plan, plan.model_copy(update={"rounds": plan.rounds + 1, "runs": runs}))
         say("plan", f"round {plan.rounds + 1}: {len(added)} runs added where a minimum lay at the grid's edge")
     return len(added)
+
+
+def dry_run(plan: Plan, folder: Folder) -> None:
+    """Arms x budgets x sizes, what they cost, and how long they will take here."""
+    step_s = {spec.id: estimate.seconds_a_step(spec) for spec in track(plan.runs, "timing a step of each shape")}
+    table = Table(title=f"{plan.study}: {len(plan.runs)} runs", title_justify="left")
+    for heading in ("arm", "budget", "N", "width x depth", "steps x symbols", "D", "bytes", "epochs", "FLOPs", "est."):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for spec in plan.runs:
+        table.add_row(
+            spec.arm,
+            f"{spec.budget_flops:.2g}",
+            f"{spec.non_embedding_parameters:,}",
+            f"{spec.shape.get('width', '')} x {spec.shape.get('depth', '')}",
+            f"{spec.steps} x {spec.rows_per_batch * spec.row_symbols}",
+            f"{spec.symbols / 1e6:.2f}M",
+            f"{spec.bytes / 1e6:.2f}M",
+            f"{spec.epochs:.2f}" + (" !" if spec.epochs > 1 else ""),
+            f"{spec.flops:.3g}",
+            f"{spec.steps * step_s[spec.id]:.0f} s",
+        )
+    show(table)
+    total_s = sum(spec.steps * step_s[spec.id] for spec in plan.runs) / plan.workers
+    disk = sum(estimate.disk_bytes(spec) for spec in plan.runs)
+    say(
+        "plan",
+        f"{sum(spec.flops for spec in plan.runs):.3g} FLOPs, about {total_s / 60:.1f} minutes of training steps "
+        f"with {plan.workers} workers; {disk / 1e6:.0f} MB of disk under {Path(folder.root)}",
+    )
+    if any(spec.epochs > 1 for spec in plan.runs):
+        say("plan", "runs marked ! see their text more than once")
 
 
 def _finished(plan: Plan, folder: Folder, arm: str) -> list[tuple[RunSpec, float]]:
@@ -101,34 +132,3 @@ def _inputs(study: Study, settings: dict[str, Setting]) -> str:
 def _workers(study: Study) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return study.compute.workers or max(1, cores // study.compute.threads)
-
-
-def _print(plan: Plan, folder: Folder) -> None:
-    """Arms x budgets x sizes, what they cost, and how long they will take here."""
-    step_s = {spec.id: estimate.seconds_a_step(spec) for spec in track(plan.runs, "timing a step of each shape")}
-    table = Table(title=f"{plan.study}: {len(plan.runs)} runs", title_justify="left")
-    for heading in ("arm", "budget", "N", "width x depth", "steps x symbols", "D", "bytes", "epochs", "FLOPs", "est."):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
-    for spec in plan.runs:
-        table.add_row(
-            spec.arm,
-            f"{spec.budget_flops:.2g}",
-            f"{spec.non_embedding_parameters:,}",
-            f"{spec.shape.get('width', '')} x {spec.shape.get('depth', '')}",
-            f"{spec.steps} x {spec.rows_per_batch * spec.row_symbols}",
-            f"{spec.symbols / 1e6:.2f}M",
-            f"{spec.bytes / 1e6:.2f}M",
-            f"{spec.epochs:.2f}" + (" !" if spec.epochs > 1 else ""),
-            f"{spec.flops:.3g}",
-            f"{spec.steps * step_s[spec.id]:.0f} s",
-        )
-    show(table)
-    total_s = sum(spec.steps * step_s[spec.id] for spec in plan.runs) / plan.workers
-    disk = sum(estimate.disk_bytes(spec) for spec in plan.runs)
-    say(
-        "plan",
-        f"{sum(spec.flops for spec in plan.runs):.3g} FLOPs, about {total_s / 60:.1f} minutes of training steps "
-        f"with {plan.workers} workers; {disk / 1e6:.0f} MB of disk under {Path(folder.root)}",
-    )
-    if any(spec.epochs > 1 for spec in plan.runs):
-        say("plan", "runs marked ! see their text more than once")
