@@ -24,7 +24,8 @@ in this order; each does only what is not done, and says what a changed input ma
   bytegap fit     STUDY.toml    IsoFLOP minima, frontiers, what bytes and diffusion cost, with intervals
   bytegap report  STUDY.toml    one page that opens offline
 
-`bytegap quickstart` walks the whole road.
+`bytegap quickstart` walks the whole road. `bytegap tune STUDY.toml`, after it, measures what the rule for learning rate
+and batch loses every arm.
 """
 
 
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb("fit", _fit)
     verb("report", _report)
+    verb("tune", _tune)
     verb("quickstart", _quickstart)
     return parser
 
@@ -165,6 +167,18 @@ def _report(chosen: argparse.Namespace) -> None:
     from bytegap.report import stage
 
     stage.run(*_open(chosen))
+
+
+def _tune(chosen: argparse.Namespace) -> None:
+    """Audit the rule: learning rate and batch varied at each arm's smallest and largest budget, until bracketed."""
+    from bytegap.plan import stage as plan
+    from bytegap.runs import stage as runs
+    from bytegap.train import stage as train
+
+    study, folder = _open(chosen)
+    while plan.tune(study, folder):
+        train.run(folder)
+    runs.run(folder, with_audit=True)
 
 
 def _quickstart(chosen: argparse.Namespace) -> None:

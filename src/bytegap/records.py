@@ -50,6 +50,13 @@ class ArrayFile(Part):
     sha256: str
 
 
+class Quantity(Part):
+    """A number with its 95 % interval; None where the runs do not give one."""
+
+    value: float | None
+    ci95: tuple[float, float] | None = None
+
+
 # -- corpus ---------------------------------------------------------------------------------------
 
 
@@ -198,6 +205,16 @@ class RunSpec(Record):
         return self.content[:12]
 
 
+class TuningRun(Part):
+    """A run of the tuning audit: what the rule says, but for a power of two in learning rate or batch, or the seed."""
+
+    rate: int
+    """log2 of the learning rate over the rule's."""
+    batch: int
+    """log2 of the batch over the rule's."""
+    spec: RunSpec
+
+
 class Plan(Record):
     """Every run of a study, frozen before anything is spent; `rounds` counts extensions of the grid."""
 
@@ -206,6 +223,13 @@ class Plan(Record):
     workers: int
     rounds: int
     runs: list[RunSpec]
+    tuning: list[TuningRun] = []
+    """The tuning audit's, which no fit sees; where the rule itself is the best of its cell, that run is in both."""
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """All that is to be trained, each once."""
+        return list({spec.id: spec for spec in [*self.runs, *(run.spec for run in self.tuning)]}.values())
 
 
 # -- train ----------------------------------------------------------------------------------------
@@ -335,23 +359,39 @@ class AuditRow(Part):
     windows_sha256: str
 
 
+class TuningRow(Part):
+    """What the rule for learning rate and batch loses at one budget of one arm, in validation BPB."""
+
+    arm: str
+    budget_flops: float
+    non_embedding_parameters: int
+    rates: list[tuple[float, float]]
+    """(factor on the rule's learning rate, BPB), the rule's batch."""
+    batches: list[tuple[float, float]]
+    """(factor on the rule's batch in symbols, BPB), the rule's learning rate."""
+    best_rate: Quantity
+    """The factor at the parabola's lowest point."""
+    best_batch: Quantity
+    bracketed: bool
+    """Whether the best of either axis has a worse neighbour on both sides."""
+    seed_log_bpb: float | None
+    """Standard deviation of log BPB between seeds at the rule."""
+    lost_bpb: Quantity
+    lost_compute: Quantity
+    """Share of the budget that the loss is worth along the arm's own frontier: 0.1 = a tenth of its compute."""
+
+
 class Audit(Record):
     """What every run was meant to spend and what it did, equal optimisation and equal text shown in numbers."""
 
     inputs: str
     runs: list[AuditRow]
+    tuning: list[TuningRow] = []
     summary: list[str]
     warnings: list[str]
 
 
 # -- fit ------------------------------------------------------------------------------------------
-
-
-class Quantity(Part):
-    """A number with its 95 % interval; None where the runs do not give one."""
-
-    value: float | None
-    ci95: tuple[float, float] | None = None
 
 
 class Cell(Part):

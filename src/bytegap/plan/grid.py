@@ -76,16 +76,21 @@ def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
     ]
 
 
-def fitting(setting: Setting, shape: Any, budget_flops: float) -> bool:
+def fitting(setting: Setting, shape: Any, budget_flops: float, batch: float = 1.0) -> bool:
     """Whether the budget buys at least the fewest steps of this size."""
-    rows = _rows_per_batch(setting, shape, budget_flops)
+    rows = _rows_per_batch(setting, shape, budget_flops, batch)
     return budget_flops / (rows * _row_flops(setting, shape)) >= _LEAST_STEPS
 
 
-def spec(setting: Setting, shape: Any, budget_flops: float, seed: int) -> RunSpec:
-    """Resolve one run: the whole steps whose FLOPs come nearest to the budget."""
+def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
+    setting: Setting, shape: Any, budget_flops: float, seed: int, rate: float = 1.0, batch: float = 1.0
+) -> RunSpec:
+    """Resolve one run: the whole steps whose FLOPs come nearest to the budget.
+
+    `rate` and `batch` are factors on what the rules say; only the tuning audit has any.
+    """
     parameters = setting.model.parameters(shape)
-    rows = _rows_per_batch(setting, shape, budget_flops)
+    rows = _rows_per_batch(setting, shape, budget_flops, batch)
     steps = round(budget_flops / (rows * _row_flops(setting, shape)))
     symbols = steps * rows * setting.row_symbols
     planned = {convention.name: steps * rows * _row_flops(setting, shape, convention) for convention in conventions()}
@@ -112,7 +117,7 @@ def spec(setting: Setting, shape: Any, budget_flops: float, seed: int) -> RunSpe
         epochs=symbols / setting.tokens.symbols,
         flops=flops,
         flops_by_convention=planned,
-        optimiser=rules.optimiser(parameters.non_embedding, symbols, steps),
+        optimiser=rules.optimiser(parameters.non_embedding, symbols, steps, rate),
         seed=seed,
         evaluation_passes=setting.study.grid.evaluation_passes,
         numerics=setting.numerics,
@@ -133,9 +138,9 @@ def _size(setting: Setting, shape: Any) -> int:
     return setting.model.parameters(shape).non_embedding
 
 
-def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float) -> int:
+def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float, batch: float) -> int:
     symbols = setting.row_symbols * budget_flops / _row_flops(setting, shape)
-    return max(1, round(rules.batch_symbols(symbols) / setting.row_symbols))
+    return max(1, round(batch * rules.batch_symbols(symbols) / setting.row_symbols))
 
 
 def _row_flops(setting: Setting, shape: Any, convention: Convention | None = None) -> float:

@@ -24,14 +24,15 @@ def batch_symbols(symbols: float) -> float:
     return 384 * (symbols / 1e6) ** 0.383
 
 
-def optimiser(non_embedding_parameters: int, symbols: int, steps: int) -> Optimiser:
+def optimiser(non_embedding_parameters: int, symbols: int, steps: int, rate: float = 1.0) -> Optimiser:
     """AdamW with linear warm-up over a tenth of the steps, then linear decay to zero (Defazio et al. 2023).
 
+    `rate` is a factor on the rule's learning rate.
     beta2 and weight decay are the usual assumptions. The clip is low enough to act on nearly every step: a batch in
     which few symbols of a row are masked, each of large weight, then moves a model no further than any other.
     """
     return Optimiser(
-        learning_rate=learning_rate(non_embedding_parameters, symbols),
+        learning_rate=rate * learning_rate(non_embedding_parameters, symbols),
         warmup_steps=max(1, round(0.1 * steps)),
         decay="linear",
         weight_decay=0.1,

@@ -1,12 +1,13 @@
 """Lay the plan, show it, extend it. Reads the manifests of tokens; writes plan.json."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
 
 from bytegap.console import say, show, track
-from bytegap.plan import estimate
+from bytegap.plan import estimate, tuning
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import Setting, cell
 from bytegap.records import (
@@ -53,13 +54,34 @@ def extend(study: Study, folder: Folder) -> int:
     added = [
         spec
         for name, setting in settings.items()
-        for spec in missing(setting, _finished(plan, folder, name))
+        for spec in missing(setting, _finished((spec for spec in plan.runs if spec.arm == name), folder))
         if spec.id not in known
     ]
     if added:
         runs = [*plan.runs, *added]
         write_record(folder.plan, plan.model_copy(update={"rounds": plan.rounds + 1, "runs": runs}))
         say("plan", f"round {plan.rounds + 1}: {len(added)} runs added where a minimum lay at the grid's edge")
+    return len(added)
+
+
+def tune(study: Study, folder: Folder) -> int:
+    """Add the runs that the tuning audit lacks; how many were added. StoreError before a plan stands."""
+    plan = read_record(folder.plan, Plan, "plan")
+    scored = {spec.id: bpb for spec, bpb in _finished(plan.specs, folder)}
+    added = [
+        run
+        for name, setting in _settings(study, folder).items()
+        for run in tuning.missing(
+            setting,
+            [spec for spec in plan.runs if spec.arm == name],
+            [run for run in plan.tuning if run.spec.arm == name],
+            scored,
+        )
+    ]
+    if added:
+        write_record(folder.plan, plan.model_copy(update={"tuning": [*plan.tuning, *added]}))
+        flops = sum(run.spec.flops for run in added)
+        say("plan", f"tuning audit: {len(added)} runs added, {flops:.3g} FLOPs")
     return len(added)
 
 
@@ -94,11 +116,12 @@ def dry_run(plan: Plan, folder: Folder) -> None:
         say("plan", "runs marked ! see their text more than once")
 
 
-def _finished(plan: Plan, folder: Folder, arm: str) -> list[tuple[RunSpec, float]]:
+def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, float]]:
+    """Those that have a validation BPB, with it."""
     result = []
-    for spec in plan.runs:
+    for spec in specs:
         path = folder.run(spec.id) / "record.json"
-        if spec.arm == arm and path.exists():
+        if path.exists():
             record = read_record(path, RunRecord, "train")
             if record.validation:
                 result.append((spec, record.validation.bpb))

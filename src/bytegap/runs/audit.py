@@ -5,23 +5,28 @@ independent numbers.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import median
 
-from bytegap.records import Audit, AuditRow, RunRecord, RunSpec, digest
+from bytegap.records import Audit, AuditRow, RunRecord, RunSpec, TuningRow, digest
+from bytegap.runs.tuning import summary
 
 FLOPS_TOLERANCE = 0.01
 
 Done = list[tuple[RunSpec, RunRecord]]
 
 
-def audit(done: Done) -> Audit:
-    """The audit of finished and failed runs."""
+def audit(done: Done, tuning: Sequence[TuningRow] = ()) -> Audit:
+    """The audit of finished and failed runs, with what was found of the rule for learning rate and batch."""
     rows = [_row(spec, record) for spec, record in done]
     finished = [(spec, record) for spec, record in done if record.status == "finished"]
     return Audit(
-        inputs=digest([[spec.content, record.content] for spec, record in done]),
+        inputs=digest(
+            [[spec.content, record.content] for spec, record in done] + [row.model_dump(mode="json") for row in tuning]
+        ),
         runs=rows,
-        summary=_summary(rows, finished),
+        tuning=list(tuning),
+        summary=[*_summary(rows, finished), *summary(tuning)],
         warnings=_warnings(rows, done),
     )
 

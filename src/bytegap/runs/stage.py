@@ -14,6 +14,7 @@ from bytegap.records import (
     WindowsManifest,
 )
 from bytegap.runs.audit import audit
+from bytegap.runs.tuning import judge
 from bytegap.store import Folder, read_record, write_record, write_table
 
 
@@ -35,7 +36,7 @@ def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[
     }
     rows = [_row(spec, record, windows, manifests[spec.tokens]) for spec, record in done]
     write_table(folder.table, rows)
-    findings = audit(done)
+    findings = audit(done, judge(plan, _validation_bpb(folder, plan)))
     write_record(folder.audit, findings)
     if show:
         _print(rows)
@@ -48,6 +49,16 @@ def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[
     for line in findings.warnings:
         say("audit", f"[yellow]{line}[/yellow]")
     return rows
+
+
+def _validation_bpb(folder: Folder, plan: Plan) -> dict[str, float]:
+    """Of every finished run, the tuning audit's among them."""
+    scored = {}
+    for spec in plan.specs:
+        path = folder.run(spec.id) / "record.json"
+        if path.exists() and (score := read_record(path, RunRecord, "train").validation):
+            scored[spec.id] = score.bpb
+    return scored
 
 
 def _row(spec: RunSpec, record: RunRecord, windows: WindowsManifest, tokens: TokensManifest) -> RunRow:
@@ -111,7 +122,7 @@ def _print(rows: list[RunRow]) -> None:
 
 def _print_time(folder: Folder, plan: Plan) -> None:
     """Where the wall-clock of the study's workers went."""
-    paths = [folder.run(spec.id) / "timings.json" for spec in plan.runs]
+    paths = [folder.run(spec.id) / "timings.json" for spec in plan.specs]
     timings = [read_record(path, Timings, "train") for path in paths if path.exists()]
     if not timings:
         return
@@ -124,7 +135,7 @@ def _print_time(folder: Folder, plan: Plan) -> None:
 
 
 def _say_orphans(folder: Folder, plan: Plan) -> None:
-    known = {spec.id for spec in plan.runs}
+    known = {spec.id for spec in plan.specs}
     orphans = [path.name for path in folder.runs.iterdir() if path.is_dir() and path.name not in known]
     if orphans:
         say("runs", f"{len(orphans)} runs of earlier plans lie in {folder.runs} and are not counted")

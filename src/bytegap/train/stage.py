@@ -31,9 +31,9 @@ Event = tuple[int, str, str, int, float, float]
 def run(folder: Folder, workers: int | None = None) -> None:
     """Bring every planned run to its record; says which failed and why."""
     plan = read_record(folder.plan, Plan, "plan")
-    waiting = [spec for spec in plan.runs if not _finished(folder, spec)]
+    waiting = [spec for spec in plan.specs if not _finished(folder, spec)]
     if not waiting:
-        say("train", f"up to date: all {len(plan.runs)} runs have their records")
+        say("train", f"up to date: all {len(plan.specs)} runs have their records")
         return
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
     context = multiprocessing.get_context("spawn")
@@ -59,10 +59,10 @@ def run(folder: Folder, workers: int | None = None) -> None:
                 "run 'bytegap train' again to continue"
             )
             raise BytegapError(message)
-    failed = [record for spec in plan.runs if (record := _record(folder, spec)).status == "failed"]
+    failed = [record for spec in plan.specs if (record := _record(folder, spec)).status == "failed"]
     for record in failed:
         say("train", f"run {record.run} failed: {record.reason}")
-    say("train", f"{len(plan.runs) - len(failed)} of {len(plan.runs)} runs finished in {display.elapsed}")
+    say("train", f"{len(plan.specs) - len(failed)} of {len(plan.specs)} runs finished in {display.elapsed}")
 
 
 def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]") -> None:
@@ -102,7 +102,7 @@ class _Display:
     def __init__(self, plan: Plan, waiting: list[RunSpec]) -> None:
         self.specs = {spec.id: spec for spec in waiting}
         self.total_flops = sum(spec.flops for spec in waiting)
-        self.runs = (len(plan.runs) - len(waiting), len(plan.runs))
+        self.runs = (len(plan.specs) - len(waiting), len(plan.specs))
         self.steps: dict[str, int] = {}
         self.latest: dict[int, Event] = {}
         self.start = time.monotonic()

@@ -1,0 +1,75 @@
+"""The tuning audit's runs: which are asked for, round after round, until the best is bracketed."""
+
+import math
+
+import pytest
+
+from bytegap.plan import stage, tuning
+from bytegap.plan.rules import learning_rate
+
+
+@pytest.fixture
+def arm(prepared):
+    """(setting, the arm's planned runs, their validation BPB: the second size is best)."""
+    _, study, folder = prepared
+    runs = [spec for spec in stage.resolve(study, folder).runs if spec.arm == "byte-ar"]
+    bpb = {run.id: 2.0 + 0.1 * abs(place - 1) for place, run in enumerate(runs)}
+    return stage._settings(study, folder)["byte-ar"], runs, bpb
+
+
+def walk(setting, runs, bpb, valley):
+    """Rounds until nothing is missing; the loss is a valley about `valley`, in log2 of (rate, batch)."""
+    tuned, rounds = [], 0
+    while added := tuning.missing(setting, runs, tuned, bpb):
+        rounds += 1
+        assert rounds < 10
+        for run in added:
+            assert run.spec.id not in {other.spec.id for other in tuned}
+            bpb[run.spec.id] = 1.9 + 0.01 * math.hypot(run.rate - valley[0], run.batch - valley[1])
+        tuned += added
+    return tuned
+
+
+def test_the_first_round_is_a_star_and_two_seeds(arm):
+    setting, runs, bpb = arm
+    added = tuning.missing(setting, runs, [], bpb)
+    places = [(run.rate, run.batch) for run in added if run.spec.seed == setting.study.seed]
+    assert sorted(places) == [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)]
+    assert [run.spec.seed - setting.study.seed for run in added if run.spec.seed != setting.study.seed] == [1, 2]
+    assert {run.spec.non_embedding_parameters for run in added} == {runs[1].non_embedding_parameters}
+    rule = next(run.spec for run in added if (run.rate, run.batch) == (0, 0))
+    assert rule.id == runs[1].id  # the rule's own run is not trained twice
+
+
+def test_factors_are_off_the_rule_and_flops_stay(arm):
+    setting, runs, bpb = arm
+    for run in tuning.missing(setting, runs, [], bpb):
+        spec = run.spec
+        rule = learning_rate(spec.non_embedding_parameters, spec.symbols)
+        assert spec.optimiser.learning_rate == pytest.approx(2.0**run.rate * rule)
+        assert spec.rows_per_batch == pytest.approx(2.0**run.batch * runs[1].rows_per_batch, rel=0.34)
+        assert spec.flops == pytest.approx(spec.budget_flops, rel=0.01)
+
+
+@pytest.mark.parametrize("valley", [(0, 0), (2, 0), (-2, 1)])
+def test_an_axis_goes_on_until_its_best_is_bracketed(arm, valley):
+    setting, runs, bpb = arm
+    tuned = walk(setting, runs, bpb, valley)
+    rates = {run.rate for run in tuned if run.batch == 0}
+    assert {valley[0] - 1, valley[0], valley[0] + 1} <= rates
+    batches = {run.batch for run in tuned if run.rate == 0}
+    assert {valley[1] - 1, valley[1], valley[1] + 1} <= batches
+
+
+def test_an_axis_ends(arm):
+    setting, runs, bpb = arm
+    tuned = walk(setting, runs, bpb, (9, 0))
+    assert max(run.rate for run in tuned) == tuning.FARTHEST
+
+
+def test_a_diverged_neighbour_brackets(arm):
+    setting, runs, bpb = arm
+    tuned = tuning.missing(setting, runs, [], bpb)
+    bpb |= {run.spec.id: 1.9 - 0.1 * run.rate for run in tuned if run.rate != 1 and not run.batch}
+    bpb |= {run.spec.id: 3.0 for run in tuned if run.batch}
+    assert not any(run.rate > 1 for run in tuning.missing(setting, runs, tuned, bpb))
