@@ -56,7 +56,7 @@ def ask(
         masked_B = 1 - angle_B.cos()
         weight_B = (math.pi / 2) * angle_B.sin() / masked_B
     draw_BS = torch.rand(symbols_BS.shape, generator=generator)
-    return _masked(symbols_BS, draw_BS < masked_B[:, None], weight_B, vocabulary)
+    return masked(symbols_BS, draw_BS < masked_B[:, None], weight_B, vocabulary)
 
 
 def score(
@@ -67,10 +67,10 @@ def score(
     S = symbols_BS.shape[1]
     k_B = (u_B * S).ceil().clamp(1, S)
     rank_BS = torch.rand(symbols_BS.shape, generator=generator).argsort(1).argsort(1)
-    return _masked(symbols_BS, rank_BS < k_B[:, None], S / k_B, vocabulary)
+    return masked(symbols_BS, rank_BS < k_B[:, None], S / k_B, vocabulary)
 
 
-def _masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Question:
+def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Question:
     S = symbols_BS.shape[1]
     rows_M, places_M = hidden_BS.nonzero(as_tuple=True)
     return Question(
