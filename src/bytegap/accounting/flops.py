@@ -4,12 +4,15 @@ A forward costs 2 x (inputs x outputs) for each weight matrix and position, plus
 positions that attention computes: one product for the scores, one for the mixture. The embedding is a lookup and costs
 nothing; norms, softmax and rotations are not counted, as in `torch.utils.flop_counter.FlopCounterMode`, which the
 tests hold against these formulas.
+
+Beside these counts stands `6nd`, the field's usual estimate, which knows neither attention maps nor heads.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 TRAINING_FORWARDS = 3  # forward, and the backward's two products of the same size
+MULTIPLY_ADD = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Matmul:
     @property
     def flops(self) -> int:
         """Forward FLOPs a position."""
-        return 2 * self.inputs * self.outputs * self.count
+        return MULTIPLY_ADD * self.inputs * self.outputs * self.count
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Costs:
     head: Matmul
     attention_layers: int
     attention_width: int
+    """Query heads x width of a head: the model's width, unless its heads are wider or narrower. Keys and values that
+    several query heads share save weights, not products of the map."""
     causal: bool
 
 
@@ -52,6 +57,21 @@ class Convention:
 
 
 DEFAULT = Convention()
+SIX_ND = "6nd"
+"""The estimate's name among the conventions."""
+
+
+def conventions() -> list[Convention]:
+    """Every way of counting a model's matmuls: attention x head."""
+    fields = Convention.__annotations__
+    return [
+        Convention(attention, head) for attention in get_args(fields["attention"]) for head in get_args(fields["head"])
+    ]
+
+
+def six_nd(non_embedding_parameters: int, symbols: float) -> float:
+    """Training FLOPs by the estimate C = 6 N D (Kaplan et al. 2020, section 2.1): N non-embedding, D in symbols."""
+    return TRAINING_FORWARDS * MULTIPLY_ADD * non_embedding_parameters * symbols
 
 
 def forward_terms(
@@ -62,8 +82,10 @@ def forward_terms(
     if convention.attention == "attended" and costs.causal:
         pairs = positions * (positions + 1) // 2
     asked = {"all": positions, "supervised": supervised, "none": 0}[convention.head]
-    terms: dict[str, float] = {matmul.name: matmul.flops * positions for matmul in costs.body}
-    terms["attention"] = 4 * costs.attention_layers * costs.attention_width * pairs
+    terms: dict[str, float] = {}
+    for matmul in costs.body:
+        terms[matmul.name] = terms.get(matmul.name, 0) + matmul.flops * positions
+    terms["attention"] = 2 * MULTIPLY_ADD * costs.attention_layers * costs.attention_width * pairs
     terms["head"] = costs.head.flops * asked
     return terms
 

@@ -12,8 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from bytegap.accounting.flops import Costs, Matmul
+from bytegap.accounting import llama
+from bytegap.accounting.flops import Costs
 from bytegap.accounting.params import Parameters
+from bytegap.models import _ladder
 from bytegap.models._blocks import Block, RMSNorm, rotary_table
 
 NORM_EPSILON = 1e-5
@@ -41,20 +43,18 @@ def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
     """Shapes in ascending size, without end: about twice the parameters a rung.
 
     Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 2, since one layer never leaves its
-    unigram under masking (docs/log.md); MLP of 8/3 width rounded up to 16, as in Llama; heads of 32 below 1M
-    parameters, of 64 above, of 128 from width 256 on, as near as the width divides;
-    the rotary base is the number of positions, so that every pair turns noticeably within a row.
+    unigram under masking (docs/log.md); heads and MLP as in `_ladder.py`; the rotary base is the number of positions,
+    so that every pair turns noticeably within a row.
     """
     for power in count(3):
         for width in (2**power, 3 * 2 ** (power - 1)):
             depth = max(2, width // 64)
-            head = 128 if width >= 256 else 32 if 12 * width**2 * depth < 1_000_000 else 64
             yield Shape(
                 vocabulary=vocabulary,
                 width=width,
                 depth=depth,
-                heads=max(1, width // head),
-                hidden=-(-8 * width // 48) * 16,
+                heads=_ladder.heads(width, depth),
+                hidden=_ladder.hidden(width),
                 positions=positions,
                 causal=causal,
                 rotary_base=positions,
@@ -63,25 +63,17 @@ def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
 
 def parameters(shape: Shape) -> Parameters:
     """Counted by group; the norms' gains are with the body."""
-    block = 4 * shape.width**2 + 3 * shape.width * shape.hidden + 2 * shape.width
-    return Parameters(
-        embedding=shape.vocabulary * shape.width,
-        head=shape.vocabulary * shape.width,
-        non_embedding=shape.depth * block + shape.width,
-    )
+    return llama.parameters(_counted(shape))
 
 
 def costs(shape: Shape) -> Costs:
     """The matmuls of one forward."""
-    return Costs(
-        body=(
-            Matmul("attention projections", shape.width, shape.width, 4 * shape.depth),
-            Matmul("mlp", shape.width, shape.hidden, 3 * shape.depth),
-        ),
-        head=Matmul("head", shape.width, shape.vocabulary),
-        attention_layers=shape.depth,
-        attention_width=shape.width,
-        causal=shape.causal,
+    return llama.costs(_counted(shape), causal=shape.causal)
+
+
+def _counted(shape: Shape) -> llama.Llama:
+    return llama.Llama(
+        width=shape.width, depth=shape.depth, heads=shape.heads, hidden=shape.hidden, vocabulary=shape.vocabulary
     )
 
 

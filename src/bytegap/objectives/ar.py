@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from bytegap.accounting import rows
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
 from bytegap.plugins import Options
 
@@ -13,13 +14,13 @@ EXACT = True
 
 def positions(row_symbols: int) -> int:
     """Positions a row sends through the body: BOS and all symbols but the last."""
-    return row_symbols
+    return rows.autoregressive(row_symbols).positions
 
 
 def supervised(row_symbols: int, options: Options) -> float:
     """Mean supervised positions a row."""
     del options
-    return row_symbols
+    return rows.autoregressive(row_symbols).supervised
 
 
 def ask(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bytegap import plugins
+from bytegap.accounting import rows
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
 
 CAUSAL = False
@@ -27,13 +28,13 @@ class Options(plugins.Options):
 
 def positions(row_symbols: int) -> int:
     """Positions a row sends through the body: BOS and all symbols."""
-    return row_symbols + 1
+    return rows.masked(row_symbols).positions
 
 
 def supervised(row_symbols: int, options: Options) -> float:
     """Mean masked positions a row: E k over the counts, or S x the schedule's mean mask probability."""
     return {
-        "count": (row_symbols + 1) / 2,
+        "count": rows.masked(row_symbols).supervised,
         "linear": row_symbols / 2,
         "cosine": row_symbols * (1 - 2 / math.pi),
     }[options.schedule]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from math import log
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 from bytegap import plugins
-from bytegap.accounting.flops import Convention, training_flops
+from bytegap.accounting.flops import SIX_ND, Convention, conventions, six_nd, training_flops
 from bytegap.errors import PlanError
 from bytegap.objectives._base import Vocabulary
 from bytegap.plan import rules
@@ -94,6 +94,7 @@ def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
     steps = round(budget_flops / (rows * _row_flops(setting, shape)))
     symbols = steps * rows * setting.row_symbols
     planned = {convention.name: steps * rows * _row_flops(setting, shape, convention) for convention in conventions()}
+    planned[SIX_ND] = six_nd(parameters.non_embedding, symbols)
     flops = planned[Convention().name]
     assert abs(flops / budget_flops - 1) <= FLOPS_TOLERANCE, "budget matched within 1 %"
     return RunSpec(
@@ -124,14 +125,6 @@ def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
         tokens_content=setting.tokens.content,
         windows_content=setting.windows.content,
     )
-
-
-def conventions() -> list[Convention]:
-    """Every way of counting that the plan states: attention x head."""
-    fields = Convention.__annotations__
-    return [
-        Convention(attention, head) for attention in get_args(fields["attention"]) for head in get_args(fields["head"])
-    ]
 
 
 def _size(setting: Setting, shape: Any) -> int:
