@@ -82,12 +82,7 @@ def _row(run: str, arm: str, flops: float, parameters: int, *, seed: int, bpb: f
         head_parameters=table,
         budget_flops=flops,
         flops=flops,
-        flops_by_convention={
-            "attention=full head=all": flops,
-            "attention=attended head=all": 0.97 * flops,
-            "attention=full head=supervised": flops * (1.0 if objective == "ar" else 0.96),
-            "attention=full head=none": 0.92 * flops,
-        },
+        flops_by_convention={"attention=full head=all": flops, "attention=attended head=all": 0.97 * flops},
         spent_flops=flops,
         symbols=symbols,
         bytes=round(symbols * BYTES_PER_SYMBOL[tokens]),

@@ -457,6 +457,21 @@ class Estimand(Part):
     headline: bool = False
 
 
+class Recount(Part):
+    """The headline questions, asked of the same runs with their compute counted otherwise."""
+
+    convention: str
+    bootstraps: int
+    """Fewer than the fit's own: an interval to stand beside, not to quote."""
+    largest_move: float
+    """Furthest that a run's compute was from its cell's common one, as a factor; 1 where the runs match."""
+    cells_in_frontier: int
+    estimands: list[Estimand]
+    """At the losses and in the forms of the fit's headlines; parity beside."""
+    left_out: list[str]
+    """Arms without a frontier, whose runs cannot be moved to a common compute."""
+
+
 class Floor(Part):
     """What a symbol set's unigram and bigram reach on the same test windows."""
 
@@ -478,6 +493,8 @@ class Fit(Record):
     cells: list[Cell]
     frontiers: list[Frontier]
     estimands: list[Estimand]
+    by_convention: list[Recount] = []
+    """Headlines under every convention that the runs state, the fit's own first."""
     identified: bool
     verdict: list[str]
     """Three sentences."""

@@ -46,9 +46,7 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
     found: list[Estimand] = []
     for pair in pairs(arms):
         answers = [
-            row
-            for form in _forms(pair, curves)
-            for row in overheads(_subject(pair, form), _in_form(pair, form, curves))
+            row for form in _forms(pair, curves) for row in overheads(_subject(pair, form), in_form(pair, form, curves))
         ]
         found += _with_headline(answers, preferred_form(pair, curves))
     for pair, base in pairs_over_ar(arms):
@@ -56,7 +54,7 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
         answers = [
             row
             for form in _forms(both, curves)
-            for row in interactions(_subject(both, form), _in_form(pair, form, curves), _in_form(base, form, curves))
+            for row in interactions(_subject(both, form), in_form(pair, form, curves), in_form(base, form, curves))
         ]
         found += _with_headline(answers, preferred_form(both, curves))
     return found
@@ -73,7 +71,8 @@ def _forms(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Form]:
     return list(dict.fromkeys(curve.form for curve in curves if curve.arm.name in names))
 
 
-def _in_form(pair: ArmPair, form: Form, curves: Sequence[Curve]) -> Pair:
+def in_form(pair: ArmPair, form: Form, curves: Sequence[Curve]) -> Pair:
+    """The pair with its frontiers of one form, as far as it has any."""
     fitted = {curve.arm.name: curve for curve in curves if curve.form == form}
     byte, other = pair
     return Pair(Reach(byte, fitted.get(byte.name)), Reach(other, fitted.get(other.name)))

@@ -28,10 +28,8 @@ def interactions(subject: Subject, pair: Pair, base: Pair) -> Iterator[Estimand]
     """The interaction of `pair` over the AR pair `base`, at equal loss and at equal compute."""
     arms = [*pair.arms, *base.arms]
     for bpb in loss_grid([arm.bpb_observed for arm in arms]):
-        known = _minus(pair.ln_overhead(bpb), base.ln_overhead(bpb))
-        beyond_K = _less(pair.ln_overhead_beyond(bpb), base.ln_overhead_beyond(bpb))
-        if found := answer(known, beyond_K, ratio=False):
-            yield subject.say("interaction", found, at_bpb=bpb)
+        if found := at_loss(subject, pair, base, bpb):
+            yield found
     other, base_other = pair.other.curve, base.other.curve
     both = overlap([pair.other.arm.flops_observed, base.other.arm.flops_observed])
     if not (other and base_other and both):
@@ -48,6 +46,14 @@ def interactions(subject: Subject, pair: Pair, base: Pair) -> Iterator[Estimand]
         if found := answer(known, beyond_K, ratio=False):
             pure_shift = None if shift_K is None else quantity(shift_K)
             yield subject.say("interaction", found, at_flops=flops, pure_shift=pure_shift)
+
+
+def at_loss(subject: Subject, pair: Pair, base: Pair, bpb: float) -> Estimand | None:
+    """Interaction at one loss: observed, a bound, or extrapolated; None where nothing is known of it."""
+    known = _minus(pair.ln_overhead(bpb), base.ln_overhead(bpb))
+    beyond_K = _less(pair.ln_overhead_beyond(bpb), base.ln_overhead_beyond(bpb))
+    found = answer(known, beyond_K, ratio=False)
+    return subject.say("interaction", found, at_bpb=bpb) if found else None
 
 
 def _minus(one: Known | None, base: Known | None) -> Known | None:

@@ -29,8 +29,8 @@ def overheads(subject: Subject, pair: Pair) -> Iterator[Estimand]:
     """Every estimand of one pair in one form."""
     losses = loss_grid([arm.bpb_observed for arm in pair.arms])
     for bpb in losses:
-        if found := answer(pair.ln_overhead(bpb), pair.ln_overhead_beyond(bpb), ratio=True):
-            yield subject.say("overhead", found, at_bpb=bpb)
+        if found := at_loss(subject, pair, bpb):
+            yield found
     byte, other = pair.byte.curve, pair.other.curve
     if not (byte and other):
         return
@@ -44,7 +44,14 @@ def overheads(subject: Subject, pair: Pair) -> Iterator[Estimand]:
             gap = Answer(quantity(byte.bpb(flops) - other.bpb(flops)), "estimated")
             yield subject.say("gap", gap, at_flops=flops)
     yield _slope(subject, byte, other)
-    yield _parity(subject, byte, other)
+    if found := parity(subject, pair):
+        yield found
+
+
+def at_loss(subject: Subject, pair: Pair, bpb: float) -> Estimand | None:
+    """Overhead at one loss: observed, a bound, or extrapolated; None where nothing is known of it."""
+    found = answer(pair.ln_overhead(bpb), pair.ln_overhead_beyond(bpb), ratio=True)
+    return subject.say("overhead", found, at_bpb=bpb) if found else None
 
 
 def ln_overhead_at_compute(pair: Pair, other: Curve, flops: float) -> Known | None:
@@ -65,7 +72,11 @@ def _slope(subject: Subject, byte: Curve, other: Curve) -> Estimand:
     return subject.say("slope", found, at_bpb=bpb, at_flops=at_flops)
 
 
-def _parity(subject: Subject, byte: Curve, other: Curve) -> Estimand:
+def parity(subject: Subject, pair: Pair) -> Estimand | None:
+    """The compute from which on bytes cost no more; None where an arm has no frontier."""
+    byte, other = pair.byte.curve, pair.other.curve
+    if not (byte and other):
+        return None
     flops_K = _crossing(byte, other)
     both = overlap([byte.arm.flops_observed, other.arm.flops_observed])
     seen = both is not None and both[0] <= flops_K[0] <= both[1]

@@ -6,6 +6,7 @@ import numpy as np
 
 from bytegap import console
 from bytegap.errors import FitError
+from bytegap.fit import conventions
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.isoflop import fit_cells
@@ -14,8 +15,6 @@ from bytegap.records import Fit, Floor, RunRow, digest
 from bytegap.store import Folder, read_table, standing, write_record
 from bytegap.study import Study
 
-CONVENTION = "attention=full head=all"
-"""What `RunRow.flops` counts: everything a plain implementation multiplies."""
 BOOTSTRAPS = 2000
 
 
@@ -49,13 +48,14 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
     identified, sentences = verdict(arms, cells, estimands)
     return Fit(
         inputs=_inputs(rows, bootstraps, seed),
-        convention=CONVENTION,
+        convention=conventions.DEFAULT,
         bootstraps=bootstraps,
         noise_log_bpb=isoflop.noise_log_bpb,
         floors=_floors(rows),
         cells=cells,
         frontiers=[curve.record for curve in curves],
         estimands=estimands,
+        by_convention=conventions.by_convention(rows, conventions.Default(arms, curves, estimands), bootstraps, seed),
         identified=identified,
         verdict=sentences,
         warnings=[*isoflop.warnings, *warnings],
@@ -64,7 +64,7 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
 
 def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int) -> str:
     contents = sorted(row.content for row in rows)
-    return digest({"rows": contents, "bootstraps": bootstraps, "seed": seed})
+    return digest({"rows": contents, "bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed})
 
 
 def _check(rows: Sequence[RunRow]) -> None:
