@@ -24,8 +24,20 @@ in this order; each does only what is not done, and says what a changed input ma
   bytegap fit     STUDY.toml    IsoFLOP minima, frontiers, what bytes and diffusion cost, with intervals
   bytegap report  STUDY.toml    one page that opens offline
 
-`bytegap quickstart` walks the whole road. `bytegap tune STUDY.toml`, after it, measures what the rule for learning rate
-and batch loses every arm.
+`bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
+loses every arm; `bytegap count` says what a model costs.
+"""
+
+COUNT_EPILOG = """\
+FILE is one of three:
+
+  a study (.toml)        every arm's sizes: of its plan.json, else those that a plan would have (after `bytegap tokens`)
+  a model's config.json  llama, mistral, qwen2 or qwen3, as Hugging Face writes it: counted as AR and as MDM
+  a JSON list of shapes  [{"width": 256, "depth": 4, "vocabulary": 32003, "context": 1024}, ...], of bytegap's own
+                         Transformer; "heads" and "hidden" are optional
+
+Conventions: attention maps in full or only as far as each position attends (half, if causal); the head at all
+positions, at the supervised ones, or not at all; and 6nd, which is 6 x non-embedding parameters x symbols.
 """
 
 
@@ -52,9 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def verb(name: str, call: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        text = (call.__doc__ or "").strip()
-        sub = verbs.add_parser(name, help=text.splitlines()[0].replace("%", "%%"), description=text.replace("%", "%%"))
+    def verb(
+        name: str, call: Callable[[argparse.Namespace], None], metavar: str = "STUDY.toml", text: str = "the study file"
+    ) -> argparse.ArgumentParser:
+        about = (call.__doc__ or "").strip()
+        sub = verbs.add_parser(
+            name, help=about.splitlines()[0].replace("%", "%%"), description=about.replace("%", "%%")
+        )
         if name == "quickstart":
             sub.add_argument(
                 "study",
@@ -65,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="the study file (default: %(default)s)",
             )
         else:
-            sub.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
+            sub.add_argument("study", type=Path, metavar=metavar, help=text)
         sub.add_argument(
             "--out", type=Path, default=Path("out"), help="where study folders live (default: %(default)s)"
         )
@@ -97,7 +113,23 @@ def _parser() -> argparse.ArgumentParser:
     verb("report", _report)
     verb("tune", _tune)
     verb("quickstart", _quickstart)
+    count = verb("count", _count, metavar="FILE", text="a study, a model's config.json, or a JSON list of shapes")
+    count.formatter_class, count.epilog = argparse.RawDescriptionHelpFormatter, COUNT_EPILOG
+    count.add_argument(
+        "--context",
+        type=_positive,
+        metavar="SYMBOLS",
+        help="symbols a row (default: a shape's own; a config's max_position_embeddings, at most 2048)",
+    )
+    count.add_argument("--json", action="store_true", help="print one JSON document: every term, every convention")
     return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 def _open(chosen: argparse.Namespace) -> "tuple[Study, Folder]":
@@ -179,6 +211,13 @@ def _tune(chosen: argparse.Namespace) -> None:
     while plan.tune(study, folder):
         train.run(folder)
     runs.run(folder, with_audit=True)
+
+
+def _count(chosen: argparse.Namespace) -> None:
+    """Parameters and FLOPs of models, by term and under every convention; writes nothing."""
+    from bytegap.count import stage
+
+    stage.run(chosen.study, chosen.out, chosen.context, as_json=chosen.json)
 
 
 def _quickstart(chosen: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ BytegapError
 +-- TokensError      a vocabulary that cannot be read, or cannot represent the text
 +-- PlanError        a budget that no size fits, a context longer than the text
 +-- StoreError       the study folder: a stage missing, a file torn or altered
++-- CountError       a model's configuration that cannot be counted
 +-- FitError         too few runs, or runs that identify nothing
 """
 
@@ -35,6 +36,10 @@ class PlanError(BytegapError):
 
 class StoreError(BytegapError):
     """The study folder does not hold what is needed."""
+
+
+class CountError(BytegapError):
+    """A model's configuration cannot be counted."""
 
 
 class FitError(BytegapError):
