@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 
 from bytegap import laws
 from bytegap.errors import FitError
-from bytegap.fit.isoflop import Isoflop, fit_cells
+from bytegap.fit.isoflop import Isoflop, _run, fit_cells
 from bytegap.fit.parabola import Parabola
 from bytegap.records import Fit, RunRow
 from tests.studies import LAWS, Law, simulated_rows
@@ -50,7 +50,7 @@ def test_the_curve_runs_through_the_runs(exact: Fit) -> None:
 
 def test_least_squares_is_numpys() -> None:
     rows = simulated_rows(BYTE_AR, seed=3)[:5]
-    fitted = Parabola(rows)
+    fitted = Parabola([_run(row) for row in rows])
     x = np.log([row.non_embedding_parameters for row in rows]) - fitted.centre
     assert fitted.coefficients_3[::-1] == pytest.approx(np.polyfit(x, np.log([row.bpb for row in rows]), 2))
 
