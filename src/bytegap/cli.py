@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bytegap.errors import BytegapError
+from bytegap.errors import BytegapError, FitError
 
 if TYPE_CHECKING:
     from bytegap.store import Folder
@@ -25,7 +25,8 @@ in this order; each does only what is not done, and says what a changed input ma
   bytegap report  STUDY.toml    one page that opens offline
 
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
-loses every arm; `bytegap count` says what a model costs.
+loses every arm. `bytegap fit --table RUNS.csv` fits anybody's runs, without a study; `bytegap count` says what a model
+costs.
 """
 
 COUNT_EPILOG = """\
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
                 default=Path("studies/quickstart.toml"),
                 help="the study file (default: %(default)s)",
             )
+        elif name == "fit":
+            sub.add_argument("study", type=Path, metavar="STUDY.toml", nargs="?", help="the study file, or --table")
         else:
             sub.add_argument("study", type=Path, metavar=metavar, help=text)
         sub.add_argument(
@@ -109,7 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument(
         "--audit", action="store_true", help="FLOPs counted against planned, and every arm's optimisation"
     )
-    verb("fit", _fit)
+    fit = verb("fit", _fit)
+    fit.add_argument("--table", type=Path, metavar="RUNS.csv", help="fit this table of runs in place of a study")
+    of_table = fit.add_argument_group("with --table")
+    of_table.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
+    of_table.add_argument("--columns", default="", metavar="OURS=THEIRS,...", help="other names: 'params=Model Size'")
+    of_table.add_argument("--convention", choices=["6nd"], help="a missing one of flops, params, tokens: C = 6 N D")
+    of_table.add_argument("--drop-worst", type=int, default=0, metavar="K", help="refit without the K worst rows")
+    of_table.add_argument("--bootstraps", type=int, default=4000, metavar="B", help="resamples (default: %(default)s)")
+    of_table.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
     verb("report", _report)
     verb("tune", _tune)
     verb("quickstart", _quickstart)
@@ -189,9 +200,18 @@ def _runs(chosen: argparse.Namespace) -> None:
 
 def _fit(chosen: argparse.Namespace) -> None:
     """Fit IsoFLOP parabolas and frontiers; say what bytes and diffusion cost, with 95 % intervals."""
-    from bytegap.fit import stage
+    if (chosen.study is None) == (chosen.table is None):
+        message = "fit takes either a STUDY.toml or --table RUNS.csv: name one of them"
+        raise FitError(message)
+    if chosen.table is None:
+        from bytegap.fit import stage
 
-    stage.run(*_open(chosen))
+        stage.run(*_open(chosen))
+        return
+    from bytegap.fit import table_stage
+
+    flags = ("columns", "convention", "drop_worst", "bootstraps", "seed", "json")
+    table_stage.run(chosen.table, table_stage.Options(**{flag: getattr(chosen, flag) for flag in flags}))
 
 
 def _report(chosen: argparse.Namespace) -> None:

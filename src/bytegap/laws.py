@@ -40,9 +40,9 @@ def frontier_slope(bpb: Numbers, floor: Numbers, exponent: Numbers) -> Array:
 def chinchilla_bpb(
     parameters: Numbers,
     symbols: Numbers,
-    floor: float,
-    amplitudes: tuple[float, float],
-    exponents: tuple[float, float],
+    floor: Numbers,
+    amplitudes: tuple[Numbers, Numbers],
+    exponents: tuple[Numbers, Numbers],
 ) -> Array:
     """L(N, D) = E + A / N^alpha + B / D^beta, in BPB (Hoffmann et al. 2022, eq. 2)."""
     by_size, by_data = amplitudes
@@ -51,7 +51,7 @@ def chinchilla_bpb(
 
 
 def chinchilla_optimum(
-    flops: Numbers, amplitudes: tuple[float, float], exponents: tuple[float, float]
+    flops: Numbers, amplitudes: tuple[Numbers, Numbers], exponents: tuple[Numbers, Numbers]
 ) -> tuple[Array, Array]:
     """The (N, D) of lowest L(N, D) under C = 6 N D (Hoffmann et al. 2022, eq. 4)."""
     by_size, by_data = amplitudes
@@ -63,13 +63,13 @@ def chinchilla_optimum(
 
 
 def chinchilla_frontier(
-    floor: float, amplitudes: tuple[float, float], exponents: tuple[float, float]
-) -> tuple[float, float, float]:
+    floor: Numbers, amplitudes: tuple[Numbers, Numbers], exponents: tuple[Numbers, Numbers]
+) -> tuple[Numbers, Numbers, Numbers]:
     """(E, A, g) of the compute-optimal frontier of a Chinchilla law; g = alpha beta / (alpha + beta)."""
     alpha, beta = exponents
     exponent = alpha * beta / (alpha + beta)
     parameters, symbols = chinchilla_optimum(FLOPS_PER_PARAMETER_AND_SYMBOL, amplitudes, exponents)
-    above = float(chinchilla_bpb(parameters, symbols, 0.0, amplitudes, exponents))
+    above = chinchilla_bpb(parameters, symbols, 0.0, amplitudes, exponents)
     return floor, above * FLOPS_PER_PARAMETER_AND_SYMBOL**exponent, exponent
 
 

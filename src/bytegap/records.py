@@ -472,6 +472,35 @@ class Recount(Part):
     """Arms without a frontier, whose runs cannot be moved to a common compute."""
 
 
+SharedBy = Literal["all", "objective", "symbol set", "arm"]
+
+
+class NestedModel(Part):
+    """ln(L - E) = ln A - g ln C, A of each arm, g shared by all arms, those of one objective or symbol set, or none."""
+
+    shared_by: SharedBy
+    exponents: int
+    """How many g."""
+    chi_square: float
+    """Of the cells' minima, over their own deviations."""
+    freedom: int
+    """Minima less parameters."""
+    floor_bpb: float
+    """E, of all arms; 0 in the form without a floor."""
+    p_value: float | None
+    """Against one exponent an arm, by parametric bootstrap; None for that model itself."""
+
+
+class SeparateLaws(Part):
+    """Whether arms need frontiers of separate exponents: models from the simplest on."""
+
+    form: Literal["no floor", "shared floor"]
+    arms: list[str]
+    models: list[NestedModel]
+    simplest: SharedBy
+    """The one of fewest exponents that is not rejected at 5 %."""
+
+
 class Floor(Part):
     """What a symbol set's unigram and bigram reach on the same test windows."""
 
@@ -495,6 +524,8 @@ class Fit(Record):
     estimands: list[Estimand]
     by_convention: list[Recount] = []
     """Headlines under every convention that the runs state, the fit's own first."""
+    separate_laws: SeparateLaws | None = None
+    """None where fewer than two arms have a frontier."""
     identified: bool
     verdict: list[str]
     """Three sentences."""

@@ -15,15 +15,17 @@ UNKNOWN = Quantity(value=None)
 TAIL = 0.025
 
 
-def interval(draws: Array) -> Interval | None:
-    """The 95 % percentile interval of draws (B,), or None where it has no end.
+def interval(draws: Array, tail: float = TAIL) -> Interval | None:
+    """The percentile interval of draws (B,), 95 % unless told, or None where it has no end or there are no draws.
 
     A draw that is not a number could lie anywhere: -inf for the lower end, +inf for the upper.
     """
+    if not len(draws):
+        return None
     ordered = np.sort(draws)  # NaN last
     unknown = int(np.isnan(draws).sum())
-    low = int(TAIL * (len(draws) - 1)) - unknown
-    high = len(draws) - 1 - int(TAIL * (len(draws) - 1))
+    low = int(tail * (len(draws) - 1)) - unknown
+    high = len(draws) - 1 - int(tail * (len(draws) - 1))
     if low < 0 or not np.isfinite(ordered[[low, high]]).all():
         return None
     return float(ordered[low]), float(ordered[high])

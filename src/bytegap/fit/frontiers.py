@@ -7,7 +7,7 @@ bootstrap draw of the cells gets its own fit.
 Suffixes: K = point estimate and draws, P = budgets kept, G = grid of floors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -215,18 +215,20 @@ def _floor(arms: Sequence[Arm], form: Form) -> Array:
     lowest_K = np.exp(np.min([arm.ln_bpb_KP.min(axis=1) for arm in arms], axis=0))
     if form == "no floor":
         return np.zeros_like(lowest_K)
-    low_K, _, high_K = _best_of_grid(arms, np.zeros_like(lowest_K), HIGHEST_FLOOR * lowest_K)
-    return _best_of_grid(arms, low_K, high_K)[1]
+    return best_floor(lambda floor_KG: np.sum([_line(arm, floor_KG)[2] for arm in arms], axis=0), lowest_K)
 
 
-def _best_of_grid(arms: Sequence[Arm], low_K: Array, high_K: Array) -> tuple[Array, Array, Array]:
-    """The best floor of a grid from `low_K` to `high_K`, between its neighbours."""
-    floor_KG = np.linspace(low_K, high_K, GRID, axis=1)
-    error_KG = np.sum([_line(arm, floor_KG)[2] for arm in arms], axis=0)
-    best_K = error_KG.argmin(axis=1)
-    draw_K = np.arange(len(best_K))
-    below_K, above_K = np.maximum(best_K - 1, 0), np.minimum(best_K + 1, GRID - 1)
-    return floor_KG[draw_K, below_K], floor_KG[draw_K, best_K], floor_KG[draw_K, above_K]
+def best_floor(error: Callable[[Array], Array], lowest_K: Array, rounds: int = 2) -> Array:
+    """E_K of least `error` ((K, G) to (K, G)), each round on a grid between the neighbours of the last one's best."""
+    low_K, high_K = np.zeros_like(lowest_K), HIGHEST_FLOOR * lowest_K
+    best_K = low_K
+    draw_K = np.arange(len(lowest_K))
+    for _ in range(rounds):
+        floor_KG = np.linspace(low_K, high_K, GRID, axis=1)
+        at_K = error(floor_KG).argmin(axis=1)
+        low_K, best_K = floor_KG[draw_K, np.maximum(at_K - 1, 0)], floor_KG[draw_K, at_K]
+        high_K = floor_KG[draw_K, np.minimum(at_K + 1, GRID - 1)]
+    return best_K
 
 
 def _line(arm: Arm, floor_KG: Array) -> tuple[Array, Array, Array]:
@@ -240,11 +242,16 @@ def _line(arm: Arm, floor_KG: Array) -> tuple[Array, Array, Array]:
     y_KGP = np.log(above_KGP)
     deviation_P = np.maximum(arm.ln_bpb_deviation_P, 1e-9)
     weight_KGP = (above_KGP / bpb_K1P / deviation_P) ** 2
+    intercept_KG, slope_KG = weighted_line(arm.ln_flops_P, y_KGP, weight_KGP)
+    residual_KGP = y_KGP - intercept_KG[:, :, None] - slope_KG[:, :, None] * arm.ln_flops_P
+    return intercept_KG, -slope_KG, (weight_KGP * residual_KGP**2).sum(axis=2)
+
+
+def weighted_line(x_P: Array, y_KGP: Array, weight_KGP: Array) -> tuple[Array, Array]:
+    """(intercept, slope), each (K, G), of least weighted squares."""
     total_KG = weight_KGP.sum(axis=2)
-    centre_KG = (weight_KGP * arm.ln_flops_P).sum(axis=2) / total_KG
+    centre_KG = (weight_KGP * x_P).sum(axis=2) / total_KG
     mean_KG = (weight_KGP * y_KGP).sum(axis=2) / total_KG
-    x_KGP = arm.ln_flops_P - centre_KG[:, :, None]
-    exponent_KG = -(weight_KGP * x_KGP * y_KGP).sum(axis=2) / (weight_KGP * x_KGP**2).sum(axis=2)
-    intercept_KG = mean_KG + exponent_KG * centre_KG
-    residual_KGP = y_KGP - intercept_KG[:, :, None] + exponent_KG[:, :, None] * arm.ln_flops_P
-    return intercept_KG, exponent_KG, (weight_KGP * residual_KGP**2).sum(axis=2)
+    x_KGP = x_P - centre_KG[:, :, None]
+    slope_KG = (weight_KGP * x_KGP * y_KGP).sum(axis=2) / (weight_KGP * x_KGP**2).sum(axis=2)
+    return mean_KG - slope_KG * centre_KG, slope_KG

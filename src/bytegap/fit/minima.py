@@ -39,7 +39,8 @@ class Minimum:
     ln_loss_K: Array
     """Empty where there is no parabola."""
     ln_size_K: Array
-    """Of the optimum; empty where it is not within the sizes."""
+    """ln N of the optimum; empty where it is not within the sizes, as is the next."""
+    ln_symbols_K: Array
     loss: Quantity
     parameters: Quantity
     symbols: Quantity
@@ -118,14 +119,16 @@ def _fitted(parabola: Parabola, deviations: _Deviations, rng: np.random.Generato
     else:
         note = "" if bent else "the curvature's interval reaches 0"
     ln_size_K = parabola.centre + x_K if inside else np.empty(0)
+    ln_symbols_K = parabola.ln_symbols_at(x_K) if inside else np.empty(0)
     return Minimum(
         flops=parabola.flops,
         lowest_loss=float(np.exp(ln_loss_K[0])),
         ln_loss_K=ln_loss_K,
         ln_size_K=ln_size_K,
+        ln_symbols_K=ln_symbols_K,
         loss=quantity(np.exp(ln_loss_K)),
         parameters=quantity(np.exp(ln_size_K)) if inside else UNKNOWN,
-        symbols=quantity(parabola.symbols_at(x_K)) if inside else UNKNOWN,
+        symbols=quantity(np.exp(ln_symbols_K)) if inside else UNKNOWN,
         curvature=quantity(curvature_K),
         bracketed=inside and bent,
         note=note,
@@ -139,6 +142,7 @@ def _unfitted(parabola: Parabola) -> Minimum:
         lowest_loss=float(np.exp(parabola.ln_loss_R.min())),
         ln_loss_K=np.empty(0),
         ln_size_K=np.empty(0),
+        ln_symbols_K=np.empty(0),
         loss=UNKNOWN,
         parameters=UNKNOWN,
         symbols=UNKNOWN,

@@ -83,10 +83,10 @@ class Parabola:
         x_K = np.where(bends_K, vertex_K, np.where(falls_K, high, low))
         return x_K, a_K + b_K * x_K + c_K * x_K**2
 
-    def symbols_at(self, x_K: Array) -> Array:
-        """Training symbols D that a size costs at this budget: a parabola through the runs' (ln N, ln D)."""
+    def ln_symbols_at(self, x_K: Array) -> Array:
+        """Training symbols, ln D, that a size costs at this budget: a parabola through the runs' (ln N, ln D)."""
         ln_symbols_R = np.log([run.symbols for run in self.runs])
-        return np.exp(np.vander(x_K, 3, increasing=True) @ (self.solve_3R @ ln_symbols_R))
+        return np.vander(x_K, 3, increasing=True) @ (self.solve_3R @ ln_symbols_R)
 
     def curve(self, points: int) -> list[tuple[float, float]]:
         """(N, loss) along the parabola, across the sizes tried."""

@@ -10,6 +10,7 @@ from bytegap.fit import conventions
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.isoflop import fit_cells
+from bytegap.fit.nested import separate_laws
 from bytegap.fit.verdict import verdict
 from bytegap.records import Fit, Floor, RunRow, digest
 from bytegap.store import Folder, read_table, standing, write_record
@@ -56,6 +57,7 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
         frontiers=[curve.record for curve in curves],
         estimands=estimands,
         by_convention=conventions.by_convention(rows, conventions.Default(arms, curves, estimands), bootstraps, seed),
+        separate_laws=separate_laws(arms),
         identified=identified,
         verdict=sentences,
         warnings=[*isoflop.warnings, *warnings],
