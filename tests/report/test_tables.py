@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from bytegap.records import Audit, Fit, RunRow
-from bytegap.report import inputs, provenance, run_tables, tables, text
+from bytegap.report import conventions, inputs, provenance, run_tables, tables, text
 from bytegap.store import read_record, read_table
 
 
@@ -45,6 +45,20 @@ def test_estimands_agree_with_the_fit(given):
         assert float(row["value"]) == item.quantity.value
         assert row["low"] == ("" if item.quantity.ci95 is None else repr(item.quantity.ci95[0]))
         assert row["bound"] == item.bound
+
+
+def test_conventions_agree_with_the_fit(given):
+    found = read_record(given.folder.fit, Fit, "fit").by_convention
+    rows = parsed(conventions.table(given))
+    pairs = [(one, item) for one in found for item in one.estimands]
+    for row, (one, item) in zip(rows, pairs, strict=True):
+        assert (row["convention"], row["name"], row["label"]) == (one.convention, item.name, item.label)
+        assert float(row["value"]) == item.quantity.value
+        assert (float(row["low"]), float(row["high"])) == item.quantity.ci95
+        assert float(row["largest_move"]) == one.largest_move
+    overheads = [item for _, item in pairs if item.name == "overhead"]
+    marks = conventions.figure(given).chart.layer[-1].data.values
+    assert [each["value"] for each in marks] == [i.quantity.value for i in overheads]
 
 
 def test_frontiers_agree_with_the_fit(given):

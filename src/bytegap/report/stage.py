@@ -17,7 +17,18 @@ from markupsafe import Markup
 
 from bytegap.console import say
 from bytegap.records import Estimand
-from bytegap.report import answers, export, frontiers, inputs, isoflop, provenance, run_tables, tables, text
+from bytegap.report import (
+    answers,
+    conventions,
+    export,
+    frontiers,
+    inputs,
+    isoflop,
+    provenance,
+    run_tables,
+    tables,
+    text,
+)
 from bytegap.report.figures import Figure
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables import Table
@@ -72,14 +83,17 @@ def _stands(page: Path, digest: str) -> bool:
 def _figures(given: Inputs) -> list[Figure]:
     found = [isoflop.figure(given), frontiers.figure(given)]
     found += [answers.figure(given, name) for name in ("overhead", "interaction", "gap")]
+    found.append(conventions.figure(given))
     return [figure for figure in found if figure]
 
 
 def _tables(given: Inputs) -> list[Table]:
     audit = run_tables.audit(given)
+    counted = conventions.table(given)
     return [
         tables.cells(given),
         tables.estimands(given),
+        *([counted] if counted else []),
         tables.frontiers(given),
         run_tables.runs(given),
         *([audit] if audit else []),
