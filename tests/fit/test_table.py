@@ -1,0 +1,368 @@
+"""Anybody's table: known laws come back through the command line, and every mistake is named and ends in code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bytegap import laws
+from bytegap.cli import main
+from bytegap.fit.table import parse_columns, read
+from bytegap.fit.table_records import ArmsFit, TableFit
+
+LAW = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+FLOPS = tuple(1e18 * 4.0**step for step in range(6))
+
+
+def runs(
+    law: dict = LAW, noise: float = 0.0, flops: tuple = FLOPS, sizes: int = 7, arm: str = "", seed: int = 0
+) -> list[dict]:
+    """Runs of `sizes` sizes about each budget's optimum."""
+    rng = np.random.default_rng(seed)
+    made: list[dict] = []
+    pairs = (law["A"], law["B"]), (law["alpha"], law["beta"])
+    for budget in flops:
+        best, _ = laws.chinchilla_optimum(budget, *pairs)
+        for params in (best * np.geomspace(0.25, 4, sizes)).tolist():
+            tokens = budget / 6 / params
+            loss = float(laws.chinchilla_bpb(params, tokens, law["E"], *pairs)) * np.exp(noise * rng.standard_normal())
+            row = {"flops": budget, "params": params, "tokens": tokens, "loss": float(loss)}
+            made.append(row | ({"arm": arm} if arm else {}))
+    return made
+
+
+def write(path: Path, rows: list[dict], end: str = "\n") -> Path:
+    lines = [",".join(rows[0]), *(",".join(str(each) for each in row.values()) for row in rows)]
+    path.write_text(end.join(lines) + end, encoding="utf-8", newline="")
+    return path
+
+
+def fitted(capsys: pytest.CaptureFixture, path: Path, *flags: str) -> dict:
+    assert main(["fit", "--table", str(path), "--json", "--bootstraps", "40", *flags]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
+    assert main(["fit", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("bytegap: ")
+    assert len(err.splitlines()) == 1
+    return err
+
+
+def warned(fit: dict, name: str) -> str:
+    found = [warning for warning in fit["warnings"] if warning.startswith(f"{name}: ")]
+    assert len(found) == 1, fit["warnings"]
+    return found[0]
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_known_law_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    fit = fitted(capsys, write(tmp_path / "runs.csv", runs()))
+    for name, truth in LAW.items():
+        assert fit["chinchilla"][name]["value"] == pytest.approx(truth, rel=1e-3)
+        assert fit["chinchilla"][name]["ci95"] == pytest.approx([truth, truth], rel=1e-3)
+    assert fit["chinchilla"]["rows"] == 42
+    assert fit["chinchilla"]["objective"] < 1e-15
+    exponent = LAW["beta"] / (LAW["alpha"] + LAW["beta"])
+    for found in (fit["optimal"], fit["optimal"]["isoflop"]):
+        assert found["N_exponent"]["value"] == pytest.approx(exponent, abs=0.002)
+        assert found["D_exponent"]["value"] == pytest.approx(1 - exponent, abs=0.002)
+    pairs = (LAW["A"], LAW["B"]), (LAW["alpha"], LAW["beta"])
+    assert [cell["flops"] for cell in fit["isoflop"]] == pytest.approx(FLOPS)
+    for cell in fit["isoflop"]:
+        best, data = laws.chinchilla_optimum(cell["flops"], *pairs)
+        assert cell["optimum_params"]["value"] == pytest.approx(best, rel=0.02)
+        assert cell["optimum_tokens"]["value"] == pytest.approx(data, rel=0.02)
+        assert cell["optimum_loss"]["value"] == pytest.approx(
+            float(laws.chinchilla_bpb(best, data, LAW["E"], *pairs)), rel=1e-3
+        )
+        assert cell["bracketed"]
+        assert cell["runs"] == 7
+        assert cell["curvature"]["ci95"][0] > 0
+    floor, _, exponent = laws.chinchilla_frontier(LAW["E"], *pairs)
+    assert fit["frontier"]["source"] == "isoflop minima"
+    assert fit["frontier"]["form"] == "own floor"
+    assert fit["frontier"]["floor"]["value"] == pytest.approx(floor, rel=0.02)
+    assert fit["frontier"]["exponent"]["value"] == pytest.approx(exponent, rel=0.02)
+    TableFit.model_validate(fit)
+
+
+def test_two_counts_do_under_6nd_and_answers_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole = fitted(capsys, write(tmp_path / "runs.csv", runs(noise=0.003)))
+    for left_out in ("flops", "params", "tokens"):
+        rows = [{k: v for k, v in row.items() if k != left_out} for row in runs(noise=0.003)]
+        path = write(tmp_path / f"no-{left_out}.csv", rows)
+        fit = fitted(capsys, path, "--convention", "6nd")
+        for name in LAW:
+            assert fit["chinchilla"][name]["value"] == pytest.approx(whole["chinchilla"][name]["value"], rel=1e-5)
+        assert f"'{left_out}'" in refused(capsys, "--table", str(path))
+
+
+def test_few_budgets_leave_the_frontier_to_the_law(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    fit = fitted(capsys, write(tmp_path / "runs.csv", runs(flops=FLOPS[:3])))
+    floor, amplitude, exponent = laws.chinchilla_frontier(LAW["E"], (LAW["A"], LAW["B"]), (LAW["alpha"], LAW["beta"]))
+    assert fit["frontier"]["source"] == "chinchilla law"
+    assert fit["frontier"]["floor"]["value"] == pytest.approx(floor, rel=1e-3)
+    assert fit["frontier"]["amplitude"]["value"] == pytest.approx(amplitude, rel=1e-2)
+    assert fit["frontier"]["exponent"]["value"] == pytest.approx(exponent, rel=1e-3)
+
+
+def test_scattered_runs_have_a_law_and_no_budgets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    rows = runs(sizes=5)
+    for row in rows:
+        row["tokens"] *= float(np.exp(rng.uniform(-2, 2)))
+        row["flops"] = 6 * row["params"] * row["tokens"]
+        row["loss"] = float(
+            laws.chinchilla_bpb(
+                row["params"], row["tokens"], LAW["E"], (LAW["A"], LAW["B"]), (LAW["alpha"], LAW["beta"])
+            )
+        )
+    fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
+    assert fit["isoflop"] == []
+    assert fit["optimal"]["isoflop"] is None
+    warned(fit, "no_budgets")
+    assert fit["chinchilla"]["alpha"]["value"] == pytest.approx(LAW["alpha"], rel=1e-3)
+    assert fit["frontier"]["source"] == "chinchilla law"
+
+
+def test_budgets_are_inferred_or_the_tables_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    rows = [row | {"flops": row["flops"] * float(rng.uniform(0.97, 1.03))} for row in runs()]
+    fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
+    assert [cell["runs"] for cell in fit["isoflop"]] == [7] * 6
+    assert "6 budgets were inferred" in warned(fit, "inferred_budgets")
+    named = [row | {"budget": FLOPS[at // 7]} for at, row in enumerate(rows)]
+    fit = fitted(capsys, write(tmp_path / "named.csv", named))
+    assert [cell["budget"] for cell in fit["isoflop"]] == list(FLOPS)
+    assert not [warning for warning in fit["warnings"] if "budgets" in warning]
+
+
+def test_names_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    names = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss", "tokens": "seen"}
+    rows = [{names[key]: value for key, value in row.items()} | {"who": "me"} for row in runs()]
+    path = write(tmp_path / "runs.csv", rows)
+    fit = fitted(capsys, path, "--columns", "params=Model Size, flops=Training FLOP,tokens=seen")
+    assert fit["chinchilla"]["alpha"]["value"] == pytest.approx(LAW["alpha"], rel=1e-3)
+    assert "'params'" in (error := refused(capsys, "--table", str(path), "--columns", "flops=Training FLOP"))
+    assert "--columns" in error
+
+
+def test_byte_order_mark_carriage_returns_blank_lines_and_exponents(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    plain = fitted(capsys, write(tmp_path / "plain.csv", runs()))
+    path = write(tmp_path / "runs.csv", [{k: f" {v:.17e} " for k, v in row.items()} for row in runs()], end="\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\r\n,,,\r\n\r\n")
+    fit = fitted(capsys, path)
+    assert [fit["chinchilla"][name]["value"] for name in LAW] == pytest.approx(
+        [plain["chinchilla"][name]["value"] for name in LAW]
+    )
+
+
+def test_a_seed_is_a_seed_and_rows_may_come_in_any_order(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path / "runs.csv", runs(noise=0.01))
+    one = fitted(capsys, path)
+    assert fitted(capsys, path) == one
+    other = fitted(capsys, path, "--seed", "1")
+    assert other["chinchilla"]["E"]["value"] == one["chinchilla"]["E"]["value"]
+    assert other["chinchilla"]["E"]["ci95"] != one["chinchilla"]["E"]["ci95"]
+    turned = fitted(capsys, write(tmp_path / "turned.csv", runs(noise=0.01)[::-1]))
+    assert turned["chinchilla"]["alpha"]["value"] == pytest.approx(one["chinchilla"]["alpha"]["value"], rel=1e-5)
+
+
+def test_arms_are_fitted_apart_and_tested_together(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    steep = LAW | {"alpha": 0.42, "beta": 0.36, "A": 1800.0, "B": 2000.0}
+    rows = runs(noise=0.001, arm="one") + runs(steep, noise=0.001, arm="two", seed=1)
+    fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
+    ArmsFit.model_validate(fit)
+    assert list(fit["arms"]) == ["one", "two"]
+    assert fit["arms"]["two"]["chinchilla"]["alpha"]["value"] == pytest.approx(0.42, abs=0.02)
+    assert fit["separate_laws"]["simplest"] == "arm"
+    one = fitted(capsys, write(tmp_path / "one.csv", runs(noise=0.001, arm="one")))
+    assert one["chinchilla"] == fit["arms"]["one"]["chinchilla"]
+
+
+def test_without_json_tables_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path / "runs.csv", runs(noise=0.001, arm="one") + runs(noise=0.001, arm="two", seed=1))
+    assert main(["fit", "--table", str(path), "--bootstraps", "40"]) == 0
+    out = capsys.readouterr().out
+    for words in ("alpha", "IsoFLOP minima", "separate laws"):
+        assert words in out
+
+
+# -- oddities ---------------------------------------------------------------------------------------------------------
+
+
+def test_units_are_always_stated(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "nats or bits" in warned(fitted(capsys, write(tmp_path / "runs.csv", runs())), "assumed_units")
+
+
+def test_repeated_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = runs()
+    fit = fitted(capsys, write(tmp_path / "runs.csv", [*rows[:8], rows[2], *rows[8:]]))
+    assert "rows 4 and 10 are equal" in warned(fit, "repeated_rows")
+
+
+@pytest.mark.parametrize("name", ["single_budget", "single_size", "single_data", "fixed_ratio", "few_points"])
+def test_what_identifies_nothing_has_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture, name: str) -> None:
+    rows = runs(noise=0.003, flops=FLOPS[:1] if name == "single_budget" else FLOPS)
+    for at, row in enumerate(rows):
+        if name == "single_size":
+            row["params"] = 1e8
+        elif name == "single_data":
+            row["tokens"] = 1e10
+        elif name == "fixed_ratio":
+            row["tokens"] = 20 * row["params"]
+        elif name == "few_points":
+            row["params"], row["tokens"] = rows[at % 5]["params"], rows[at % 5]["tokens"] * (1 + at % 2)
+        row["flops"] = row["flops"] if name == "single_budget" else 6 * row["params"] * row["tokens"]
+    if name == "few_points":
+        for at, row in enumerate(rows):
+            row["params"], row["tokens"] = [(1e8, 1e9), (1e8, 4e9), (4e8, 1e9), (4e8, 4e9), (8e8, 2e9)][at % 5]
+            row["flops"] = 6 * row["params"] * row["tokens"]
+    fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
+    assert "not identified" in warned(fit, name)
+    assert all(fit["chinchilla"][each]["ci95"] is None for each in LAW)
+    assert fit["optimal"]["N_exponent"]["ci95"] is None
+
+
+def test_flops_that_are_not_6nd_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = runs()
+    rows[3]["flops"] *= 1.3
+    rows[9]["flops"] *= 1.15
+    warning = warned(fitted(capsys, write(tmp_path / "runs.csv", rows)), "off_6nd")
+    assert " in row 5;" in warning
+
+
+def test_outliers_are_named_and_dropped_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = runs(noise=0.002)
+    rows[5]["loss"] *= 1.4
+    rows[20]["loss"] *= 0.8
+    path = write(tmp_path / "runs.csv", rows)
+    assert "rows 7 and 22 lie" in warned(fitted(capsys, path), "outliers")
+    fit = fitted(capsys, path, "--drop-worst", "2")
+    assert "rows 7 and 22" in warned(fit, "dropped_rows")
+    assert fit["chinchilla"]["rows"] == 40
+    assert not [warning for warning in fit["warnings"] if warning.startswith("outliers")]
+
+
+def test_no_floor_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = runs()
+    for row in rows:
+        row["loss"] = 8 - 0.2 * float(np.log(row["params"])) - 0.05 * float(np.log(row["tokens"]))
+    fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
+    warned(fit, "no_floor")
+    assert fit["chinchilla"]["E"]["value"] == 0
+
+
+# -- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [
+        ("loss", "nan", "not a finite number"),
+        ("loss", "inf", "not a finite number"),
+        ("loss", "", "empty"),
+        ("loss", "0", "not above 0"),
+        ("loss", "-2.5", "not above 0"),
+        ("params", "-1e8", "not above 0"),
+        ("tokens", "0", "not above 0"),
+        ("flops", "lots", "not a number"),
+        ("params", '"410,000,000"', "thousands separators"),
+        ("params", "410_000_000", "thousands separators"),
+        ("flops", "1e999", "not a finite number"),
+    ],
+)
+def test_a_bad_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture, column: str, cell: str, says: str) -> None:
+    rows = runs()
+    rows[4][column] = cell
+    path = write(tmp_path / "runs.csv", rows)
+    error = refused(capsys, "--table", str(path))
+    assert f"{path}, row 6, column '{column}'" in error
+    assert says in error
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"params,tokens,flops,loss\n", "no row below the header"),
+        (b"just words\nand more\n", "comma-separated"),
+        (b"params;tokens;flops;loss\n1;2;3;4\n", "separate columns by commas"),
+        (b"\xff\xfe\x00binary\x00\xd8", "not a CSV file"),
+        (b'params,tokens,flops,loss\n"1,2\n', "not a CSV file"),
+        (b"params,tokens,loss,loss\n1,2,3,4\n", "'loss' is there twice"),
+        (b"params,tokens,flops,loss\n1,2,3,4,5\n", "row 2: 5 cells under 4 columns"),
+        (b"params,tokens,flops,lss\n1,2,12,4\n", "did you mean 'lss'?"),
+        (b"parms,token,flops,loss\n1,2,12,4\n", "did you mean 'parms'?"),
+        (b"params,tokens,loss\n1e300,1e300,2\n", "row 2"),
+        (b"arm,params,tokens,flops,loss\n,1,2,12,4\n", "row 2, column 'arm'"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture, text: bytes, says: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_bytes(text)
+    error = refused(capsys, "--table", str(path), "--convention", "6nd")
+    assert str(path) in error
+    assert says in error
+
+
+def test_too_few_rows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path / "runs.csv", runs()[:5])
+    assert "has 5 rows" in refused(capsys, "--table", str(path))
+    path = write(tmp_path / "more.csv", runs()[:8])
+    assert "less 3 to drop" in refused(capsys, "--table", str(path), "--drop-worst", "3")
+    path = write(tmp_path / "arms.csv", runs(arm="one") + runs(arm="two")[:3])
+    assert "arm 'two' has 3 rows" in refused(capsys, "--table", str(path))
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--columns", "params"], "OURS=THEIRS"),
+        (["--columns", "parms=params"], "did you mean 'params'?"),
+        (["--columns", "params=Size"], "no column 'Size'"),
+        (["--columns", "params=loss,loss=loss"], "'loss' is named for two"),
+        (["--columns", "loss=loss,loss=flops"], "named twice"),
+        (["--drop-worst", "-1"], "--drop-worst -1"),
+        (["--bootstraps", "0"], "--bootstraps 0"),
+        (["--seed", "-3"], "--seed -3"),
+    ],
+)
+def test_flags_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture, flags: list[str], says: str) -> None:
+    assert says in refused(capsys, "--table", str(write(tmp_path / "runs.csv", runs())), *flags)
+
+
+def test_one_of_study_and_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "name one of them" in refused(capsys)
+    assert "name one of them" in refused(capsys, "study.toml", "--table", "runs.csv")
+    assert "no such table" in refused(capsys, "--table", str(tmp_path / "none.csv"))
+    assert "is a folder" in refused(capsys, "--table", str(tmp_path))
+
+
+def test_columns_are_read_with_spaces_and_an_empty_flag_is_none() -> None:
+    assert parse_columns("params = Model Size ,loss=l") == {"params": "Model Size", "loss": "l"}
+    assert parse_columns("") == {}
+
+
+def test_a_standard_error_may_be_left_empty(tmp_path: Path) -> None:
+    rows = [row | {"loss_se": "" if at else 0.01} for at, row in enumerate(runs())]
+    assert [row.loss_se for row in read(write(tmp_path / "runs.csv", rows), {}, None)][:2] == [0.01, 0.0]
+
+
+def test_help_loads_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys; from bytegap.cli import main\ntry: main(['fit', '--help'])\n"
+        "finally: assert not {'torch', 'numpy', 'rich'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
