@@ -48,8 +48,10 @@ def ask(
     linear: masked with probability t, weight 1/t. cosine: masked with probability m = 1 - cos(pi t / 2), weight
     m'(t) / m = (pi / 2) sin(pi t / 2) / m (Shi et al. 2024, table 1, time running from clean to masked).
     """
+    S = symbols_BS.shape[1]
     if options.schedule == "count":
-        return score(symbols_BS, u_B, generator, vocabulary, options)
+        k_B = (u_B * S).ceil().clamp(1, S)
+        return _exactly(symbols_BS, k_B, S / k_B, generator, vocabulary)
     if options.schedule == "linear":
         masked_B, weight_B = u_B, 1 / u_B
     else:
@@ -63,15 +65,28 @@ def ask(
 def score(
     symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
 ) -> Question:
-    """Exactly k = ceil(u S) masked positions a row, uniformly chosen, weight S / k."""
+    """Exactly k = ceil(u^2 S) masked positions a row, weight 1 / (k q_k) with q_k = sqrt(k / S) - sqrt((k - 1) / S).
+
+    What is left of the variance once u is on a lattice goes as 1 / k, so that few masked positions should be drawn more
+    often, as k^-1/2 (importance sampling; docs/method.md has the figures).
+    """
     del options
     S = symbols_BS.shape[1]
-    k_B = (u_B * S).ceil().clamp(1, S)
+    k_B = (u_B.square() * S).ceil().clamp(1, S)
+    share_B = (k_B / S).sqrt() - ((k_B - 1) / S).sqrt()
+    return _exactly(symbols_BS, k_B, 1 / (k_B * share_B), generator, vocabulary)
+
+
+def _exactly(
+    symbols_BS: Tensor, k_B: Tensor, weight_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary
+) -> Question:
+    """Mask k positions of each row, every set of k equally likely."""
     rank_BS = torch.rand(symbols_BS.shape, generator=generator).argsort(1).argsort(1)
-    return masked(symbols_BS, rank_BS < k_B[:, None], S / k_B, vocabulary)
+    return masked(symbols_BS, rank_BS < k_B[:, None], weight_B, vocabulary)
 
 
 def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Question:
+    """Those positions hidden, each answer of the row's weight."""
     S = symbols_BS.shape[1]
     rows_M, places_M = hidden_BS.nonzero(as_tuple=True)
     return Question(
