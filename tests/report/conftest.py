@@ -21,6 +21,7 @@ from bytegap.records import (
     Recount,
     RunRow,
     Split,
+    TuningRow,
     digest,
 )
 from bytegap.store import Folder, write_record, write_table
@@ -160,6 +161,13 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Folde
                      spent_flops=row.spent_flops, ratio=1.0, supervised_per_step=2048.5, epochs=row.epochs,
                      gradient_norm_median=0.41, clipped_fraction=0.02, update_rms_body=None, windows_sha256=_WINDOWS)
             for row in rows
+        ],
+        tuning=[
+            TuningRow(arm=arm, budget_flops=BUDGETS[0], non_embedding_parameters=9000,
+                      rates=[(0.5, 2.1), (1.0, 2.0), (2.0, 2.05)], batches=[(0.5, 2.02), (1.0, 2.0), (2.0, 2.08)],
+                      best_rate=_around(1.1, 0.2), best_batch=_around(0.9, 0.2), bracketed=arm != "byte-mdm",
+                      seed_log_bpb=0.004, lost_bpb=_around(0.003, 0.5), lost_compute=Quantity(value=0.01))
+            for arm in ("bpe-ar", "byte-mdm")
         ],
     ))  # fmt: skip
     write_record(folder.fit, Fit(

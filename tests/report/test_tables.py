@@ -81,6 +81,16 @@ def test_runs_and_audit_agree_with_their_files(given):
         assert row["windows_sha256"] == item.windows_sha256
 
 
+def test_tuning_agrees_with_its_file(given):
+    audit = read_record(given.folder.audit, Audit, "runs --audit")
+    for row, item in zip(parsed(run_tables.tuning(given)), audit.tuning, strict=True):
+        assert row["arm"] == item.arm
+        assert float(row["best_rate"]) == item.best_rate.value
+        assert row["bracketed"] == str(item.bracketed)
+        assert float(row["lost_bpb"]) == item.lost_bpb.value
+        assert row["lost_compute_low"] == ""
+
+
 def test_provenance_gives_the_corpus_in_full(given):
     rows = {(row["what"], row["which"]): row["value"] for row in parsed(provenance.table(given))}
     assert rows["corpus", "test, bytes"] == "5678901"

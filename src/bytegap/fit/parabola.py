@@ -61,12 +61,15 @@ class Parabola:
         return float(self.x_R[0]), float(self.x_R[-1])
 
     def resist(self, scale: float) -> None:
-        """Replace least squares by Huber's estimate, residuals measured in `scale`: fifty reweightings."""
+        """Replace least squares by Huber's estimate, residuals measured in `scale`: fifty reweightings at most."""
         for _ in range(50):
             far_R = np.abs(self.residual_R) / (HUBER * scale)
             root_R = np.sqrt(1 / np.maximum(1.0, far_R))
             solve_3R = np.linalg.pinv(self.design_R3 * root_R[:, None]).astype(np.float64)
+            before_3 = self.coefficients_3
             self.coefficients_3 = solve_3R @ (self.ln_loss_R * root_R)
+            if np.allclose(before_3, self.coefficients_3, rtol=1e-12, atol=0):
+                break
 
     def draw(self, noise_BR: Array) -> Array:
         """Coefficients (K, 3): the point estimate, then its shift under each draw of the runs' noise."""

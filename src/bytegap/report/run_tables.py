@@ -2,7 +2,7 @@
 
 from bytegap.report import text
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables import Column, Item, Table, number, words
+from bytegap.report.tables import Column, Item, Table, interval, number, words
 
 
 def runs(inputs: Inputs) -> Table:
@@ -97,6 +97,51 @@ def audit(inputs: Inputs) -> Table | None:
             Column("clipped_fraction", "clipped steps"),
             Column("update_rms_body", "update / weight RMS"),
             Column("windows_sha256", "test windows", numeric=False),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def tuning(inputs: Inputs) -> Table | None:
+    """A row a cell whose learning rate and batch were varied: what the rule loses there; None before such an audit."""
+    if inputs.audit is None or not inputs.audit.tuning:
+        return None
+    rows = [
+        (
+            words(row.arm),
+            number(row.budget_flops, text.flops),
+            number(row.non_embedding_parameters, text.count),
+            number(row.best_rate.value, text.general),
+            number(row.best_batch.value, text.general),
+            Item(row.bracketed, "yes" if row.bracketed else "no"),
+            number(row.seed_log_bpb, text.general),
+            *interval(row.lost_bpb, text.bpb),
+            *interval(row.lost_compute, text.general),
+        )
+        for row in inputs.audit.tuning
+    ]
+    return Table(
+        name="tuning",
+        title="What the rule loses",
+        caption=(
+            "Learning rate and batch varied about the rule at each arm's smallest and largest budget; validation BPB. "
+            "Best factors are those of the parabola's lowest point; lost compute is along the arm's own frontier."
+        ),
+        source="../audit.json",
+        columns=(
+            Column("arm", "arm", numeric=False),
+            Column("budget_flops", "budget, FLOPs"),
+            Column("non_embedding_parameters", "N"),
+            Column("best_rate", "best learning rate / rule's"),
+            Column("best_batch", "best batch / rule's"),
+            Column("bracketed", "bracketed", numeric=False),
+            Column("seed_log_bpb", "between seeds, log BPB"),
+            Column("lost_bpb", "lost, BPB"),
+            Column("lost_bpb_low", "2.5 %"),
+            Column("lost_bpb_high", "97.5 %"),
+            Column("lost_compute", "lost share of compute"),
+            Column("lost_compute_low", "2.5 %"),
+            Column("lost_compute_high", "97.5 %"),
         ),
         rows=tuple(rows),
     )

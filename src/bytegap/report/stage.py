@@ -89,6 +89,7 @@ def _figures(given: Inputs) -> list[Figure]:
 
 def _tables(given: Inputs) -> list[Table]:
     audit = run_tables.audit(given)
+    tuned = run_tables.tuning(given)
     counted = conventions.table(given)
     return [
         tables.cells(given),
@@ -97,6 +98,7 @@ def _tables(given: Inputs) -> list[Table]:
         tables.frontiers(given),
         run_tables.runs(given),
         *([audit] if audit else []),
+        *([tuned] if tuned else []),
         provenance.table(given),
     ]
 

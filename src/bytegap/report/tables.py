@@ -62,7 +62,8 @@ def number(value: float | None, show: text.Show = str) -> Item:
     return Item(value, text.NONE if value is None else show(value))
 
 
-def _interval(item: Quantity, show: text.Show) -> tuple[Item, Item, Item]:
+def interval(item: Quantity, show: text.Show) -> tuple[Item, Item, Item]:
+    """A number and the two ends of its interval."""
     low, high = item.ci95 or (None, None)
     return number(item.value, show), number(low, show), number(high, show)
 
@@ -80,9 +81,9 @@ def cells(inputs: Inputs) -> Table:
         return (
             words(cell.arm),
             number(cell.budget_flops, text.flops),
-            *_interval(cell.optimum_parameters, text.count),
+            *interval(cell.optimum_parameters, text.count),
             number(cell.optimum_symbols.value, text.count),
-            *_interval(cell.optimum_bpb, text.bpb),
+            *interval(cell.optimum_bpb, text.bpb),
             number(floor.unigram_bpb if floor else None, text.bpb),
             _yes(cell.bracketed),
             _yes(cell.learns_context),
@@ -126,7 +127,7 @@ def estimands(inputs: Inputs) -> Table:
             number(item.at_bpb, text.bpb),
             number(item.at_flops, text.flops),
             words(item.bound),
-            *_interval(item.quantity, text.SHOW[item.name]),
+            *interval(item.quantity, text.SHOW[item.name]),
             words(item.label),
             _yes(item.headline),
         )
@@ -164,9 +165,9 @@ def frontiers(inputs: Inputs) -> Table:
         (
             words(item.arm),
             words(item.form),
-            *_interval(item.floor_bpb, text.general),
-            *_interval(item.amplitude, text.general),
-            *_interval(item.exponent, text.general),
+            *interval(item.floor_bpb, text.general),
+            *interval(item.amplitude, text.general),
+            *interval(item.exponent, text.general),
             number(item.flops_observed[0], text.flops),
             number(item.flops_observed[1], text.flops),
         )
