@@ -15,6 +15,11 @@ def test_a_study_is_read(tmp_path):
     assert study.corpus.source.options["paths"]
 
 
+def test_a_margin_is_none_unless_named(tmp_path):
+    assert load(write_study(tmp_path)).fit.margin is None
+    assert load(write_study(tmp_path, STUDY + "\n[fit]\nmargin = 1.1\n")).fit.margin == 1.1
+
+
 def test_the_studies_of_the_repository_are_read(request):
     for path in (request.config.rootpath / "studies").glob("*.toml"):
         assert load(path).name == path.stem
@@ -41,6 +46,8 @@ def test_the_studies_of_the_repository_are_read(request):
         ('name = "tiny"', 'name = "../up"', ["'name'"]),
         ('name = "tiny"', "", ["'name' is missing"]),
         ("[grid]", "[grid", ["not TOML"]),
+        ("[grid]", "[fit]\nmargn = 1.1\n[grid]", ["unknown key 'fit.margn'", "did you mean 'margin'"]),
+        ("[grid]", "[fit]\nmargin = 1\n[grid]", ["'fit.margin'", "greater than 1"]),
         ("seed = 1", "seed = nan", ["'seed'"]),
     ],
 )

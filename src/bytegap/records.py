@@ -450,6 +450,8 @@ class Estimand(Part):
     quantity: Quantity
     """overhead: a ratio; interaction: natural log; gap: BPB; slope: d log k / d log C; parity: FLOPs.
     Where censored, `value` is the bound and `bound` its side."""
+    ci90: tuple[float, float] | None = None
+    """Of an estimated overhead or interaction: within the margin it is two one-sided tests at 5 %."""
     bound: Literal["", ">", "<"] = ""
     pure_shift: Quantity | None = None
     """Of an interaction at equal compute: what it would be were MDM only AR at a constant multiple of compute."""
@@ -524,6 +526,8 @@ class Fit(Record):
     estimands: list[Estimand]
     by_convention: list[Recount] = []
     """Headlines under every convention that the runs state, the fit's own first."""
+    margin: float | None = None
+    """The ratio of compute that the study named beforehand as equivalent."""
     separate_laws: SeparateLaws | None = None
     """None where fewer than two arms have a frontier."""
     identified: bool

@@ -76,6 +76,13 @@ class Compute(Table):
     threads: int = Field(default=1, ge=1)
 
 
+class Fit(Table):
+    """What is named before the runs are seen."""
+
+    margin: float | None = Field(default=None, gt=1)
+    """A ratio of compute below which a cost counts as none: equivalence is claimed only against it."""
+
+
 class Study(Table):
     """A whole study."""
 
@@ -87,6 +94,7 @@ class Study(Table):
     arms: dict[str, Arm]
     grid: Grid = Grid()
     compute: Compute = Compute()
+    fit: Fit = Fit()
 
 
 # Tables that name a plug-in: their key for its name, their own keys; what remains are the plug-in's options.
@@ -214,7 +222,7 @@ def explain(error: ValidationError, known: Callable[[list[str]], Collection[str]
 def _known(path: list[str]) -> set[str]:
     """The keys that the table at `path` may have."""
     model: type[BaseModel] = Study
-    tables = {"corpus": Corpus, "context": Context, "grid": Grid, "compute": Compute, "arms": Arm}
+    tables = {"corpus": Corpus, "context": Context, "grid": Grid, "compute": Compute, "fit": Fit, "arms": Arm}
     if path:
         model = tables.get(path[0], Study)
     return set(model.model_fields) | ({"source"} if model is Corpus else set())

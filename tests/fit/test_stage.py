@@ -16,7 +16,7 @@ from tests.studies import BIGRAM_BPB, UNIGRAM_BPB, simulated_rows
 if TYPE_CHECKING:
     from bytegap.study import Study
 
-STUDY = cast("Study", SimpleNamespace(seed=3))
+STUDY = cast("Study", SimpleNamespace(seed=3, fit=SimpleNamespace(margin=None)))
 
 
 def test_runs_become_a_fit_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

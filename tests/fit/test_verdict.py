@@ -1,5 +1,6 @@
 """Three sentences: numbers where estimated, bounds as bounds, "not identified" where nothing else is true."""
 
+import numpy as np
 import pytest
 
 from bytegap.fit.stage import fit_rows
@@ -120,3 +121,27 @@ def test_what_was_not_asked() -> None:
     assert "under MDM was not asked" in mdm
     assert "was not asked" in interaction
     assert not found.identified
+
+
+@pytest.mark.parametrize(("margin", "claimed"), [(None, False), (1.01, False), (1.3, True)])
+def test_equivalence_is_claimed_only_within_a_margin_named_beforehand(margin: float | None, claimed: bool) -> None:
+    twins = LAWS | {"byte-ar": LAWS["bpe512-ar"], "byte-mdm": LAWS["bpe512-mdm"]}
+    budgets = dict.fromkeys(LAWS, (1e13, 4e13, 1.6e14, 6.4e14))
+    found = fit_rows(simulated_rows(twins, budgets, noise=0.004), bootstraps=200, margin=margin)
+    assert found.margin == margin
+    clause = f"equivalent within a factor of {margin}, the margin named beforehand"
+    for sentence, row in zip(found.verdict, [row for row in found.estimands if row.headline], strict=True):
+        assert ("equivalent" in sentence) == claimed
+        assert (clause in sentence) == claimed
+        (low, high), (lower, higher) = row.ci90, row.quantity.ci95
+        assert lower < low < high < higher
+        same = [r for r in found.estimands if (r.name, r.arms, r.at_bpb) == (row.name, row.arms, row.at_bpb)]
+        ends = [end for each in same for end in each.ci90]
+        ln_ends = ends if row.name == "interaction" else np.log(ends)
+        assert margin is None or (np.abs(ln_ends).max() <= np.log(margin)) == claimed
+
+
+def test_a_cost_is_not_equivalence_however_sure(noisy: Fit) -> None:
+    found = fit_rows(simulated_rows(), bootstraps=400, margin=1.05)
+    assert found.verdict == noisy.verdict
+    assert found.inputs != noisy.inputs

@@ -1,10 +1,11 @@
 """Tables parse back to the files' own numbers, digit for digit."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
-from bytegap.records import Audit, Fit, RunRow
+from bytegap.records import Audit, Fit, NestedModel, RunRow, SeparateLaws
 from bytegap.report import conventions, inputs, provenance, run_tables, tables, text
 from bytegap.store import read_record, read_table
 
@@ -66,6 +67,19 @@ def test_frontiers_agree_with_the_fit(given):
     for row, item in zip(parsed(tables.frontiers(given)), found, strict=True):
         assert float(row["exponent"]) == item.exponent.value
         assert (float(row["flops_observed_low"]), float(row["flops_observed_high"])) == item.flops_observed
+
+
+def test_separate_laws_agree_with_the_fit(given):
+    assert tables.separate_laws(given) is None
+    models = [
+        NestedModel(shared_by="all", exponents=1, chi_square=9.5, freedom=7, floor_bpb=1.2, p_value=0.012),
+        NestedModel(shared_by="arm", exponents=4, chi_square=1.5, freedom=4, floor_bpb=1.1, p_value=None),
+    ]
+    test = SeparateLaws(form="shared floor", arms=["a", "b"], models=models, simplest="arm")
+    asked = replace(given, fit=given.fit.model_copy(update={"separate_laws": test}))
+    all_arms, per_arm = parsed(tables.separate_laws(asked))
+    assert (float(all_arms["chi_square"]), float(all_arms["p_value"]), all_arms["simplest"]) == (9.5, 0.012, "False")
+    assert (per_arm["p_value"], per_arm["simplest"]) == ("", "True")
 
 
 def test_runs_and_audit_agree_with_their_files(given):

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from bytegap.fit.bounds import Known, Side
-from bytegap.fit.draws import quantity
+from bytegap.fit.draws import Interval, interval, quantity
 from bytegap.fit.frontiers import Form
 from bytegap.laws import Array
 from bytegap.records import Estimand, Label, Quantity
@@ -28,15 +28,19 @@ class Answer:
     quantity: Quantity
     label: Label
     bound: Side = ""
+    ci90: Interval | None = None
 
 
 def answer(known: Known | None, beyond_K: Array | None, *, ratio: bool) -> Answer | None:
     """What was observed of a logarithm, else what frontiers extrapolate to, else None."""
     as_asked = np.exp if ratio else np.asarray
     if known:
-        observed = quantity(as_asked(known.ln_K))
+        asked_K = as_asked(known.ln_K)
+        observed = quantity(asked_K)
+        if observed.value is not None and known.side:
+            return Answer(observed, "censored", known.side)
         if observed.value is not None:
-            return Answer(observed, "censored" if known.side else "estimated", known.side)
+            return Answer(observed, "estimated", ci90=interval(asked_K[1:], tail=0.05))
     if beyond_K is not None:
         extrapolated = quantity(as_asked(beyond_K))
         if extrapolated.value is not None:
@@ -69,6 +73,7 @@ class Subject:
             at_bpb=at_bpb,
             at_flops=at_flops,
             quantity=found.quantity,
+            ci90=found.ci90,
             bound=found.bound,
             label=found.label,
             pure_shift=pure_shift,

@@ -25,11 +25,11 @@ def run(study: Study, folder: Folder) -> Fit:
     StoreError where there is no table, FitError where its rows are too few or do not compare.
     """
     rows = read_table(folder.table, RunRow, made_by="runs")
-    made = standing(folder.fit, Fit, _inputs(rows, BOOTSTRAPS, study.seed))
+    made = standing(folder.fit, Fit, _inputs(rows, BOOTSTRAPS, study.seed, study.fit.margin))
     if made:
         console.say("fit", "up to date")
         return made
-    fit = fit_rows(rows, BOOTSTRAPS, study.seed)
+    fit = fit_rows(rows, BOOTSTRAPS, study.seed, study.fit.margin)
     write_record(folder.fit, fit)
     kept = sum(cell.in_frontier for cell in fit.cells)
     console.say("fit", f"{kept} of {len(fit.cells)} cells carry {len(fit.frontiers)} frontiers")
@@ -38,17 +38,17 @@ def run(study: Study, folder: Folder) -> Fit:
     return fit
 
 
-def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0) -> Fit:
-    """Everything the rows say: a pure function of them, the number of bootstraps and the seed."""
+def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, margin: float | None = None) -> Fit:
+    """Everything the rows say: a pure function of them, the number of bootstraps, the seed and the margin."""
     _check(rows)
     isoflop = fit_cells(rows, bootstraps, np.random.default_rng(seed))
     arms = arms_of(rows, isoflop.cells)
     curves, warnings = fit_frontiers(arms)
     estimands = estimate(arms, curves)
     cells = [fitted.cell for fitted in isoflop.cells]
-    identified, sentences = verdict(arms, cells, estimands)
+    identified, sentences = verdict(arms, cells, estimands, margin)
     return Fit(
-        inputs=_inputs(rows, bootstraps, seed),
+        inputs=_inputs(rows, bootstraps, seed, margin),
         convention=conventions.DEFAULT,
         bootstraps=bootstraps,
         noise_log_bpb=isoflop.noise_log_bpb,
@@ -57,6 +57,7 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
         frontiers=[curve.record for curve in curves],
         estimands=estimands,
         by_convention=conventions.by_convention(rows, conventions.Default(arms, curves, estimands), bootstraps, seed),
+        margin=margin,
         separate_laws=separate_laws(arms),
         identified=identified,
         verdict=sentences,
@@ -64,9 +65,10 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
     )
 
 
-def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int) -> str:
+def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, margin: float | None) -> str:
     contents = sorted(row.content for row in rows)
-    return digest({"rows": contents, "bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed})
+    made_with = {"bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed, "margin": margin}
+    return digest({"rows": contents} | made_with)
 
 
 def _check(rows: Sequence[RunRow]) -> None:

@@ -18,17 +18,23 @@ from bytegap.records import Cell, Estimand
 NOT_IDENTIFIED = "Not identified at this scale"
 
 
-def verdict(arms: Sequence[Arm], cells: Sequence[Cell], estimands: Sequence[Estimand]) -> tuple[bool, list[str]]:
-    """(is the interaction of MDM over AR identified, three sentences); arms of a changed order stay out."""
+def verdict(
+    arms: Sequence[Arm], cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None = None
+) -> tuple[bool, list[str]]:
+    """(is the interaction of MDM over AR identified, three sentences); arms of a changed order stay out.
+
+    `margin`, a ratio of compute named beforehand, is what equivalence is claimed against: two one-sided tests
+    at 5 % (Schuirmann 1987), that is, the widest 90 % interval of any form within the margin to both sides.
+    """
     natural = [arm for arm in arms if arm.order == "identity"]
     sentences: list[str] = []
     for objective, title in (("ar", "AR"), ("mdm", "MDM")):
         asked = [pair for pair in pairs(natural) if pair[0].objective == objective]
-        clauses = [_cost(title, pair, cells, estimands) for pair in asked]
+        clauses = [_cost(title, pair, cells, estimands, margin) for pair in asked]
         not_asked = f"What bytes cost under {title} was not asked: no byte arm there has another to stand beside"
         sentences.append("; ".join(clauses or [not_asked]) + ".")
     answers = [
-        _interaction(pair, base, cells, estimands)
+        _interaction(pair, base, cells, estimands, margin)
         for pair, base in pairs_over_ar(natural)
         if pair[0].objective == "mdm"
     ]
@@ -44,6 +50,7 @@ class _Lead:
     row: Estimand
     value: float
     ci95: Interval | None
+    ci90: Interval | None
     forms: int
 
     @property
@@ -55,6 +62,14 @@ class _Lead:
         assert self.ci95 is not None
         widest = f", the widest of {self.forms} forms of the frontier" if self.forms > 1 else ""
         return f"95 % interval {self.ci95[0]:.3g} to {self.ci95[1]:.3g}{widest}"
+
+    def equivalence(self, margin: float | None) -> str:
+        """The clause that claims it, or nothing."""
+        if margin is None or self.ci90 is None:
+            return ""
+        low, high = self.ci90 if self.row.name == "interaction" else np.log(self.ci90).tolist()
+        within = max(-low, high) <= np.log(margin)
+        return f", equivalent within a factor of {margin:g}, the margin named beforehand" if within else ""
 
     @property
     def bound(self) -> tuple[str, float] | None:
@@ -76,11 +91,15 @@ def _lead(arms: Sequence[Arm], estimands: Sequence[Estimand]) -> _Lead | None:
         if lead.headline and lead.quantity.value is not None:
             place = (lead.name, lead.at_bpb, lead.at_flops, lead.label)
             same = [r for r in rows if (r.name, r.at_bpb, r.at_flops, r.label) == place]
-            ends = [row.quantity.ci95 for row in same]
-            known = [end for end in ends if end is not None]
-            widest = (min(low for low, _ in known), max(high for _, high in known)) if known else None
-            return _Lead(lead, lead.quantity.value, widest if known == ends else None, len(same))
+            ci95, ci90 = _widest([row.quantity.ci95 for row in same]), _widest([row.ci90 for row in same])
+            return _Lead(lead, lead.quantity.value, ci95, ci90, len(same))
     return None
+
+
+def _widest(ends: Sequence[Interval | None]) -> Interval | None:
+    """What covers all intervals; None where one has no end."""
+    known = [end for end in ends if end is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known and known == ends else None
 
 
 def _trouble(arms: Sequence[Arm], cells: Sequence[Cell]) -> str | None:
@@ -97,12 +116,13 @@ def _trouble(arms: Sequence[Arm], cells: Sequence[Cell]) -> str | None:
     return None
 
 
-def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand]) -> str:
+def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None) -> str:
     other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
     lead, trouble = _lead(pair, estimands), _trouble(pair, cells)
     at = f"to reach {lead.row.at_bpb:.2f} BPB" if lead else ""
     if lead and lead.estimated and not trouble:
-        return f"Under {title} bytes need {lead.value:.3g} times the compute of {other} {at} ({lead.spread})"
+        need = f"Under {title} bytes need {lead.value:.3g} times the compute of {other} {at}"
+        return f"{need} ({lead.spread}){lead.equivalence(margin)}"
     if lead and lead.bound and not trouble:
         side, end = lead.bound
         need = f"Under {title} bytes need {side} {end:.3g} times the compute of {other} {at}"
@@ -112,7 +132,7 @@ def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[
 
 
 def _interaction(
-    pair: ArmPair, base: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand]
+    pair: ArmPair, base: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
 ) -> tuple[bool, str]:
     arms = [*pair, *base]
     other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
@@ -124,7 +144,7 @@ def _interaction(
         return True, (
             f"At {lead.row.at_bpb:.2f} BPB the overhead of bytes over {other} under MDM is "
             f"{np.exp(lead.value):.3g} times that under AR, {says} "
-            f"(interaction {lead.value:.3g} in natural log, {lead.spread})"
+            f"(interaction {lead.value:.3g} in natural log, {lead.spread}){lead.equivalence(margin)}"
         )
     why = trouble or "there is no loss that all four arms were seen at"
     bound = ""

@@ -88,19 +88,18 @@ def _figures(given: Inputs) -> list[Figure]:
 
 
 def _tables(given: Inputs) -> list[Table]:
-    audit = run_tables.audit(given)
-    tuned = run_tables.tuning(given)
-    counted = conventions.table(given)
-    return [
+    found = [
         tables.cells(given),
         tables.estimands(given),
-        *([counted] if counted else []),
+        conventions.table(given),
         tables.frontiers(given),
+        tables.separate_laws(given),
         run_tables.runs(given),
-        *([audit] if audit else []),
-        *([tuned] if tuned else []),
+        run_tables.audit(given),
+        run_tables.tuning(given),
         provenance.table(given),
     ]
+    return [table for table in found if table]
 
 
 def _headline(item: Estimand) -> dict[str, str]:

@@ -200,3 +200,41 @@ def frontiers(inputs: Inputs) -> Table:
         ),
         rows=tuple(rows),
     )
+
+
+def separate_laws(inputs: Inputs) -> Table | None:
+    """A row a nested model: which arms share an exponent, and whether the minima bear it; None where it was not asked."""
+    test = inputs.fit.separate_laws
+    if test is None:
+        return None
+    rows = [
+        (
+            words(model.shared_by),
+            number(model.exponents),
+            number(model.chi_square, text.general),
+            number(model.freedom),
+            number(model.floor_bpb, text.general),
+            number(model.p_value, text.general),
+            _yes(model.shared_by == test.simplest),
+        )
+        for model in test.models
+    ]
+    return Table(
+        name="separate_laws",
+        title="Are separate laws needed?",
+        caption=(
+            f"Exponent g of the frontiers ({test.form}) shared by all arms, by an objective's, by a symbol set's, or one "
+            "an arm: p against the last; the simplest not rejected at 5 % is marked."
+        ),
+        source="../fit.json",
+        columns=(
+            Column("shared_by", "exponent shared by", numeric=False),
+            Column("exponents", "exponents"),
+            Column("chi_square", "chi-square"),
+            Column("freedom", "degrees of freedom"),
+            Column("floor_bpb", "floor E, BPB"),
+            Column("p_value", "p"),
+            Column("simplest", "simplest", numeric=False),
+        ),
+        rows=tuple(rows),
+    )
