@@ -99,7 +99,8 @@ class Law:
     @property
     def frontier(self) -> tuple[float, float, float]:
         """(E, A, g) of its compute-optimal frontier."""
-        return chinchilla_frontier(self.floor, self.amplitudes, self.exponents)
+        floor, amplitude, exponent = chinchilla_frontier(self.floor, self.amplitudes, self.exponents)
+        return float(floor), float(amplitude), float(exponent)
 
     def optimum(self, flops: float) -> float:
         """The N of lowest loss at C."""

@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime, minimize
 
 from bytegap import laws
 from bytegap.fit import newton
-from bytegap.fit.chinchilla import Law, fit_law
+from bytegap.fit.chinchilla import FittedLaw, fit_law
 from bytegap.fit.newton import Rows, minimise, objective
 
 BESIROGLU = (1.8172, 482.01, 2085.43, 0.3478, 0.3658)
@@ -26,11 +26,11 @@ def table(law: tuple[float, ...], noise: float = 0.0, rows: int = 240, seed: int
     return size, data, loss * np.exp(noise * rng.standard_normal(rows))
 
 
-def fit(runs: tuple[np.ndarray, ...], bootstraps: int = 0) -> Law:
+def fit(runs: tuple[np.ndarray, ...], bootstraps: int = 0) -> FittedLaw:
     return fit_law(*runs, bootstraps, np.random.default_rng(1))
 
 
-def constants(law: Law) -> list[float]:
+def constants(law: FittedLaw) -> list[float]:
     return [float(getattr(law, f"{name}_K")[0]) for name in NAMES]
 
 

@@ -28,7 +28,7 @@ BEST_STARTS = 200
 
 
 @dataclass(frozen=True)
-class Law:
+class FittedLaw:
     """A fitted law with its draws."""
 
     E_K: Array
@@ -51,7 +51,9 @@ class Law:
         return bool(self.E_K[0] > 0)
 
 
-def fit_law(parameters_R: Array, symbols_R: Array, loss_R: Array, bootstraps: int, rng: np.random.Generator) -> Law:
+def fit_law(
+    parameters_R: Array, symbols_R: Array, loss_R: Array, bootstraps: int, rng: np.random.Generator
+) -> FittedLaw:
     """The law of least objective over all starts, then one from each of `bootstraps` resamples of the rows."""
     scaled = _Scaled(np.log(parameters_R), np.log(symbols_R), np.log(loss_R))
     rows = scaled.rows
@@ -63,7 +65,7 @@ def fit_law(parameters_R: Array, symbols_R: Array, loss_R: Array, bootstraps: in
         counts_BR = rng.multinomial(len(loss_R), np.full(len(loss_R), 1 / len(loss_R)), size=bootstraps)
         theta_K5 = np.vstack([theta_K5, _resampled(scaled, theta_K5[0], counts_BR.astype(np.float64))])
     E_K, A_K, alpha_K, B_K, beta_K = scaled.constants(theta_K5)
-    return Law(E_K, A_K, B_K, alpha_K, beta_K, float(value_S[best]), residuals(rows, theta_K5[:1])[0])
+    return FittedLaw(E_K, A_K, B_K, alpha_K, beta_K, float(value_S[best]), residuals(rows, theta_K5[:1])[0])
 
 
 @dataclass(frozen=True)

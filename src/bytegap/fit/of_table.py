@@ -14,7 +14,7 @@ import numpy as np
 from bytegap import laws
 from bytegap.errors import FitError
 from bytegap.fit import oddities
-from bytegap.fit.chinchilla import Law, fit_law
+from bytegap.fit.chinchilla import FittedLaw, fit_law
 from bytegap.fit.draws import quantity
 from bytegap.fit.frontiers import LEAST_BUDGETS, OWN_FLOOR_BUDGETS, Arm, fit_frontiers, preferred_form, weighted_line
 from bytegap.fit.minima import LEAST_SIZES, Minimum, fit_minima
@@ -100,7 +100,7 @@ def _fit_arm(
     return fit, arm
 
 
-def _law(rows: Sequence[Row], bootstraps: int, rng: np.random.Generator) -> Law:
+def _law(rows: Sequence[Row], bootstraps: int, rng: np.random.Generator) -> FittedLaw:
     params_R, tokens_R, loss_R = np.array([(row.params, row.tokens, row.loss) for row in rows]).T
     return fit_law(params_R, tokens_R, loss_R, bootstraps, rng)
 
@@ -113,7 +113,7 @@ def _without_worst(rows: Sequence[Row], count: int, rng: np.random.Generator) ->
     return [row for row in rows if row.row not in worst], sorted(worst)
 
 
-def _about(law: Law) -> list[str]:
+def _about(law: FittedLaw) -> list[str]:
     found: list[str] = []
     if not law.has_floor:
         found.append("no_floor: the best E is 0, so nothing here shows a loss that more compute will not get below")
@@ -202,7 +202,7 @@ def _exponents(kept: Sequence[Minimum]) -> Exponents:
     )
 
 
-def _frontier(arm: Arm, law: Law, rows: Sequence[Row], *, identified: bool) -> LossFrontier | None:
+def _frontier(arm: Arm, law: FittedLaw, rows: Sequence[Row], *, identified: bool) -> LossFrontier | None:
     """Through the minima from five budgets on, which can show a floor; else the law's own; else without a floor."""
     if identified and arm.budgets < OWN_FLOOR_BUDGETS:
         with np.errstate(all="ignore"):

@@ -203,7 +203,7 @@ def frontiers(inputs: Inputs) -> Table:
 
 
 def separate_laws(inputs: Inputs) -> Table | None:
-    """A row a nested model: which arms share an exponent, and whether the minima bear it; None where it was not asked."""
+    """A row a nested model: which arms share an exponent, and whether the minima bear it; None if not asked."""
     test = inputs.fit.separate_laws
     if test is None:
         return None
@@ -223,8 +223,8 @@ def separate_laws(inputs: Inputs) -> Table | None:
         name="separate_laws",
         title="Are separate laws needed?",
         caption=(
-            f"Exponent g of the frontiers ({test.form}) shared by all arms, by an objective's, by a symbol set's, or one "
-            "an arm: p against the last; the simplest not rejected at 5 % is marked."
+            f"Exponent g of the frontiers ({test.form}) shared by all arms, by an objective's, by a symbol set's, or "
+            "one an arm: p against the last; the simplest not rejected at 5 % is marked."
         ),
         source="../fit.json",
         columns=(

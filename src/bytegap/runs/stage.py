@@ -53,7 +53,7 @@ def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[
 
 def _validation_bpb(folder: Folder, plan: Plan) -> dict[str, float]:
     """Of every finished run, the tuning audit's among them."""
-    scored = {}
+    scored: dict[str, float] = {}
     for spec in plan.specs:
         path = folder.run(spec.id) / "record.json"
         if path.exists() and (score := read_record(path, RunRecord, "train").validation):
