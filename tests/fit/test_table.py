@@ -145,6 +145,12 @@ def test_budgets_are_inferred_or_the_tables_own(tmp_path: Path, capsys: pytest.C
     assert not [warning for warning in fit["warnings"] if "budgets" in warning]
 
 
+def test_neighbouring_budgets_are_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flops = (1e18, 1.3e18, 1.7e18)
+    fit = fitted(capsys, write(tmp_path / "runs.csv", runs(flops=flops)))
+    assert [cell["flops"] for cell in fit["isoflop"]] == pytest.approx(flops)
+
+
 def test_names_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     names = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss", "tokens": "seen"}
     rows = [{names[key]: value for key, value in row.items()} | {"who": "me"} for row in runs()]
