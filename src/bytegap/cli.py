@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="draw studies from these laws, one table an arm ([arms.NAME] bpb, flops, parameters; noise): "
         "how often is the gap identified, how wide are its intervals",
     )
-    plan.add_argument("--studies", type=int, default=20, help="studies to draw (default: %(default)s)")
+    plan.add_argument("--studies", type=_positive, default=20, help="studies to draw (default: %(default)s)")
     plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
     train = verb("train", _train)
     train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")

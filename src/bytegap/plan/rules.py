@@ -3,6 +3,7 @@
 Each number is a pure function of (N, D), cited or marked "assumption"; `bytegap runs --audit` says what they cost.
 """
 
+from bytegap.laws import FLOPS_PER_PARAMETER_AND_SYMBOL
 from bytegap.records import Optimiser
 
 
@@ -12,11 +13,12 @@ def expected_optimum(at_1e12_flops: float, budget_flops: float) -> float:
 
 
 def learning_rate(non_embedding_parameters: int, symbols: float) -> float:
-    """Peak learning rate: (6 N D)^-0.125 (DeepSeek-AI 2024, arXiv 2401.02954, eq. 1); its constant is an assumption.
+    """Peak learning rate: as C^-1/8, C = 6 N D (DeepSeek-AI 2024, arXiv 2401.02954, eq. 1), and as N^-1/3.
 
-    The constant stays below the cliff that masked diffusion has in learning rate (docs/log.md).
+    N^-1/3 is Porian et al. 2024 (arXiv 2406.19146). The constant is an assumption of the tuning audit's (docs/log.md).
     """
-    return 0.0045 * (6 * non_embedding_parameters * symbols / 2e11) ** -0.125
+    flops = FLOPS_PER_PARAMETER_AND_SYMBOL * non_embedding_parameters * symbols
+    return 0.008 * (non_embedding_parameters / 1e4) ** (-1 / 3) * (flops / 2e11) ** (-1 / 8)
 
 
 def batch_symbols(symbols: float) -> float:
