@@ -15,7 +15,7 @@ def expected_optimum(at_1e12_flops: float, budget_flops: float) -> float:
 def learning_rate(non_embedding_parameters: int, symbols: float) -> float:
     """Peak learning rate: as C^-1/8, C = 6 N D (DeepSeek-AI 2024, arXiv 2401.02954, eq. 1), and as N^-1/3.
 
-    N^-1/3 is Porian et al. 2024 (arXiv 2406.19146). The constant is an assumption of the tuning audit's (docs/log.md).
+    N^-1/3 is Porian et al. 2024 (arXiv 2406.19146). The constant is an assumption, set after a tuning audit.
     """
     flops = FLOPS_PER_PARAMETER_AND_SYMBOL * non_embedding_parameters * symbols
     return 0.008 * (non_embedding_parameters / 1e4) ** (-1 / 3) * (flops / 2e11) ** (-1 / 8)
