@@ -518,8 +518,8 @@ class Fit(Record):
     inputs: str
     convention: str
     bootstraps: int
-    noise_log_bpb: float
-    """Pooled residual standard deviation of log BPB about the parabolas."""
+    noise_log_bpb: dict[str, float]
+    """Residual standard deviation of log BPB about the parabolas, pooled over the cells of an objective."""
     floors: list[Floor]
     cells: list[Cell]
     frontiers: list[Frontier]

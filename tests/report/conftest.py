@@ -171,7 +171,7 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Folde
         ],
     ))  # fmt: skip
     write_record(folder.fit, Fit(
-        inputs="", convention="full, all, spent", bootstraps=400, noise_log_bpb=0.0031,
+        inputs="", convention="full, all, spent", bootstraps=400, noise_log_bpb={"ar": 0.0031, "mdm": 0.0062},
         floors=[Floor(tokens=tokens, vocabulary=256 if tokens == "byte" else 2048, unigram_bpb=UNIGRAM[tokens],
                       bigram_bpb=BIGRAM[tokens]) for tokens in UNIGRAM],
         cells=cells,

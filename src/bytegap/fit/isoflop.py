@@ -1,4 +1,8 @@
-"""A study's rows to its cells, one an arm and budget: the minimum of each, and whether it may carry a frontier."""
+"""A study's rows to its cells, one an arm and budget: the minimum of each, and whether it may carry a frontier.
+
+Cells pool the scatter of their runs by objective: masked models leave their unigram at once or not at all, and scatter
+several times as much as autoregressive ones.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +36,8 @@ class Isoflop:
     """Every cell of a study."""
 
     cells: list[FittedCell]
-    noise_log_bpb: float
+    noise_log_bpb: dict[str, float]
+    """An objective's."""
     warnings: list[str]
 
 
@@ -49,14 +54,21 @@ def fit_cells(rows: Sequence[RunRow], bootstraps: int, rng: np.random.Generator)
     by_cell = [
         sorted(groups[key], key=lambda row: (row.non_embedding_parameters, row.seed, row.run)) for key in sorted(groups)
     ]
-    minima, noise = fit_minima([[_run(row) for row in rows_R] for rows_R in by_cell], bootstraps, rng)
-    if not any(minimum.curve for minimum in minima):
+    minima: dict[int, Minimum] = {}
+    noise: dict[str, float] = {}
+    for objective in sorted({rows_R[0].objective for rows_R in by_cell}):
+        pool = [place for place, rows_R in enumerate(by_cell) if rows_R[0].objective == objective]
+        found, deviation = fit_minima([[_run(row) for row in by_cell[place]] for place in pool], bootstraps, rng)
+        minima |= zip(pool, found, strict=True)
+        if any(minimum.curve for minimum in found):
+            noise[objective] = deviation
+    if not noise:
         message = (
             f"no arm has finished runs of {LEAST_SIZES} sizes at one budget, so no parabola can be "
             "fitted: run 'bytegap train' to the end, or raise 'sizes' in the study's [grid]"
         )
         raise FitError(message)
-    return Isoflop([_fitted(*each) for each in zip(by_cell, minima, strict=True)], noise, warnings)
+    return Isoflop([_fitted(rows_R, minima[place]) for place, rows_R in enumerate(by_cell)], noise, warnings)
 
 
 def _run(row: RunRow) -> Run:

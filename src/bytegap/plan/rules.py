@@ -18,7 +18,7 @@ def learning_rate(non_embedding_parameters: int, symbols: float) -> float:
     N^-1/3 is Porian et al. 2024 (arXiv 2406.19146). The constant is an assumption, set after a tuning audit.
     """
     flops = FLOPS_PER_PARAMETER_AND_SYMBOL * non_embedding_parameters * symbols
-    return 0.008 * (non_embedding_parameters / 1e4) ** (-1 / 3) * (flops / 2e11) ** (-1 / 8)
+    return 0.006 * (non_embedding_parameters / 1e4) ** (-1 / 3) * (flops / 2e11) ** (-1 / 8)
 
 
 def batch_symbols(symbols: float) -> float:

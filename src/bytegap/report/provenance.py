@@ -112,7 +112,8 @@ def _fit(inputs: Inputs) -> Iterator[Fact]:
     fit, file = inputs.fit, "fit.json"
     yield "fit", "FLOPs convention", fit.convention, fit.convention, file
     yield "fit", "bootstraps", fit.bootstraps, text.whole(fit.bootstraps), file
-    yield "fit", "noise of log BPB", fit.noise_log_bpb, text.general(fit.noise_log_bpb), file
+    for objective, noise in fit.noise_log_bpb.items():
+        yield "fit", f"noise of log BPB, {objective}", noise, text.general(noise), file
     for floor in fit.floors:
         yield (
             f"tokens {floor.tokens}",
