@@ -72,7 +72,21 @@ def test_noise_is_pooled_from_residuals_and_replicates(seeds: int) -> None:
     noise = [
         cells(simulated_rows(noise=0.005, seeds=seeds, seed=seed), bootstraps=2).noise_log_bpb for seed in range(20)
     ]
-    assert np.mean(noise) == pytest.approx(0.005, rel=0.08)
+    for objective in ("ar", "mdm"):
+        assert np.mean([each[objective] for each in noise]) == pytest.approx(0.005, rel=0.1)
+
+
+def test_one_objective_s_scatter_is_not_the_other_s() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        row.model_copy(update={"bpb": row.bpb * np.exp(0.03 * rng.standard_normal())})
+        if row.objective == "mdm"
+        else row
+        for row in simulated_rows(noise=0.002)
+    ]
+    noise = cells(rows, bootstraps=2).noise_log_bpb
+    assert noise["ar"] < 0.004
+    assert noise["mdm"] > 0.015
 
 
 def test_loud_evaluations_do_not_silence_the_other_runs() -> None:
