@@ -62,7 +62,7 @@ def opened(browser, page, width, scheme):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_draws_without_complaint_or_network(browser, page, width, scheme, tmp_path):
     opened(browser, page, width, scheme)
-    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 5
+    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 6
     assert browser.execute_script("return document.querySelectorAll('.chart svg path').length") > 100
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
