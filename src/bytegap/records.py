@@ -204,6 +204,18 @@ class RunSpec(Record):
         """The run's name: twelve hex digits of its content hash."""
         return self.content[:12]
 
+    @property
+    def planned(self) -> dict[str, Any]:
+        """What a `RunRow` takes over from the plan."""
+        shared = self.model_dump(include=RunRow.model_fields.keys() & RunSpec.model_fields.keys() - {"schema_version"})
+        return shared | {
+            "run": self.id,
+            "width": self.shape["width"],
+            "depth": self.shape["depth"],
+            "batch_symbols": self.rows_per_batch * self.row_symbols,
+            "learning_rate": self.optimiser.learning_rate,
+        }
+
 
 class TuningRun(Part):
     """A run of the tuning audit: what the rule says, but for a power of two in learning rate or batch, or the seed."""

@@ -26,6 +26,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 from rich.table import Table as Grid
 
+from bytegap import plugins
 from bytegap.console import say, show, track
 from bytegap.errors import StudyError, nearest
 from bytegap.laws import Law
@@ -99,15 +100,16 @@ def _known(path: list[str]) -> set[str]:
 def assumed(study: Study) -> World:
     """A world to plan with where none is known: like the paper's in kind, its numbers assumptions.
 
-    BPE-AR reaches 2.1 BPB at 1e12 FLOPs; bytes cost AR 5 and MDM 10 times the compute, MDM costs BPE 15 times. Each
-    arm's best size is what the study expects.
+    BPE-AR reaches 2.1 BPB at 1e12 FLOPs; bytes cost AR 5 and MDM 10 times the compute, MDM costs BPE 15 times; what is
+    not AR, with its exact likelihood, counts as MDM. Each arm's best size is what the study expects.
     """
     base = Law.through(2.1, 1e12, 1e5)
     arms = {}
     for name, arm in study.arms.items():
-        is_bytes, is_ar = study.tokens[arm.tokens].name == "bytes", arm.objective.name == "ar"
-        cost = (5.0 if is_ar else 10.0) if is_bytes else 1.0
-        cost *= 1.0 if is_ar else 15.0
+        is_bytes = study.tokens[arm.tokens].name == "bytes"
+        exact = plugins.load("objectives", arm.objective.name).EXACT
+        cost = (5.0 if exact else 10.0) if is_bytes else 1.0
+        cost *= 1.0 if exact else 15.0
         arms[name] = ArmLaw(bpb=base.bpb(1e12 / cost), flops=1e12, parameters=arm.optimum)
     return World(arms=arms)
 
@@ -159,44 +161,23 @@ def _finding(row: Estimand, laws: dict[str, Law]) -> Finding | None:
 
 def _row(spec: RunSpec, windows: WindowsManifest, study: Study, world: World, rng: np.random.Generator) -> RunRow:
     """The row that a run of these laws would leave."""
-    law, exact = world.arms[spec.arm].law, spec.objective == "ar"
+    law, exact = world.arms[spec.arm].law, plugins.load("objectives", spec.objective).EXACT
     bpb = float(law.bpb_of(spec.non_embedding_parameters, spec.flops) * np.exp(world.noise * rng.standard_normal()))
-    kind = study.tokens[spec.tokens].name
-    floors = windows.splits["test"].tokens[spec.tokens]
+    test = windows.splits["test"]
     return RunRow(
-        run=spec.id,
+        **spec.planned,
         status="finished",
         reason="",
-        arm=spec.arm,
-        tokens=spec.tokens,
-        tokens_kind=kind,
-        objective=spec.objective,
-        order=spec.order,
-        model=spec.model,
+        tokens_kind=study.tokens[spec.tokens].name,
         vocabulary=spec.shape["vocabulary"] - 3,
         context_bytes=windows.context_bytes,
-        width=spec.shape["width"],
-        depth=spec.shape["depth"],
-        non_embedding_parameters=spec.non_embedding_parameters,
-        embedding_parameters=spec.embedding_parameters,
-        head_parameters=spec.head_parameters,
-        budget_flops=spec.budget_flops,
-        flops=spec.flops,
-        flops_by_convention=spec.flops_by_convention,
         spent_flops=spec.flops,
-        symbols=spec.symbols,
-        bytes=spec.bytes,
-        epochs=spec.epochs,
-        steps=spec.steps,
-        batch_symbols=spec.rows_per_batch * spec.row_symbols,
-        learning_rate=spec.optimiser.learning_rate,
-        seed=spec.seed,
         bpb=bpb,
         bpb_se=0.0 if exact else EVALUATION_SHARE * world.noise * bpb,
         validation_bpb=bpb,
-        unigram_bpb=floors.unigram_bpb,
-        bigram_bpb=floors.bigram_bpb,
-        windows_sha256=windows.splits["test"].sha256,
+        unigram_bpb=test.tokens[spec.tokens].unigram_bpb,
+        bigram_bpb=test.tokens[spec.tokens].bigram_bpb,
+        windows_sha256=test.sha256,
     )
 
 
