@@ -1,12 +1,14 @@
 """Overhead, interaction, gap, slope and parity: against scipy's minimum of the laws, and their labels and bounds."""
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from bytegap import laws
+from bytegap.fit import overhead
 from bytegap.fit.stage import fit_rows
 from bytegap.records import Estimand, Fit, RunRow
 from tests.studies import BUDGETS, LAWS, Law, simulated_rows
@@ -134,6 +136,15 @@ def test_bytes_that_fall_behind_have_no_parity() -> None:
     budgets = {"byte-ar": BUDGETS["bpe512-ar"], "bpe512-ar": BUDGETS["byte-ar"]}
     (parity,) = pick(fit_rows(simulated_rows(behind, budgets, noise=0.0), bootstraps=20), "parity")
     assert parity.quantity.value is None
+
+
+def test_steep_frontiers_that_never_meet_have_no_parity() -> None:
+    """At 1e6 FLOPs their gap is thousands of bits, and nothing may overflow."""
+    byte, other = (
+        SimpleNamespace(floor_K=np.array([0.1]), amplitude_K=np.array([amplitude]), exponent_K=np.array([0.5]))
+        for amplitude in (3e8, 1e8)
+    )
+    assert np.isnan(overhead._crossing(byte, other)).all()
 
 
 def test_parity_within_the_budgets_is_estimated() -> None:

@@ -93,6 +93,6 @@ def _crossing(byte: Curve, other: Curve) -> Array:
     first_K = meets_MK.argmax(axis=0)
     before_K, after_K = (np.take_along_axis(gap_MK, first_K[None, :] + step, axis=0)[0] for step in (0, 1))
     met_K = meets_MK.any(axis=0)
-    share_K = before_K / np.where(met_K, before_K - after_K, 1.0)
+    share_K = np.where(met_K, before_K, 0.0) / np.where(met_K, before_K - after_K, 1.0)
     ln_step = np.log(PARITY_FLOPS[1] / PARITY_FLOPS[0])
     return np.where(met_K, PARITY_FLOPS[first_K] * np.exp(ln_step * share_K), np.nan)
