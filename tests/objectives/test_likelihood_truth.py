@@ -64,15 +64,16 @@ def test_nelbo_of_exact_counts_is_the_enumerated_sum(masked_model):
 def test_every_count_has_weight_one():
     rows, row = 40_000, symbols(1, S, VOCABULARY)
     u = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    for ask in (mdm.score, mdm.ask):
-        question = ask(row.expand(rows, S), u, torch.Generator().manual_seed(0), VOCABULARY, mdm.Options())
+    for ask, schedule in ((mdm.score, "count"), (mdm.ask, "importance"), (mdm.ask, "count")):
+        options = mdm.Options(schedule=schedule)
+        question = ask(row.expand(rows, S), u, torch.Generator().manual_seed(0), VOCABULARY, options)
         masked = torch.bincount(question.rows_M, minlength=rows)
         weight = torch.zeros(rows).index_add(0, question.rows_M, question.weights_M)  # k of them, each 1 / (k q_k)
         for k in range(1, S + 1):
             assert float(weight[masked == k].sum()) / rows == pytest.approx(1, rel=1e-3)
 
 
-@pytest.mark.parametrize("schedule", ["count", "linear", "cosine"])
+@pytest.mark.parametrize("schedule", ["importance", "count", "linear", "cosine"])
 @torch.no_grad()
 def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule):
     rows = 20_000

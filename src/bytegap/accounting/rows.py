@@ -1,6 +1,7 @@
 """What a row of S symbols asks of a model: positions through the body, and how many of them are answered. No torch."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 
 @dataclass(frozen=True)
@@ -20,5 +21,6 @@ def autoregressive(symbols: int) -> Row:
 
 
 def masked(symbols: int) -> Row:
-    """BOS and all symbols go in, masked or not; k of S are answered, k uniform on 1..S."""
-    return Row(symbols, positions=symbols + 1, supervised=(symbols + 1) / 2, causal=False)
+    """BOS and all symbols go in, masked or not; k of S are answered, k drawn as k^-1/2: about a third."""
+    supervised = symbols - sum(sqrt(k / symbols) for k in range(symbols))
+    return Row(symbols, positions=symbols + 1, supervised=supervised, causal=False)

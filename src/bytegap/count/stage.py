@@ -34,7 +34,7 @@ def run(path: Path, out: Path, context: int | None, *, as_json: bool) -> None:
     say(
         "count",
         f"a row is {' or '.join(map(str, contexts))} symbols; AR runs BOS and all but the last, MDM BOS and all, of "
-        "which it answers half on average; training is 3 forwards",
+        "which it answers a third on average; training is 3 forwards",
     )
 
 

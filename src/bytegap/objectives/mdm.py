@@ -2,8 +2,8 @@
 
 The bound is NELBO = sum over k of c_k, with c_k the mean cross-entropy a masked position when exactly k uniformly
 chosen positions of S are masked: the exact-count form of the continuous-time bound (Sahoo et al. 2024, eq. 10; Shi et
-al. 2024, eq. 4), free of any noise schedule. With u uniform on (0, 1] and k = ceil(u S), (S / k) x the summed
-cross-entropy is an unbiased estimate of it, at any row length.
+al. 2024, eq. 4), free of any noise schedule. With k drawn with probability q_k, the summed cross-entropy over k q_k is
+an unbiased estimate of it, at any row length.
 """
 
 import math
@@ -21,9 +21,9 @@ EXACT = False
 
 
 class Options(plugins.Options):
-    """How many positions a training row has masked; evaluation always uses exact counts."""
+    """How many positions a training row has masked; evaluation always draws them as "importance" does."""
 
-    schedule: Literal["count", "linear", "cosine"] = "count"
+    schedule: Literal["importance", "count", "linear", "cosine"] = "importance"
 
 
 def positions(row_symbols: int) -> int:
@@ -34,7 +34,8 @@ def positions(row_symbols: int) -> int:
 def supervised(row_symbols: int, options: Options) -> float:
     """Mean masked positions a row: E k over the counts, or S x the schedule's mean mask probability."""
     return {
-        "count": rows.masked(row_symbols).supervised,
+        "importance": rows.masked(row_symbols).supervised,
+        "count": (row_symbols + 1) / 2,
         "linear": row_symbols / 2,
         "cosine": row_symbols * (1 - 2 / math.pi),
     }[options.schedule]
@@ -45,9 +46,12 @@ def ask(
 ) -> Question:
     """A training batch under the chosen schedule, `u_B` in (0, 1] being each row's time.
 
-    linear: masked with probability t, weight 1/t. cosine: masked with probability m = 1 - cos(pi t / 2), weight
-    m'(t) / m = (pi / 2) sin(pi t / 2) / m (Shi et al. 2024, table 1, time running from clean to masked).
+    importance: as `score`. count: k = ceil(u S), weight S / k. linear: masked with probability t, weight 1/t. cosine:
+    masked with probability m = 1 - cos(pi t / 2), weight m'(t) / m = (pi / 2) sin(pi t / 2) / m (Shi et al. 2024,
+    table 1, time running from clean to masked).
     """
+    if options.schedule == "importance":
+        return score(symbols_BS, u_B, generator, vocabulary, options)
     S = symbols_BS.shape[1]
     if options.schedule == "count":
         k_B = (u_B * S).ceil().clamp(1, S)
