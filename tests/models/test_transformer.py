@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bytegap.models import _ladder
 from bytegap.models.transformer import NORM_EPSILON, build, ladder, parameters
 from tests.plugs import shake
 
@@ -75,11 +76,24 @@ def test_logits_at_chosen_positions_are_those_of_all():
         assert (model(ids, chosen) - model(ids)[chosen]).abs().max() < 1e-5
 
 
-def test_a_fresh_model_knows_nothing():
-    model = build(next(iter(shapes(causal=True))))
+def test_fresh_weights_have_the_variance_that_is_claimed():
+    shape = list(shapes(causal=True))[9]
+    model = build(shape)
     model.initialise(0)
-    logits = model(torch.zeros(1, 4, dtype=torch.long))
-    assert torch.all(logits == 0)
+    weights = model.state_dict()
+    residual = (2 * shape.depth) ** -0.5
+    fan_in = {"qkv_proj": shape.width, "gate_up_proj": shape.width, "lm_head": shape.width}
+    expected = {f"{name}.weight": width**-0.5 for name, width in fan_in.items()}
+    expected |= {"o_proj.weight": residual * shape.width**-0.5, "down_proj.weight": residual * shape.hidden**-0.5}
+    for end, deviation in expected.items():
+        found = [weight for name, weight in weights.items() if name.endswith(end)]
+        assert found
+        for weight in found:
+            assert float(weight.std()) == pytest.approx(deviation, rel=0.05)
+    embedding = weights["embed_tokens.weight"]
+    shared = embedding.mean(0)
+    assert float((embedding - shared).std()) == pytest.approx(1, rel=0.1)
+    assert float(shared.std()) == pytest.approx(1, rel=0.2)
 
 
 def test_initialisation_depends_on_the_seed_alone():
@@ -100,3 +114,11 @@ def test_the_ladder_ascends_with_heads_that_divide():
     for shape in shapes(causal=True):
         assert shape.width % shape.heads == 0
         assert (shape.width // shape.heads) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "heads"),
+    [(8, 2, 1), (16, 2, 2), (24, 2, 3), (32, 2, 4), (64, 2, 4), (96, 2, 4), (128, 2, 4), (192, 3, 3), (512, 8, 4)],
+)
+def test_narrow_models_have_four_heads_or_heads_of_eight(width, depth, heads):
+    assert _ladder.heads(width, depth) == heads

@@ -60,7 +60,8 @@ def test_a_run_killed_and_resumed_ends_bit_identical(prepared, tmp_path, objecti
 def test_the_loss_falls_below_that_of_a_fresh_model(prepared):
     training = begin(prepared, "byte-ar", steps=60)
     list(training.steps())
-    assert training.ledger.losses[0] == pytest.approx(math.log(training.vocabulary.ids), rel=1e-4)
+    # A random head: logits of unit variance.
+    assert training.ledger.losses[0] == pytest.approx(math.log(training.vocabulary.ids), abs=0.7)
     assert training.ledger.losses[-1] < 0.7 * training.ledger.losses[0]
 
 

@@ -2,8 +2,12 @@
 
 
 def heads(width: int, depth: int) -> int:
-    """Heads of 32 below about 1M parameters, of 64 above, of 128 from width 256 on, as near as the width divides."""
-    head = 128 if width >= 256 else 32 if 12 * width**2 * depth < 1_000_000 else 64
+    """Heads of 32 below about 1M parameters, of 64 above, of 128 from width 256 on, as near as the width divides.
+
+    Below width 128 four heads, or as many as are 8 wide: with one, bytes and masked models hardly learn to see both
+    neighbours of a symbol (docs/log.md).
+    """
+    head = 128 if width >= 256 else min(32, max(8, width // 4)) if 12 * width**2 * depth < 1_000_000 else 64
     return max(1, width // head)
 
 

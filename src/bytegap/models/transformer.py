@@ -19,7 +19,6 @@ from bytegap.models import _ladder
 from bytegap.models._blocks import Block, RMSNorm, rotary_table
 
 NORM_EPSILON = 1e-5
-QUERY_KEY_SCALE = 0.3
 
 
 class Shape(BaseModel):
@@ -113,24 +112,21 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Fill the weights from `seed` alone: fan-in normal, residual outputs shrunk by 1/sqrt(2 depth), head at zero.
+        """Fill the weights from `seed` alone: fan-in normal, residual outputs shrunk by 1/sqrt(2 depth).
 
-        A zero head starts every arm at exactly ln(vocabulary) nats a symbol (assumption: as in muP, arXiv 2203.03466,
-        appendix D.2). Small queries and keys start attention even, from where masked diffusion leaves its unigram
-        sooner (assumption; docs/log.md).
+        Embeddings are N(0, 1) about one vector that all ids share, so that queries and keys have a part that depends on
+        position alone: attention to a neighbour, whatever it is, is there to be found. Without it, and with a head at
+        zero, masked diffusion stays at its unigram for most of a small run (assumption; docs/decisions/0005).
         """
         generator = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
-            if name.endswith("norm.weight") or "layernorm" in name:
+            if weight.ndim == 1:
                 weight.fill_(1.0)
-            elif name == "lm_head.weight":
-                weight.zero_()
             elif name == "embed_tokens.weight":
                 weight.normal_(0.0, 1.0, generator=generator)
+                weight.add_(torch.randn(weight.shape[1], generator=generator))
             else:
                 std = weight.shape[1] ** -0.5
                 if name.endswith(("o_proj.weight", "down_proj.weight")):
                     std /= math.sqrt(2 * len(self.layers))
                 weight.normal_(0.0, std, generator=generator)
-                if name.endswith("qkv_proj.weight"):
-                    weight[: 2 * weight.shape[1]] *= QUERY_KEY_SCALE
