@@ -1,9 +1,12 @@
 """Plans: budgets matched, the same rule for every arm, frozen, extended where a minimum lies at the edge."""
 
+from itertools import islice
+
 import pytest
 
 from bytegap import study as study_file
 from bytegap.errors import PlanError
+from bytegap.models import transformer
 from bytegap.plan import rules, stage
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import cell
@@ -28,10 +31,21 @@ def test_budgets_are_matched_within_one_percent(prepared):
 def test_the_rule_is_the_same_for_every_arm(prepared):
     _, study, folder = prepared
     for spec in stage.run(study, folder).runs:
-        assert spec.optimiser == rules.optimiser(spec.non_embedding_parameters, spec.symbols, spec.steps)
+        assert spec.optimiser == rules.optimiser(spec.non_embedding_parameters, spec.steps)
         asked = rules.batch_symbols(spec.symbols)
         assert abs(spec.rows_per_batch * spec.row_symbols - asked) <= max(0.51 * spec.row_symbols, 0.02 * asked)
     assert len({spec.numerics for spec in stage.run(study, folder).runs}) == 1
+
+
+def test_the_learning_rate_goes_as_one_over_the_width_up_to_its_cap():
+    sizes = {
+        shape.width: transformer.parameters(shape).non_embedding
+        for shape in islice(transformer.ladder(vocabulary=259, positions=65, causal=True), 17)
+    }
+    for width in (24, 48, 96, 256, 512):
+        narrow, wide = rules.learning_rate(sizes[width]), rules.learning_rate(sizes[2 * width])
+        assert narrow / wide == pytest.approx(2, rel=0.06)
+    assert rules.learning_rate(sizes[8]) == rules.learning_rate(sizes[12]) == 0.017
 
 
 def test_a_plan_is_frozen_until_an_input_changes(prepared, capsys):

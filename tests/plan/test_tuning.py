@@ -45,7 +45,7 @@ def test_factors_are_off_the_rule_and_flops_stay(arm):
     setting, runs, bpb = arm
     for run in tuning.missing(setting, runs, [], bpb):
         spec = run.spec
-        rule = learning_rate(spec.non_embedding_parameters, spec.symbols)
+        rule = learning_rate(spec.non_embedding_parameters)
         assert spec.optimiser.learning_rate == pytest.approx(2.0**run.rate * rule)
         assert spec.rows_per_batch == pytest.approx(2.0**run.batch * runs[1].rows_per_batch, rel=0.34)
         assert spec.flops == pytest.approx(spec.budget_flops, rel=0.01)

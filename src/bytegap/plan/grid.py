@@ -118,7 +118,7 @@ def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
         epochs=symbols / setting.tokens.symbols,
         flops=flops,
         flops_by_convention=planned,
-        optimiser=rules.optimiser(parameters.non_embedding, symbols, steps, rate),
+        optimiser=rules.optimiser(parameters.non_embedding, steps, rate),
         seed=seed,
         evaluation_passes=setting.study.grid.evaluation_passes,
         numerics=setting.numerics,

@@ -3,7 +3,6 @@
 Each number is a pure function of (N, D), cited or marked "assumption"; `bytegap runs --audit` says what they cost.
 """
 
-from bytegap.laws import FLOPS_PER_PARAMETER_AND_SYMBOL
 from bytegap.records import Optimiser
 
 
@@ -12,13 +11,15 @@ def expected_optimum(at_1e12_flops: float, budget_flops: float) -> float:
     return at_1e12_flops * (budget_flops / 1e12) ** 0.5
 
 
-def learning_rate(non_embedding_parameters: int, symbols: float) -> float:
-    """Peak learning rate: as C^-1/8, C = 6 N D (DeepSeek-AI 2024, arXiv 2401.02954, eq. 1), and as N^-1/3.
+def learning_rate(non_embedding_parameters: int) -> float:
+    """Peak learning rate: as 1/width (muP, Yang et al. 2022, arXiv 2203.03466, table 8), up to a cap.
 
-    N^-1/3 is Porian et al. 2024 (arXiv 2406.19146). The constant is an assumption, set after a tuning audit.
+    Along the ladder N goes as width^2 up to 400k parameters, its depth being constant, and as width^3 beyond: N^-1/2,
+    then N^-1/3, which is also what Porian et al. 2024 (arXiv 2406.19146) found. Constant and cap are assumptions, set
+    by trials on all four arms (docs/log.md).
     """
-    flops = FLOPS_PER_PARAMETER_AND_SYMBOL * non_embedding_parameters * symbols
-    return 0.006 * (non_embedding_parameters / 1e4) ** (-1 / 3) * (flops / 2e11) ** (-1 / 8)
+    size = non_embedding_parameters / 4e5
+    return min(0.017, 0.0022 * max(size ** (-1 / 2), size ** (-1 / 3)))
 
 
 def batch_symbols(symbols: float) -> float:
@@ -26,20 +27,19 @@ def batch_symbols(symbols: float) -> float:
     return 384 * (symbols / 1e6) ** 0.383
 
 
-def optimiser(non_embedding_parameters: int, symbols: int, steps: int, rate: float = 1.0) -> Optimiser:
+def optimiser(non_embedding_parameters: int, steps: int, rate: float = 1.0) -> Optimiser:
     """AdamW with linear warm-up over a tenth of the steps, then linear decay to zero (Defazio et al. 2023).
 
     `rate` is a factor on the rule's learning rate.
-    beta2 and weight decay are the usual assumptions. The clip is low enough to act on nearly every step: a batch in
-    which few symbols of a row are masked, each of large weight, then moves a model no further than any other.
+    The rest are the usual assumptions.
     """
     return Optimiser(
-        learning_rate=rate * learning_rate(non_embedding_parameters, symbols),
+        learning_rate=rate * learning_rate(non_embedding_parameters),
         warmup_steps=max(1, round(0.1 * steps)),
         decay="linear",
         weight_decay=0.1,
         beta1=0.9,
         beta2=0.95,
         epsilon=1e-8,
-        clip_norm=0.1,
+        clip_norm=1.0,
     )
