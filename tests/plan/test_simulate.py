@@ -41,10 +41,10 @@ def test_rows_follow_their_law(prepared):
 
 def test_the_assumed_world_is_what_it_says(study):
     laws = {name: arm.law for name, arm in simulate.assumed(study).arms.items()}
-    base = Law.through(2.1, 1e12, 1e5)
+    base = Law.through(1.8, 1e12, 1e5)
     for name, law in laws.items():
         is_bytes, is_ar = study.tokens[study.arms[name].tokens].name == "bytes", study.arms[name].objective.name == "ar"
-        cost = {(False, True): 1, (True, True): 5, (False, False): 15, (True, False): 150}[is_bytes, is_ar]
+        cost = {(False, True): 1, (True, True): 3, (False, False): 45, (True, False): 315}[is_bytes, is_ar]
         assert law.bpb(1e12) == pytest.approx(base.bpb(1e12 / cost))
         assert law.optimum(1e12) == pytest.approx(study.arms[name].optimum)
 

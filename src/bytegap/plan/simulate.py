@@ -98,18 +98,18 @@ def _known(path: list[str]) -> set[str]:
 
 
 def assumed(study: Study) -> World:
-    """A world to plan with where none is known: like the paper's in kind, its numbers assumptions.
+    """A world to plan with where none is known: its numbers are assumptions, of the size a quickstart finds.
 
-    BPE-AR reaches 2.1 BPB at 1e12 FLOPs; bytes cost AR 5 and MDM 10 times the compute, MDM costs BPE 15 times; what is
+    BPE-AR reaches 1.8 BPB at 1e12 FLOPs; bytes cost AR 3 and MDM 7 times the compute, MDM costs BPE 45 times; what is
     not AR, with its exact likelihood, counts as MDM. Each arm's best size is what the study expects.
     """
-    base = Law.through(2.1, 1e12, 1e5)
+    base = Law.through(1.8, 1e12, 1e5)
     arms = {}
     for name, arm in study.arms.items():
         is_bytes = study.tokens[arm.tokens].name == "bytes"
         exact = plugins.load("objectives", arm.objective.name).EXACT
-        cost = (5.0 if exact else 10.0) if is_bytes else 1.0
-        cost *= 1.0 if exact else 15.0
+        cost = (3.0 if exact else 7.0) if is_bytes else 1.0
+        cost *= 1.0 if exact else 45.0
         arms[name] = ArmLaw(bpb=base.bpb(1e12 / cost), flops=1e12, parameters=arm.optimum)
     return World(arms=arms)
 
