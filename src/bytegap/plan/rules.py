@@ -23,8 +23,8 @@ def learning_rate(non_embedding_parameters: int) -> float:
 
 
 def batch_symbols(symbols: float) -> float:
-    """Symbols a batch: D^0.383 (Bergsma et al. 2025, arXiv 2505.13738); its constant is an assumption."""
-    return 384 * (symbols / 1e6) ** 0.383
+    """Symbols a batch: D^0.47 (Zhang et al. 2024, arXiv 2410.21676); its constant is an assumption."""
+    return 330 * (symbols / 1e6) ** 0.47
 
 
 def optimiser(non_embedding_parameters: int, steps: int, rate: float = 1.0) -> Optimiser:

@@ -143,7 +143,8 @@ def _lowest(axis: Powers) -> tuple[float, float]:
         bend = below - 2 * low + above
         if bend > 0:
             shift = (below - above) / (2 * bend)
-            place, low = best + shift, low - bend * shift**2 / 2
+            # Not lower below the best than its lesser neighbour above it: a parabola dives where one side is a cliff.
+            place, low = best + shift, low - min(bend * shift**2 / 2, min(below, above) - low)
     return place, axis[0] - low
 
 
