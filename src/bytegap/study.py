@@ -69,11 +69,10 @@ class Grid(Table):
 
 
 class Compute(Table):
-    """The machine's share: worker processes side by side, threads in each."""
+    """The machine's share: worker processes side by side, threads in each. 0: as the plan measures to be soonest."""
 
     workers: int = Field(default=0, ge=0)
-    """0: one a core."""
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=0, ge=0)
 
 
 class Fit(Table):

@@ -7,7 +7,7 @@ import pytest
 from bytegap import study as study_file
 from bytegap.errors import PlanError
 from bytegap.models import transformer
-from bytegap.plan import rules, stage
+from bytegap.plan import measure, rules, stage
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import cell
 from bytegap.records import Plan
@@ -89,7 +89,7 @@ def losses(setting, minimum):
 
 def test_a_grid_is_extended_only_past_the_edge_where_the_minimum_lies(prepared):
     _, study, folder = prepared
-    setting = stage._settings(study, folder)["byte-ar"]
+    setting = stage._settings(study, folder, measure.plain(study.compute))["byte-ar"]
     edge = [spec.non_embedding_parameters for spec, _ in losses(setting, 0)]
     assert missing(setting, losses(setting, 1)) == []
     up = missing(setting, losses(setting, 3))

@@ -35,6 +35,24 @@ def rotate(x_BHPK: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
     return torch.addcmul(x_BHPK * cos_PK, x_BHPK.roll(x_BHPK.shape[-1] // 2, -1), sin_PK)
 
 
+def _fused(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> Tensor:
+    return functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=causal)
+
+
+def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> Tensor:
+    score_BHPP = q_BHPK @ k_BHPK.transpose(-1, -2) * q_BHPK.shape[-1] ** -0.5
+    if causal:
+        P = score_BHPP.shape[-1]
+        ahead_PP = torch.ones(P, P, dtype=torch.bool, device=score_BHPP.device).triu(1)
+        score_BHPP = score_BHPP.masked_fill(ahead_PP, -torch.inf)
+    return score_BHPP.softmax(-1) @ v_BHPK
+
+
+ATTENTION = {"sdpa": _fused, "matmul": _plain}
+"""softmax(q k' / sqrt K) v, (B, H, P, K), by the library's fused kernel or as two batched matmuls: the same numbers to
+rounding. Which is faster depends on the machine."""
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with rotary positions; causal or over the whole row.
 
@@ -44,6 +62,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
+        self.attend = _fused
         self.qkv_proj = nn.Linear(width, 3 * width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
@@ -53,7 +72,7 @@ class Attention(nn.Module):
         qkv_BHPK = self.qkv_proj(x_BPD).view(B, P, 3 * self.heads, D // self.heads).transpose(1, 2)
         qk_BHPK, v_BHPK = qkv_BHPK.split((2 * self.heads, self.heads), dim=1)
         q_BHPK, k_BHPK = rotate(qk_BHPK, cos_PK, sin_PK).chunk(2, dim=1)
-        mixed_BHPK = functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=self.causal)
+        mixed_BHPK = self.attend(q_BHPK, k_BHPK, v_BHPK, causal=self.causal)
         return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
 
 

@@ -101,6 +101,10 @@ class Transformer(nn.Module):
 
     def forward(self, ids_BP: Tensor, positions_M: Tensor | None = None) -> Tensor:
         """Logits (M, V) at flat positions b * P + p, or (B * P, V) at all of them."""
+        return self.lm_head(self.features(ids_BP, positions_M))
+
+    def features(self, ids_BP: Tensor, positions_M: Tensor | None = None) -> Tensor:
+        """What the head reads, (M, D)."""
         P = ids_BP.shape[1]
         x_BPD = self.embed_tokens(ids_BP)
         for layer in self.layers:
@@ -108,7 +112,7 @@ class Transformer(nn.Module):
         x_ND = x_BPD.flatten(0, 1)
         if positions_M is not None:
             x_ND = x_ND.index_select(0, positions_M)
-        return self.lm_head(self.norm(x_ND))
+        return self.norm(x_ND)
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:

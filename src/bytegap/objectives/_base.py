@@ -50,6 +50,15 @@ class Question:
     rows_M: Tensor
     """The row each answer belongs to."""
 
+    def part(self, answers: slice) -> "Question":
+        """Some of the answers, all of the inputs."""
+        chosen = {name: tensor[answers] for name, tensor in vars(self).items() if name != "inputs_BP"}
+        return Question(inputs_BP=self.inputs_BP, **chosen)
+
+    def to(self, device: str) -> "Question":
+        """The same question on another device."""
+        return Question(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Answer:

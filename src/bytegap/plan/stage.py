@@ -1,13 +1,12 @@
 """Lay the plan, show it, extend it. Reads the manifests of tokens; writes plan.json."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
 
 from bytegap.console import say, show, track
-from bytegap.plan import estimate, tuning
+from bytegap.plan import estimate, measure, tuning
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import Setting, cell
 from bytegap.records import (
@@ -25,12 +24,15 @@ from bytegap.study import Study
 
 def resolve(study: Study, folder: Folder) -> Plan:
     """The plan that stands, or what it would be; writes nothing."""
-    settings = _settings(study, folder)
+    settings = _settings(study, folder, measure.plain(study.compute))
     inputs = _inputs(study, settings)
     if plan := standing(folder.plan, Plan, inputs):
         return plan
     runs = [spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)]
-    return Plan(inputs=inputs, study=study.name, workers=_workers(study), rounds=0, runs=runs)
+    numerics = measure.choose(runs, study.compute)
+    runs = [spec.model_copy(update={"numerics": numerics}) for spec in runs]
+    workers = measure.workers(study.compute, numerics)
+    return Plan(inputs=inputs, study=study.name, workers=workers, rounds=0, runs=runs)
 
 
 def run(study: Study, folder: Folder) -> Plan:
@@ -49,7 +51,7 @@ def extend(study: Study, folder: Folder) -> int:
     plan = read_record(folder.plan, Plan, "plan")
     if plan.rounds >= study.grid.extensions:
         return 0
-    settings = _settings(study, folder)
+    settings = _settings(study, folder, plan.runs[0].numerics)
     known = {spec.id for spec in plan.runs}
     added = [
         spec
@@ -70,7 +72,7 @@ def tune(study: Study, folder: Folder) -> int:
     scored = {spec.id: bpb for spec, bpb in _finished(plan.specs, folder)}
     added = [
         run
-        for name, setting in _settings(study, folder).items()
+        for name, setting in _settings(study, folder, plan.runs[0].numerics).items()
         for run in tuning.missing(
             setting,
             [spec for spec in plan.runs if spec.arm == name],
@@ -128,10 +130,8 @@ def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, f
     return result
 
 
-def _settings(study: Study, folder: Folder) -> dict[str, Setting]:
+def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Setting]:
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens")
-    # One way of computing for now, on every machine; choosing it by measurement belongs here.
-    numerics = Numerics(device="cpu", dtype="float32", threads=study.compute.threads, attention="sdpa", compile=False)
     return {
         name: Setting(
             study=study,
@@ -150,8 +150,3 @@ def _inputs(study: Study, settings: dict[str, Setting]) -> str:
     parts = study.model_dump(mode="json", include={"seed", "arms", "grid", "compute"})
     contents = {name: [s.tokens.content, s.windows.content] for name, s in settings.items()}
     return digest([parts, contents])
-
-
-def _workers(study: Study) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return study.compute.workers or max(1, cores // study.compute.threads)

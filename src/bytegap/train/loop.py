@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from bytegap import plugins
+from bytegap import numerics, plugins
 from bytegap.likelihood import lattice, stream
-from bytegap.objectives._base import Question, Vocabulary
+from bytegap.objectives._base import Answer, Question, Vocabulary
 from bytegap.records import Optimiser, RunSpec
+from bytegap.train.head import backward
 from bytegap.train.ledger import Ledger
 from bytegap.windows import Rows
 
@@ -37,8 +38,10 @@ class Training:
         self.vocabulary = Vocabulary(shape.vocabulary - 3)
         model = module.build(shape)
         model.initialise(spec.seed)
-        self.model: nn.Module = model
+        self.model: nn.Module = numerics.place(model, spec.numerics)
+        self.features = numerics.features(model, spec.numerics)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
+        self.head = numerics.head(model, spec.numerics)
         self.adam = adam(self.model, spec.optimiser)
         self.ledger = Ledger()
         self.step = 0
@@ -50,7 +53,13 @@ class Training:
             self.order.permute(self.rows.batch(step, self.spec.rows_per_batch), self.order_options)
         )
         u_B = lattice(self.spec.rows_per_batch, generator)
-        return self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
+        question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
+        return question.to(self.spec.numerics.device)
+
+    def answer(self, features_MD: Tensor, question: Question) -> Answer:
+        """Through head and objective."""
+        answer: Answer = self.objective.loss(self.head(features_MD), question)
+        return answer
 
     def steps(self) -> Iterator[int]:
         """Train to the planned end, yielding after each step how many are done; Divergence if it blows up."""
@@ -58,19 +67,18 @@ class Training:
         symbols = spec.rows_per_batch * spec.row_symbols
         while self.step < spec.steps:
             question = self.question(self.step)
-            answer = self.objective.loss(self.model(question.inputs_BP, question.positions_M), question)
-            loss = answer.weighted_nats_B.sum() / symbols
             self.adam.zero_grad()
-            loss.backward()
+            features_MD = self.features(question.inputs_BP, question.positions_M)
+            loss, supervised = backward(features_MD, self.answer, question, ids=self.vocabulary.ids, symbols=symbols)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm)
             if not math.isfinite(norm.item()):
-                message = f"gradient norm {norm.item()} at step {self.step}, loss {loss.item():.4g} nats a symbol"
+                message = f"gradient norm {norm.item()} at step {self.step}, loss {loss:.4g} nats a symbol"
                 raise Divergence(message)
             for group in self.adam.param_groups:
                 group["lr"] = learning_rate(optimiser, self.step, spec.steps)
             with self.ledger.watching_update(self.model, self.step == spec.steps // 2):
                 self.adam.step()
-            self.ledger.add(loss.item(), norm.item(), answer.supervised, optimiser.clip_norm)
+            self.ledger.add(loss, norm.item(), supervised, optimiser.clip_norm)
             self.step += 1
             yield self.step
 

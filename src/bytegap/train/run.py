@@ -97,9 +97,9 @@ def _train(training: Training, path: Path, report: Report) -> None:
 
 
 def _scores(training: Training, folder: Folder) -> dict[str, Score]:
-    """Both held-out splits, on the windows common to all arms."""
+    """Both held-out splits, on the windows common to all arms; in float32, whatever the plan trains in."""
     manifest = read_record(folder.windows_manifest, WindowsManifest, "tokens")
-    spec = training.spec
+    spec, device = training.spec, training.spec.numerics.device
     scores = {}
     for name, split in manifest.splits.items():
         own = split.tokens[spec.tokens]
@@ -110,7 +110,7 @@ def _scores(training: Training, folder: Folder) -> dict[str, Score]:
             sha256=split.sha256,
         )
         scores[name] = score_windows(
-            training.model,
+            lambda inputs_BP, positions_M: training.model(inputs_BP.to(device), positions_M.to(device)).cpu(),
             training.objective,
             training.options,
             windows,
