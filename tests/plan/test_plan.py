@@ -4,6 +4,7 @@ from itertools import islice
 
 import pytest
 
+from bytegap import plugins
 from bytegap import study as study_file
 from bytegap.errors import PlanError
 from bytegap.models import transformer
@@ -32,7 +33,9 @@ def test_the_rule_is_the_same_for_every_arm(prepared):
     _, study, folder = prepared
     for spec in stage.run(study, folder).runs:
         assert spec.optimiser == rules.optimiser(spec.non_embedding_parameters, spec.steps)
-        asked = rules.batch_symbols(spec.symbols)
+        objective = plugins.load("objectives", spec.objective)
+        answers = objective.supervised(spec.row_symbols, plugins.options("objectives", spec.objective, {}))
+        asked = rules.batch_symbols(spec.symbols, answers / spec.row_symbols)
         assert abs(spec.rows_per_batch * spec.row_symbols - asked) <= max(0.51 * spec.row_symbols, 0.02 * asked)
     assert len({spec.numerics for spec in stage.run(study, folder).runs}) == 1
 

@@ -1,10 +1,12 @@
 """The tuning audit's runs: which are asked for, round after round, until the best is bracketed."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from bytegap.plan import stage, tuning
+from bytegap.plan import measure, stage, tuning
+from bytegap.plan.grid import cell
 from bytegap.plan.rules import learning_rate
 
 
@@ -12,9 +14,11 @@ from bytegap.plan.rules import learning_rate
 def arm(prepared):
     """(setting, the arm's planned runs, their validation BPB: the second size is best)."""
     _, study, folder = prepared
-    runs = [spec for spec in stage.resolve(study, folder).runs if spec.arm == "byte-ar"]
+    setting = stage._settings(study, folder, measure.plain(study.compute))["byte-ar"]
+    setting = replace(setting, arm=setting.arm.model_copy(update={"budgets": (3e11,)}))  # a batch of rows to halve
+    runs = cell(setting, 3e11)
     bpb = {run.id: 2.0 + 0.1 * abs(place - 1) for place, run in enumerate(runs)}
-    return stage._settings(study, folder)["byte-ar"], runs, bpb
+    return setting, runs, bpb
 
 
 def walk(setting, runs, bpb, valley):

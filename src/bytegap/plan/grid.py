@@ -133,14 +133,19 @@ def _size(setting: Setting, shape: Any) -> int:
 
 def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float, batch: float) -> int:
     symbols = setting.row_symbols * budget_flops / _row_flops(setting, shape)
-    return max(1, round(batch * rules.batch_symbols(symbols) / setting.row_symbols))
+    share = _supervised(setting) / setting.row_symbols
+    return max(1, round(batch * rules.batch_symbols(symbols, share) / setting.row_symbols))
 
 
 def _row_flops(setting: Setting, shape: Any, convention: Convention | None = None) -> float:
-    options = plugins.options("objectives", setting.arm.objective.name, setting.arm.objective.options)
     return training_flops(
         setting.model.costs(shape),
         setting.objective.positions(setting.row_symbols),
-        setting.objective.supervised(setting.row_symbols, options),
+        _supervised(setting),
         convention or Convention(),
     )
+
+
+def _supervised(setting: Setting) -> float:
+    options = plugins.options("objectives", setting.arm.objective.name, setting.arm.objective.options)
+    return setting.objective.supervised(setting.row_symbols, options)
