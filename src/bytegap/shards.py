@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,18 @@ def smallest_dtype(largest: int) -> str:
 
 
 def write_array(folder: Path, file: str, dtype: str, pieces: Iterable[NDArray[np.generic] | bytes]) -> ArrayFile:
-    """Write pieces end to end as `folder/file`; memory holds one piece at a time."""
+    """Write pieces end to end as `folder/file`; memory holds two pieces at a time, one of them being hashed."""
     checksum, n_bytes = hashlib.sha256(), 0
-    with (folder / file).open("wb") as out:
+    with (folder / file).open("wb") as out, ThreadPoolExecutor(1) as aside:
+        hashed = aside.submit(checksum.update, b"")
         for piece in pieces:
-            data = piece if isinstance(piece, bytes) else np.ascontiguousarray(piece, _little(dtype)).tobytes()
-            checksum.update(data)
+            data = (
+                piece
+                if isinstance(piece, bytes)
+                else np.ascontiguousarray(piece, _little(dtype)).ravel().view(np.uint8).data
+            )
+            hashed.result()
+            hashed = aside.submit(checksum.update, data)
             n_bytes += len(data)
             out.write(data)
     length = n_bytes // np.dtype(dtype).itemsize

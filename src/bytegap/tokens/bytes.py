@@ -21,9 +21,9 @@ class Bytes:
         self.symbol_bytes = [bytes([byte]) for byte in range(256)]
         self.escaped_bytes = 0
 
-    def encode_batch(self, texts: list[bytes]) -> list[NDArray[np.uint32]]:
-        """The bytes of each text."""
-        return [np.frombuffer(text, np.uint8).astype(np.uint32) for text in texts]
+    def encode_batch(self, texts: list[bytes]) -> list[NDArray[np.uint8]]:
+        """The bytes of each text, not copied."""
+        return [np.frombuffer(text, np.uint8) for text in texts]
 
 
 def fingerprint(options: Options) -> str:  # noqa: ARG001 - every kind has one

@@ -7,7 +7,8 @@ alone is escaped: written as single-byte symbols. Symbols that stand for no text
 """
 
 import re
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,7 @@ class Tokenizer(Protocol):
     escaped_bytes: int
     """So far, of all texts encoded: bytes that the vocabulary's own segmentation could not carry."""
 
-    def encode_batch(self, texts: list[bytes]) -> list[NDArray[np.uint32]]:
+    def encode_batch(self, texts: list[bytes]) -> Sequence[NDArray[np.unsignedinteger]]:
         """The symbols of each text; TokensError if the vocabulary cannot represent it."""
         ...
 
@@ -52,6 +53,7 @@ class Lossless:
         self.escaped_bytes = 0
         self._vocabulary = vocabulary
         self._segment = segment
+        self._silent = {i for i, piece in enumerate(symbol_bytes) if not piece}
         # Where two symbols stand for the same byte the first one is used.
         singles = [(piece[0], i) for i, piece in enumerate(symbol_bytes) if len(piece) == 1]
         self._byte_symbol = dict(reversed(singles))
@@ -68,7 +70,7 @@ class Lossless:
             for raw in part[1::2]:
                 symbols += self._escape(raw)
                 symbols += next(carried)
-            result.append(np.array(symbols, np.uint32))
+            result.append(np.frombuffer(array("I", symbols), np.uint32))  # half the time of np.array
         return result
 
     def _carry(self, stretches: list[str], cuts: tuple[re.Pattern[str], ...] = _CUTS) -> list[list[int]]:
@@ -86,8 +88,8 @@ class Lossless:
         return found
 
     def _survives(self, stretch: str, symbols: list[int]) -> bool:
-        pieces = [self.symbol_bytes[symbol] for symbol in symbols]
-        return b"".join(pieces) == stretch.encode() and b"" not in pieces
+        joined = b"".join(map(self.symbol_bytes.__getitem__, symbols))
+        return joined == stretch.encode() and self._silent.isdisjoint(symbols)
 
     def _escape(self, stretch: str) -> list[int]:
         data = stretch.encode("utf-8", "surrogateescape")

@@ -89,16 +89,18 @@ def _run_one(name: str, plugin: Plugin, train: Split, folder: Folder) -> TokensM
 
 def _symbols(
     tokenizer: Tokenizer, documents: Iterable[bytes], lengths: NDArray[np.uint32]
-) -> Iterator[NDArray[np.uint32]]:
-    """The symbols of documents end to end, EOS after each; their lengths add up to the text's."""
-    eos = np.array([len(lengths)], np.uint32)
+) -> Iterator[NDArray[np.unsignedinteger]]:
+    """The symbols of documents end to end, EOS after each, a batch at a time; their lengths add up to the text's."""
+    dtype = shards.smallest_dtype(len(lengths) + 2)
+    eos = np.array([len(lengths)], dtype)
+    all_single = bool((lengths == 1).all())
     for batch in _batches(documents):
-        encoded = tokenizer.encode_batch([piece for piece, _ in batch])
-        for (piece, ends), symbols in zip(batch, encoded, strict=True):
-            assert lengths[symbols].sum() == len(piece), "symbols do not cover their text"
-            yield symbols
-            if ends:
-                yield eos
+        parts: list[NDArray[np.unsignedinteger]] = []
+        for (piece, ends), symbols in zip(batch, tokenizer.encode_batch([piece for piece, _ in batch]), strict=True):
+            covered = len(symbols) if all_single else lengths[symbols].sum()
+            assert covered == len(piece), "symbols do not cover their text"
+            parts += [symbols, eos] if ends else [symbols]
+        yield np.concatenate(parts, dtype=dtype, casting="same_kind")
 
 
 def _batches(documents: Iterable[bytes]) -> Iterator[list[tuple[bytes, bool]]]:
