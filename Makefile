@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup quickstart test test-slow check docs clean
+.PHONY: setup quickstart test test-slow check docs bench clean
 
 setup: $(READY)
 
@@ -30,6 +30,11 @@ check: setup
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs out/docs
+
+bench: setup
+	$(BIN)/python corpora/english.py out/corpora/english.jsonl
+	$(BIN)/python bench/train.py $(if $(NANOGPT),--nanogpt $(NANOGPT))
+	$(BIN)/python bench/tokens.py out/corpora/english.jsonl
 
 clean:
 	rm -rf .venv out

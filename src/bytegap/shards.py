@@ -26,11 +26,7 @@ def write_array(folder: Path, file: str, dtype: str, pieces: Iterable[NDArray[np
     with (folder / file).open("wb") as out, ThreadPoolExecutor(1) as aside:
         hashed = aside.submit(checksum.update, b"")
         for piece in pieces:
-            data = (
-                piece
-                if isinstance(piece, bytes)
-                else np.ascontiguousarray(piece, _little(dtype)).ravel().view(np.uint8).data
-            )
+            data = piece if isinstance(piece, bytes) else np.ascontiguousarray(piece, _little(dtype)).data.cast("B")
             hashed.result()
             hashed = aside.submit(checksum.update, data)
             n_bytes += len(data)

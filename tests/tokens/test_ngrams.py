@@ -19,7 +19,7 @@ SYMBOLS = st.lists(st.integers(0, OUTCOMES - 1), min_size=2, max_size=60)
 def test_unigram_is_add_one(stream, text):
     counts = Counter(stream)
     expected = -sum(math.log((counts[s] + 1) / (len(stream) + OUTCOMES)) for s in text)
-    found = ngrams.unigram_nats(np.array(stream, np.uint8), np.array(text, np.uint8), OUTCOMES)
+    found = ngrams.Counted(np.array(stream, np.uint8), OUTCOMES).unigram_nats(np.array(text, np.uint8))
     assert found == pytest.approx(expected)
 
 
@@ -43,17 +43,21 @@ def test_bigram_is_witten_bell_and_windows_start_alone(stream, text, window):
         expected -= math.log(alone[piece[0]])
         expected -= sum(math.log(p(x, y)) for x, y in itertools.pairwise(piece))
         place += count
-    found = ngrams.bigram_nats(
-        np.array(stream, np.uint8), np.array(text, np.uint8), np.array(counts, np.uint32), OUTCOMES
-    )
-    assert found == pytest.approx(expected)
+    for most in (OUTCOMES, OUTCOMES - 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ngrams, "_DENSE_OUTCOMES", most)
+            counted = ngrams.Counted(np.array(stream, np.uint8), OUTCOMES)
+        found = counted.bigram_nats(np.array(text, np.uint8), np.array(counts, np.uint32))
+        assert found == pytest.approx(expected)
 
 
-def test_pairs_across_chunks_are_counted_once(monkeypatch):
+@pytest.mark.parametrize("most", [OUTCOMES, OUTCOMES - 1], ids=["dense", "sparse"])
+def test_pairs_across_chunks_are_counted_once(monkeypatch, most):
     stream, text = np.arange(50, dtype=np.uint8) % 4, np.array([0, 1, 2, 3], np.uint8)
-    whole = ngrams.bigram_nats(stream, text, np.array([4]), OUTCOMES)
+    whole = ngrams.Counted(stream, OUTCOMES).bigram_nats(text, np.array([4]))
     monkeypatch.setattr(ngrams, "_CHUNK", 7)
-    assert ngrams.bigram_nats(stream, text, np.array([4]), OUTCOMES) == pytest.approx(whole)
+    monkeypatch.setattr(ngrams, "_DENSE_OUTCOMES", most)
+    assert ngrams.Counted(stream, OUTCOMES).bigram_nats(text, np.array([4])) == pytest.approx(whole)
 
 
 def test_count_entropy_is_zero_where_bytes_tell_and_a_bit_where_a_coin_does():

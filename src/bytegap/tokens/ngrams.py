@@ -8,47 +8,48 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 1 << 24  # symbols of the stream counted at once
+_CHUNK = 1 << 22  # symbols of the stream counted at once
+_DENSE_OUTCOMES = 2500  # up to here every pair has a counter; beyond, only those that are seen
 
 Array = NDArray[np.generic]
 
 
-def unigram(stream: Array, outcomes: int) -> NDArray[np.float64]:
-    """Add-one estimate from the training stream, (outcomes,)."""
-    counts = np.ones(outcomes)
-    for chunk in _chunks(stream, overlap=0):
-        counts += np.bincount(chunk, minlength=outcomes)
-    return counts / counts.sum()
+class Counted:
+    """A training stream's symbols and pairs of neighbours, counted once; what they predict of any windows."""
 
+    def __init__(self, stream: Array, outcomes: int) -> None:
+        """`outcomes` is how many different symbols there may be."""
+        self._outcomes = outcomes
+        self._pairs, self._pair_counts = _pairs(stream, outcomes)
+        first, second = np.divmod(self._pairs, outcomes)
+        counts = 1 + np.bincount(second, weights=self._pair_counts, minlength=outcomes)
+        counts[stream[:1].astype(np.int64)] += 1
+        self._alone = counts / counts.sum()
+        self._followed = np.bincount(first, weights=self._pair_counts, minlength=outcomes)
+        self._different = np.bincount(first, minlength=outcomes)
 
-def unigram_nats(stream: Array, symbols: Array, outcomes: int) -> float:
-    """Nats of the windows' symbols, each alone."""
-    return float(-np.log(unigram(stream, outcomes)[symbols.astype(np.int64)]).sum())
+    def unigram_nats(self, symbols: Array) -> float:
+        """Nats of the windows' symbols, each alone: an add-one estimate."""
+        return float(-np.log(self._alone[symbols.astype(np.int64)]).sum())
 
+    def bigram_nats(self, symbols: Array, counts: Array) -> float:
+        """Nats of the windows, each symbol given the one before, a window's first given nothing.
 
-def bigram_nats(stream: Array, symbols: Array, counts: Array, outcomes: int) -> float:
-    """Nats of the windows, each symbol given the one before, a window's first given nothing.
-
-    Interpolated as in Witten and Bell (1991): p(y|x) = (c(x,y) + T(x) p(y)) / (c(x) + T(x)), T(x) the number of
-    different symbols seen after x.
-    """
-    alone = unigram(stream, outcomes)
-    pairs, pair_counts = _pairs(stream, outcomes)
-    first = pairs // outcomes
-    followed = np.bincount(first, weights=pair_counts, minlength=outcomes)
-    different = np.bincount(first, minlength=outcomes)
-
-    y = symbols.astype(np.int64)
-    x = np.concatenate(([0], y[:-1]))
-    key = x * outcomes + y
-    place = np.minimum(np.searchsorted(pairs, key), len(pairs) - 1)
-    seen = np.where(pairs[place] == key, pair_counts[place], 0)
-    total = followed[x] + different[x]
-    # After a symbol that training never followed with another, the unigram is all there is.
-    p = np.where(total > 0, (seen + different[x] * alone[y]) / np.maximum(total, 1), alone[y])
-    starts = np.concatenate(([0], np.cumsum(counts.astype(np.int64))[:-1]))
-    p[starts] = alone[y[starts]]
-    return float(-np.log(p).sum())
+        Interpolated as in Witten and Bell (1991): p(y|x) = (c(x,y) + T(x) p(y)) / (c(x) + T(x)), T(x) the number of
+        different symbols seen after x.
+        """
+        y = symbols.astype(np.int64)
+        x = np.concatenate(([0], y[:-1]))
+        key = x * self._outcomes + y
+        place = np.minimum(np.searchsorted(self._pairs, key), len(self._pairs) - 1)
+        seen = np.where(self._pairs[place] == key, self._pair_counts[place], 0)
+        alone, different = self._alone[y], self._different[x]
+        total = self._followed[x] + different
+        # After a symbol that training never followed with another, the unigram is all there is.
+        p = np.where(total > 0, (seen + different * alone) / np.maximum(total, 1), alone)
+        starts = np.concatenate(([0], np.cumsum(counts.astype(np.int64))[:-1]))
+        p[starts] = alone[starts]
+        return float(-np.log(p).sum())
 
 
 def count_entropy_bits(symbol_counts: Array, byte_counts: Array) -> float:
@@ -63,15 +64,23 @@ def count_entropy_bits(symbol_counts: Array, byte_counts: Array) -> float:
 
 def _pairs(stream: Array, outcomes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every pair seen, as x * outcomes + y in ascending order, and how often."""
+    if outcomes <= _DENSE_OUTCOMES:
+        dense = np.zeros(outcomes**2, np.int64)
+        for chunk in _keys(stream, outcomes):
+            dense += np.bincount(chunk, minlength=outcomes**2)
+        keys = np.flatnonzero(dense)
+        return keys, dense[keys]
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for chunk in _chunks(stream, overlap=1):
-        new_keys, new_counts = np.unique(chunk[:-1] * outcomes + chunk[1:], return_counts=True)
+    for chunk in _keys(stream, outcomes):
+        new_keys, new_counts = np.unique(chunk, return_counts=True)
         merged, where = np.unique(np.concatenate((keys, new_keys)), return_inverse=True)
         counts = np.bincount(where, weights=np.concatenate((counts, new_counts))).astype(np.int64)
         keys = merged
     return keys, counts
 
 
-def _chunks(stream: Array, overlap: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(stream), _CHUNK):
-        yield stream[start : start + _CHUNK + overlap].astype(np.int64)
+def _keys(stream: Array, outcomes: int) -> Iterator[NDArray[np.int64]]:
+    """Of all neighbours x, y: x * outcomes + y, a chunk at a time."""
+    for start in range(0, len(stream) - 1, _CHUNK):
+        chunk = stream[start : start + _CHUNK + 1].astype(np.int64)
+        yield chunk[:-1] * outcomes + chunk[1:]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bytegap.accounting.bits import bits_per_byte
 from bytegap.console import say, track
@@ -53,7 +52,10 @@ def run(
         )
         raise CorpusError(message)
     rows = {name: row_symbols(context_bytes, manifest.bytes_per_symbol, name) for name, manifest in manifests.items()}
-    streams = {name: read_array(folder.tokens_of(name), manifest.stream) for name, manifest in manifests.items()}
+    counted = {
+        name: ngrams.Counted(read_array(folder.tokens_of(name), manifest.stream), manifest.vocabulary + 1)
+        for name, manifest in manifests.items()
+    }
     with new_folder(folder.tokens / "windows") as out:
         splits = {}
         for split_name in HELD_OUT:
@@ -69,7 +71,7 @@ def run(
                 list(cut(document, context_bytes, _Fits(tokenizers, rows)))
                 for document in track(documents, f"cutting {split_name}")
             ]
-            splits[split_name] = _write(out, split_name, documents, ends, manifests, tokenizers, streams)
+            splits[split_name] = _write(out, split_name, documents, ends, manifests, tokenizers, counted)
     manifest = WindowsManifest(inputs=inputs, context_bytes=context_bytes, row_symbols=rows, splits=splits)
     write_record(folder.windows_manifest, manifest)
     say(
@@ -101,7 +103,7 @@ def _write(  # noqa: PLR0913, PLR0917 - one call site, everything is named
     ends: list[list[int]],
     manifests: dict[str, TokensManifest],
     tokenizers: dict[str, Tokenizer],
-    streams: dict[str, NDArray[np.generic]],
+    counted: dict[str, ngrams.Counted],
 ) -> ScoringSplit:
     texts = [
         document[start:end]
@@ -124,15 +126,14 @@ def _write(  # noqa: PLR0913, PLR0917 - one call site, everything is named
         counts = np.array([len(ids) for ids in encoded])
         lengths = np.append(read_array(out.parent / name, manifest.lengths).astype(np.int64), 0)
         assert int(lengths[symbols].sum()) == total, "symbols carry exactly the windows' bytes"
-        outcomes = manifest.vocabulary + 1
         bits = ngrams.count_entropy_bits(counts, sizes)
         tokens[name] = ScoringSet(
             symbols=write_array(
                 out, f"{split_name}.{name}.symbols", smallest_dtype(manifest.vocabulary + 2), [symbols]
             ),
             counts=write_array(out, f"{split_name}.{name}.counts", "uint32", [counts]),
-            unigram_bpb=bits_per_byte(ngrams.unigram_nats(streams[name], symbols, outcomes), total),
-            bigram_bpb=bits_per_byte(ngrams.bigram_nats(streams[name], symbols, counts, outcomes), total),
+            unigram_bpb=bits_per_byte(counted[name].unigram_nats(symbols), total),
+            bigram_bpb=bits_per_byte(counted[name].bigram_nats(symbols, counts), total),
             count_entropy_bpb=bits * len(texts) / total,
         )
     return ScoringSplit(

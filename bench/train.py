@@ -1,0 +1,180 @@
+"""FLOP/s of a training step of every rung of the ladder and every arm, as a share of this machine's matmul peak.
+
+    python bench/train.py [--nanogpt FOLDER] [--widths 8 16 32 64 128 256] [--rounds 5]
+
+One thread, since runs go side by side, one a core; all that is compared takes turns. FLOPs are those that must be
+multiplied: attended pairs, head at the supervised positions. At the widest size nanoGPT's own model and optimiser, from
+a folder that you give, take the same steps as they ship and in bfloat16, and so does Hugging Face's Llama.
+"""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from results import Row, interleaved, write
+
+from bytegap import plugins
+from bytegap.accounting.flops import Convention, training_flops
+from bytegap.console import track
+from bytegap.models import transformer
+from bytegap.models._blocks import ATTENTION
+from bytegap.plan.estimate import stepper
+from bytegap.records import Numerics, RunSpec
+
+MULTIPLIED = Convention(attention="attended", head="supervised")
+ARMS = {"byte-ar": (256, "ar"), "bpe-ar": (2048, "ar"), "byte-mdm": (256, "mdm"), "bpe-mdm": (2048, "mdm")}
+ROW_SYMBOLS, WIDE_ROW_SYMBOLS = 256, 512
+BATCH_ROWS = 8
+SQUARE = 1536
+
+
+def spec(width: int, arm: str, numerics: Numerics) -> RunSpec:
+    """As much of a run as a step needs."""
+    symbols, objective = ARMS[arm]
+    row = WIDE_ROW_SYMBOLS if width >= 256 else ROW_SYMBOLS
+    causal = plugins.load("objectives", objective).CAUSAL
+    ladder = transformer.ladder(vocabulary=symbols + 3, positions=row + 1, causal=causal)
+    shape = next(shape for shape in ladder if shape.width == width)
+    return RunSpec.model_construct(
+        model="transformer",
+        shape=shape.model_dump(),
+        objective=objective,
+        objective_options={},
+        rows_per_batch=BATCH_ROWS,
+        row_symbols=row,
+        numerics=numerics,
+    )
+
+
+def flops(run: RunSpec) -> float:
+    """Multiplied by a step."""
+    objective = plugins.load("objectives", run.objective)
+    answers = objective.supervised(run.row_symbols, plugins.options("objectives", run.objective, {}))
+    costs = transformer.costs(transformer.Shape(**run.shape))
+    return run.rows_per_batch * training_flops(costs, objective.positions(run.row_symbols), answers, MULTIPLIED)
+
+
+def peaks() -> dict[str, float]:
+    """FLOP/s of a square matmul, by type."""
+    squares = {dtype: torch.randn(SQUARE, SQUARE).to(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+    times = interleaved({dtype: partial(torch.mm, square, square) for dtype, square in squares.items()}, 3)
+    return {dtype: 2 * SQUARE**3 / seconds for dtype, seconds in times.items()}
+
+
+def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
+    """A step of its GPT at the widest shape: its own optimiser, clipping and, where asked, autocast."""
+    model_file = _module(folder / "model.py")
+    shape = next(
+        shape for shape in transformer.ladder(vocabulary=259, positions=row, causal=True) if shape.width == 256
+    )
+    # Its MLP is 4 wide and not gated, 8 D^2 weights a layer as the gated one of 8/3.
+    config = model_file.GPTConfig(
+        block_size=row, vocab_size=259, n_layer=shape.depth, n_head=shape.heads, n_embd=256, dropout=0.0, bias=False
+    )
+    model = model_file.GPT(config)
+    optimiser = model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), "cpu")
+    x_BP = torch.randint(256, (BATCH_ROWS, row))
+    context = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
+
+    def step() -> None:
+        with context:
+            _, loss = model(x_BP, x_BP)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def hugging_face(run: RunSpec) -> Callable[[], None] | None:
+    """A step of its Llama of the same shape under AdamW, or None where it is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        return None
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = transformer.Shape(**run.shape)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.hidden,
+            num_hidden_layers=shape.depth,
+            num_attention_heads=shape.heads,
+        )
+    )
+    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
+    ids = torch.randint(256, (run.rows_per_batch, run.row_symbols + 1))
+
+    def step() -> None:
+        optimiser.zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+
+    return step
+
+
+def _module(file: Path) -> ModuleType:
+    found = importlib.util.spec_from_file_location("nanogpt_model", file)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Measure, and write bench/results/train.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nanogpt", type=Path)
+    parser.add_argument("--widths", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256])
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    peak = peaks()
+    best = max(peak.values())
+    rows: list[Row] = [{"what": f"matmul peak, {dtype}", "GFLOP/s": flops_s / 1e9} for dtype, flops_s in peak.items()]
+    dtypes = [dtype for dtype in peak if peak[dtype] >= peak["float32"]]
+    for width, arm in track(list(product(asked.widths, ARMS)), "training steps"):
+        actions: dict[str, Callable[[], object]] = {}
+        for dtype, form in product(dtypes, ATTENTION):
+            numerics = Numerics(device="cpu", dtype=dtype, threads=1, attention=form, compile=False)
+            actions[f"{dtype}, {form}"] = stepper(spec(width, arm, numerics))
+        run = spec(width, arm, numerics)
+        multiplied = dict.fromkeys(actions, flops(run))
+        if width == 256 and arm == "byte-ar":
+            others: dict[str, Callable[[], object] | None] = {"Hugging Face Llama, float32": hugging_face(run)}
+            for name, dtype in (("as it ships", torch.float32), ("bfloat16", torch.bfloat16)):
+                slow = dtype == torch.bfloat16 and "bfloat16" not in dtypes
+                given = asked.nanogpt is not None and not slow
+                others[f"nanoGPT {name}"] = nanogpt(asked.nanogpt, run.row_symbols, dtype) if given else None
+            rows += [{"what": f"width {width}, {arm}: {name}"} for name, step in others.items() if step is None]
+            actions |= {name: step for name, step in others.items() if step is not None}
+            multiplied |= dict.fromkeys(actions, flops(run))
+        for name, seconds in interleaved(actions, asked.rounds).items():
+            speed = multiplied[name] / seconds
+            rows.append(
+                {
+                    "what": f"width {width}, {arm}: {name}",
+                    "ms a step": 1e3 * seconds,
+                    "GFLOP/s": speed / 1e9,
+                    "of the peak": speed / best,
+                }
+            )
+    for row in rows:
+        for column in ("ms a step", "GFLOP/s", "of the peak"):
+            row.setdefault(column, "" if "peak" in str(row["what"]) else None)
+    write("train", "Training steps on one core", rows)
+
+
+if __name__ == "__main__":
+    main()
