@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from bytegap.models._blocks import ATTENTION, Attention
 from bytegap.records import Numerics
 
+CHUNK_LOGITS = 2**24
+"""Logits in memory at once: 64 MiB in float32, and about three times that with their gradient and softmax."""
+
 Features = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -3,37 +3,32 @@
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from bytegap import numerics, plugins
-from bytegap.objectives._base import Vocabulary
+from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import RunSpec
 
 _TIMED_STEPS = 3
+_LOADED_BYTES = 2.4e8  # the libraries alone
 _BYTES_A_PARAMETER = 4 + 12  # the finished weights, and the checkpoint's weights and two moments
 
 
 def stepper(spec: RunSpec) -> Callable[[], float]:
     """A function that takes one training step of the run's shape, batch and numerics, and says how many seconds."""
     torch.set_num_threads(spec.numerics.threads)
-    module = plugins.load("models", spec.model)
     objective = plugins.load("objectives", spec.objective)
-    options = plugins.options("objectives", spec.objective, spec.objective_options)
-    model = module.build(module.Shape(**spec.shape))
-    model.initialise(0)
-    model = numerics.place(model, spec.numerics)
+    model, ask = _prepared(spec)
     features = numerics.features(model, spec.numerics)
     head = numerics.head(model, spec.numerics)
     adam = torch.optim.AdamW(model.parameters(), fused=True)
-    vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
-    generator = torch.Generator().manual_seed(0)
-    symbols_BS = torch.randint(vocabulary.symbols, (spec.rows_per_batch, spec.row_symbols), generator=generator)
 
     def step() -> float:
         start = time.perf_counter()
-        u_B = torch.rand(spec.rows_per_batch, generator=generator).clamp(min=1e-3)
-        question = objective.ask(symbols_BS, u_B, generator, vocabulary, options).to(spec.numerics.device)
+        question = ask()
         logits_MV = head(features(question.inputs_BP, question.positions_M))
         loss = objective.loss(logits_MV, question).weighted_nats_B.sum()
         adam.zero_grad()
@@ -50,6 +45,51 @@ def seconds_a_step(spec: RunSpec) -> float:
     step = stepper(spec)
     step()
     return median(step() for _ in range(_TIMED_STEPS))
+
+
+def peak_bytes(spec: RunSpec) -> float:
+    """Memory of the process that trains the run when it has written a checkpoint, its largest, on CPU.
+
+    What autograd keeps is counted on one row and taken times the rows. To it come a chunk of logits; weights, their
+    gradients, two moments and, once, the weights before an update; and the checkpoint, twice.
+    """
+    plain = spec.numerics.model_copy(update={"compile": False})
+    model, ask = _prepared(spec.model_copy(update={"rows_per_batch": 1, "numerics": plain}))
+    own = {weight.untyped_storage().data_ptr() for weight in model.state_dict(keep_vars=True).values()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    question = ask()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        alive = numerics.features(model, plain)(question.inputs_BP, question.positions_M)
+    logits = min(numerics.CHUNK_LOGITS, spec.rows_per_batch * len(question.positions_M) * spec.shape["vocabulary"])
+    del alive
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return _LOADED_BYTES + spec.rows_per_batch * sum(kept.values()) + 3 * 4 * logits + (20 + 2 * 12) * parameters
+
+
+def _prepared(spec: RunSpec) -> tuple[Any, Callable[[], Question]]:
+    """The run's model as it starts, and batches of random symbols, asked as its objective asks."""
+    module = plugins.load("models", spec.model)
+    objective = plugins.load("objectives", spec.objective)
+    options = plugins.options("objectives", spec.objective, spec.objective_options)
+    model = module.build(module.Shape(**spec.shape))
+    model.initialise(0)
+    vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
+    generator = torch.Generator().manual_seed(0)
+    symbols_BS = torch.randint(vocabulary.symbols, (spec.rows_per_batch, spec.row_symbols), generator=generator)
+
+    def ask() -> Question:
+        u_B = torch.rand(spec.rows_per_batch, generator=generator).clamp(min=1e-3)
+        question: Question = objective.ask(symbols_BS, u_B, generator, vocabulary, options)
+        return question.to(spec.numerics.device)
+
+    return numerics.place(model, spec.numerics), ask
 
 
 def disk_bytes(spec: RunSpec) -> int:

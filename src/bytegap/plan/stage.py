@@ -114,8 +114,18 @@ def dry_run(plan: Plan, folder: Folder) -> None:
         f"{sum(spec.flops for spec in plan.runs):.3g} FLOPs, about {total_s / 60:.1f} minutes of training steps "
         f"with {plan.workers} workers; {disk / 1e6:.0f} MB of disk under {Path(folder.root)}",
     )
+    largest = [max(cell, key=lambda spec: spec.non_embedding_parameters) for cell in _cells(plan)]
+    peak = max(estimate.peak_bytes(spec) for spec in track(largest, "counting what a step keeps in memory"))
+    say("plan", f"about {peak / 1e9:.2f} GB of memory a worker at most, {plan.workers * peak / 1e9:.2f} GB in all")
     if any(spec.epochs > 1 for spec in plan.runs):
         say("plan", "runs marked ! see their text more than once")
+
+
+def _cells(plan: Plan) -> list[list[RunSpec]]:
+    cells: dict[tuple[str, float], list[RunSpec]] = {}
+    for spec in plan.runs:
+        cells.setdefault((spec.arm, spec.budget_flops), []).append(spec)
+    return list(cells.values())
 
 
 def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, float]]:

@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from bytegap.numerics import CHUNK_LOGITS
 from bytegap.objectives._base import Answer, Question
-
-CHUNK_LOGITS = 2**24
-"""Logits at once: 64 MiB in float32, and about three times that with their gradient and softmax."""
 
 
 def backward(

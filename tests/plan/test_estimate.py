@@ -1,0 +1,53 @@
+"""What a plan says of memory, against a process that trains."""
+
+import multiprocessing
+import resource
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from bytegap import plugins
+from bytegap.models import transformer
+from bytegap.plan import estimate, rules
+from bytegap.records import Numerics
+from bytegap.train import checkpoint
+from bytegap.train.loop import Training
+from tests.runs.test_audit import run as a_run
+
+ROW, ROWS = 256, 6
+
+
+def spec(objective, symbols):
+    causal = plugins.load("objectives", objective).CAUSAL
+    ladder = transformer.ladder(vocabulary=symbols + 3, positions=ROW + 1, causal=causal)
+    shape = next(shape for shape in ladder if shape.width == 384)
+    changes = {
+        "objective": objective,
+        "shape": shape.model_dump(),
+        "row_symbols": ROW,
+        "rows_per_batch": ROWS,
+        "steps": 2,
+        "optimiser": rules.optimiser(transformer.parameters(shape).non_embedding, 2),
+        "numerics": Numerics(device="cpu", dtype="float32", threads=1, attention="sdpa", compile=False),
+    }
+    return a_run("byte-ar")[0].model_copy(update=changes)
+
+
+def trained(run, path):
+    torch.set_num_threads(1)
+    symbols = np.random.default_rng(0).integers(0, run.shape["vocabulary"] - 3, 4 * ROW * ROWS).astype(np.uint16)
+    training = Training(run, symbols)
+    list(training.steps())
+    checkpoint.write(path / "checkpoint", training)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("objective", "symbols"), [("ar", 256), ("mdm", 8192)])
+def test_memory_is_as_the_plan_says(tmp_path, objective, symbols):
+    run = spec(objective, symbols)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        measured = pool.submit(trained, run, tmp_path).result()
+    assert estimate.peak_bytes(run) == pytest.approx(measured, rel=0.15)
