@@ -1,5 +1,7 @@
 """Collect plan and records into `runs.jsonl`, and audit them. Reads runs/ID/*.json; writes runs.jsonl, audit.json."""
 
+from datetime import datetime
+
 from rich.table import Table
 
 from bytegap.console import say, show
@@ -101,16 +103,21 @@ def _print(rows: list[RunRow]) -> None:
 
 
 def _print_time(folder: Folder, plan: Plan) -> None:
-    """Where the wall-clock of the study's workers went."""
-    paths = [folder.run(spec.id) / "timings.json" for spec in plan.specs]
+    """Where the wall-clock of the study's workers went, the tuning audit's runs apart."""
+    paths = [folder.run(spec.id) / "timings.json" for spec in plan.runs]
     timings = [read_record(path, Timings, "train") for path in paths if path.exists()]
     if not timings:
         return
     train_s, evaluate_s = sum(t.train_s for t in timings), sum(t.evaluate_s for t in timings)
+    starts = [datetime.fromisoformat(t.started).timestamp() for t in timings]
+    ends = [start + t.train_s + t.evaluate_s for start, t in zip(starts, timings, strict=True)]
+    wall_s = max(ends) - min(starts)
     say(
         "runs",
         f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation over {plan.workers} workers, "
-        f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker",
+        f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker; "
+        f"{wall_s / 60:.1f} minutes from the first start to the last end, {wall_s * plan.workers / train_s:.2f} times "
+        "the training alone",
     )
 
 
