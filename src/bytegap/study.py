@@ -63,6 +63,8 @@ class Grid(Table):
     """Rungs of the model's ladder from one size to the next, each about a factor of 2 in N: a minimum is bracketed by
     what lies well to either side of it."""
     seeds: int = Field(default=1, ge=1)
+    end_seeds: int = Field(default=1, ge=1)
+    """At an arm's smallest and largest budget, if more than `seeds`: what fixes a frontier's slope."""
     extensions: int = Field(default=2, ge=0)
     evaluation_passes: int = Field(default=8, ge=8)
     """Independent lattice shifts of a likelihood estimate; an exact objective needs one and takes one."""

@@ -1,5 +1,6 @@
 """Plans: budgets matched, the same rule for every arm, frozen, extended where a minimum lies at the edge."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -82,6 +83,18 @@ def test_a_budget_too_small_for_the_sizes_is_refused(prepared):
     study = study_file.load(write_study(home, STUDY.replace("[1e10]", "[1e7]", 1)))
     with pytest.raises(PlanError, match=r"arms.byte-ar.* 1e\+07 FLOPs is too small.*raise the budget"):
         stage.run(study, folder)
+
+
+def test_the_ends_of_a_ladder_may_have_more_seeds(prepared):
+    _, study, folder = prepared
+    setting = stage._settings(study, folder, measure.plain(study.compute))["byte-ar"]
+    setting = replace(
+        setting,
+        study=study.model_copy(update={"grid": study.grid.model_copy(update={"end_seeds": 3})}),
+        arm=setting.arm.model_copy(update={"budgets": (1e10, 3e10, 1e11)}),
+    )
+    assert [len(cell(setting, budget)) // study.grid.sizes for budget in setting.arm.budgets] == [3, 1, 3]
+    assert len({spec.id for spec in cell(setting, 1e10)}) == 3 * study.grid.sizes
 
 
 def losses(setting, minimum):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 
-from bytegap.plan.grid import Setting, fitting, spec
+from bytegap.plan.grid import Setting, fitting, seeds, spec
 from bytegap.records import RunSpec
 
 
@@ -30,13 +30,13 @@ def missing(setting: Setting, finished: Iterable[tuple[RunSpec, float]]) -> list
 
 def _towards(setting: Setting, budget: float, edge: int, *, up: bool) -> list[RunSpec]:
     """One run a seed, `spacing` rungs beyond `edge`; none where the ladder or the budget ends."""
-    grid, first_seed = setting.study.grid, setting.study.seed
+    spacing = setting.study.grid.spacing
     sizes = (setting.model.parameters(shape).non_embedding for shape in setting.shapes())
     place = next(place for place, size in enumerate(sizes) if size == edge)
-    place += grid.spacing if up else -grid.spacing
+    place += spacing if up else -spacing
     if place < 0:
         return []
     shape = next(islice(setting.shapes(), place, None))
     if not fitting(setting, shape, budget):
         return []
-    return [spec(setting, shape, budget, seed) for seed in range(first_seed, first_seed + grid.seeds)]
+    return [spec(setting, shape, budget, seed) for seed in seeds(setting, budget)]

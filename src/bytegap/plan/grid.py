@@ -72,8 +72,15 @@ def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
     return [
         spec(setting, shape, budget_flops, seed)
         for shape in rungs[start : start + span : spacing]
-        for seed in range(setting.study.seed, setting.study.seed + setting.study.grid.seeds)
+        for seed in seeds(setting, budget_flops)
     ]
+
+
+def seeds(setting: Setting, budget_flops: float) -> range:
+    """One a replicate: more at the ends of an arm's ladder of budgets, where the study asks for that."""
+    grid, first = setting.study.grid, setting.study.seed
+    at_an_end = budget_flops in {min(setting.arm.budgets), max(setting.arm.budgets)}
+    return range(first, first + (max(grid.seeds, grid.end_seeds) if at_an_end else grid.seeds))
 
 
 def fitting(setting: Setting, shape: Any, budget_flops: float, batch: float = 1.0) -> bool:
