@@ -32,8 +32,8 @@ docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs out/docs
 
 bench: setup
-	$(BIN)/python corpora/english.py out/corpora/english.jsonl
 	$(BIN)/python bench/train.py $(if $(NANOGPT),--nanogpt $(NANOGPT))
+	$(BIN)/python corpora/english.py out/corpora/english.jsonl
 	$(BIN)/python bench/tokens.py out/corpora/english.jsonl
 
 clean:

@@ -61,7 +61,7 @@ def main() -> None:
 def bpe(documents: list[str]) -> list[Row]:
     """Ours and the library alone, on the same text, taking turns."""
     texts, size = [], 0
-    while size < BATCH_BYTES:
+    while size < BATCH_BYTES and len(texts) < len(documents):
         texts.append(documents[len(texts)])
         size += len(texts[-1].encode())
     kind = plugins.load("tokens", "bpe")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -41,7 +41,11 @@ def spec(width: int, arm: str, numerics: Numerics) -> RunSpec:
     row = WIDE_ROW_SYMBOLS if width >= 256 else ROW_SYMBOLS
     causal = plugins.load("objectives", objective).CAUSAL
     ladder = transformer.ladder(vocabulary=symbols + 3, positions=row + 1, causal=causal)
-    shape = next(shape for shape in ladder if shape.width == width)
+    shape = next(
+        (shape for shape in takewhile(lambda shape: shape.width <= width, ladder) if shape.width == width), None
+    )
+    if shape is None:
+        sys.exit(f"--widths {width}: not on the ladder; 2^k and 3 x 2^k are")
     return RunSpec.model_construct(
         model="transformer",
         shape=shape.model_dump(),

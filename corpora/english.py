@@ -1,4 +1,4 @@
-"""Fetch about 55 MB of English by package name and write it as JSON lines, a document a row.
+"""Fetch about 62 MB of English by package name and write it as JSON lines, a document a row.
 
     python corpora/english.py out/corpora/english.jsonl
 
@@ -59,9 +59,9 @@ def perl(scratch: Path) -> Iterator[str]:
 
 
 def _debian(scratch: Path, package: str, pattern: str, leave_out: str = "") -> Iterator[str]:
-    """The documents of the one package whose name matches."""
+    """The documents of the newest package whose name matches."""
     known = _run(["apt-cache", "pkgnames"], scratch).split()
-    names = sorted(name for name in known if re.fullmatch(package, name))
+    names = sorted((name for name in known if re.fullmatch(package, name)), key=_version)
     if not names:
         sys.exit(f"apt knows no package {package}: run 'apt-get update', or leave that part out of this script")
     _run(["apt-get", "download", names[-1]], scratch)
@@ -70,6 +70,10 @@ def _debian(scratch: Path, package: str, pattern: str, leave_out: str = "") -> I
     for file in sorted(folder.glob(f"usr/share/**/{pattern}")):
         if file.is_file() and not file.is_symlink() and not (leave_out and leave_out in file.parts):
             yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def _version(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:

@@ -176,7 +176,7 @@ def _plan(chosen: argparse.Namespace) -> None:
         world = simulate.load(chosen.simulate, study) if chosen.simulate else simulate.assumed(study)
         plan = stage.resolve(study, folder)
         if chosen.dry_run:
-            stage.dry_run(plan, folder)
+            stage.dry_run(stage.measured(plan, study, folder), folder)
         simulate.run(study, folder, plan, world, fit_rows, chosen.studies)
     else:
         stage.run(study, folder)

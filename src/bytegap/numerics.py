@@ -30,7 +30,8 @@ def place(model: nn.Module, numerics: Numerics) -> nn.Module:
 def features(model: Any, numerics: Numerics) -> Features:
     """Inputs (B, P) and flat positions (M,) to what the head reads, (M, D), as a training step takes them.
 
-    Compiled code is made for the first B and P it sees, and for any M, which masking draws anew at each step.
+    Compiled code is made for one B and P, and for any M, which masking draws anew at each step. What was compiled
+    before in this process is dropped, lest a run's arithmetic depend on the runs that went before it.
     """
 
     def eager(inputs_BP: Tensor, positions_M: Tensor) -> Tensor:
@@ -41,6 +42,7 @@ def features(model: Any, numerics: Numerics) -> Features:
         return eager
     from torch._dynamo import mark_dynamic  # loads a compiler
 
+    torch.compiler.reset()
     compiled = torch.compile(eager)
 
     def run(inputs_BP: Tensor, positions_M: Tensor) -> Tensor:

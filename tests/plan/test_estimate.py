@@ -23,13 +23,17 @@ def spec(objective, symbols):
     causal = plugins.load("objectives", objective).CAUSAL
     ladder = transformer.ladder(vocabulary=symbols + 3, positions=ROW + 1, causal=causal)
     shape = next(shape for shape in ladder if shape.width == 384)
+    size = transformer.parameters(shape)
     changes = {
+        "embedding_parameters": size.embedding,
+        "head_parameters": size.head,
+        "non_embedding_parameters": size.non_embedding,
         "objective": objective,
         "shape": shape.model_dump(),
         "row_symbols": ROW,
         "rows_per_batch": ROWS,
         "steps": 2,
-        "optimiser": rules.optimiser(transformer.parameters(shape).non_embedding, 2),
+        "optimiser": rules.optimiser(size.non_embedding, 2),
         "numerics": Numerics(device="cpu", dtype="float32", threads=1, attention="sdpa", compile=False),
     }
     return a_run("byte-ar")[0].model_copy(update=changes)

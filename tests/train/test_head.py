@@ -45,3 +45,15 @@ def test_chunks_add_up(monkeypatch, chunk_logits):
     torch.testing.assert_close(features_grad, expected[0])
     torch.testing.assert_close(weight_grad, expected[1])
     assert largest <= max(chunk_logits, V)
+
+
+def test_a_batch_that_asks_nothing_trains_nothing():
+    nothing = torch.zeros(0)
+    question = Question(torch.zeros(ROWS, 9, dtype=torch.long), nothing.long(), nothing.long(), nothing, nothing.long())
+    weight = torch.ones(V, D, requires_grad=True)
+    features = torch.ones(0, D, requires_grad=True)
+    loss, supervised = head.backward(
+        features * 1.0, lambda x_MD, part: answer(x_MD @ weight.T, part), question, ids=V, symbols=40
+    )
+    assert (loss, supervised) == (0.0, 0)
+    assert not weight.grad.any()

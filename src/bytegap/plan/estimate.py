@@ -1,4 +1,4 @@
-"""What a run takes on this machine: its steps, timed on random symbols; disk from the sizes of what is written."""
+"""What a run takes on this machine: its steps, timed on random symbols; memory and disk, counted."""
 
 import time
 from collections.abc import Callable
@@ -50,11 +50,22 @@ def seconds_a_step(spec: RunSpec) -> float:
 def peak_bytes(spec: RunSpec) -> float:
     """Memory of the process that trains the run when it has written a checkpoint, its largest, on CPU.
 
-    What autograd keeps is counted on one row and taken times the rows. To it come a chunk of logits; weights, their
-    gradients, two moments and, once, the weights before an update; and the checkpoint, twice.
+    What autograd keeps is counted on one row and on two, and goes on from there. To it come a chunk of logits; weights,
+    their gradients, two moments and, once, the weights before an update; and the checkpoint, twice.
     """
     plain = spec.numerics.model_copy(update={"compile": False})
-    model, ask = _prepared(spec.model_copy(update={"rows_per_batch": 1, "numerics": plain}))
+    one, two = (_kept(spec.model_copy(update={"rows_per_batch": rows, "numerics": plain})) for rows in (1, 2))
+    kept = one + (spec.rows_per_batch - 1) * (two - one)
+    options = plugins.options("objectives", spec.objective, spec.objective_options)
+    answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).supervised(spec.row_symbols, options)
+    logits = min(numerics.CHUNK_LOGITS, answers * spec.shape["vocabulary"])
+    parameters = spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
+    return _LOADED_BYTES + kept + 3 * 4 * logits + (20 + 2 * 12) * parameters
+
+
+def _kept(spec: RunSpec) -> int:
+    """Bytes that autograd keeps of a forward, the head's apart."""
+    model, ask = _prepared(spec)
     own = {weight.untyped_storage().data_ptr() for weight in model.state_dict(keep_vars=True).values()}
     kept: dict[int, int] = {}
 
@@ -66,11 +77,9 @@ def peak_bytes(spec: RunSpec) -> float:
 
     question = ask()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        alive = numerics.features(model, plain)(question.inputs_BP, question.positions_M)
-    logits = min(numerics.CHUNK_LOGITS, spec.rows_per_batch * len(question.positions_M) * spec.shape["vocabulary"])
+        alive = numerics.features(model, spec.numerics)(question.inputs_BP, question.positions_M)
     del alive
-    parameters = sum(weight.numel() for weight in model.parameters())
-    return _LOADED_BYTES + spec.rows_per_batch * sum(kept.values()) + 3 * 4 * logits + (20 + 2 * 12) * parameters
+    return sum(kept.values())
 
 
 def _prepared(spec: RunSpec) -> tuple[Any, Callable[[], Question]]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from multiprocessing.synchronize import Barrier
 from statistics import fmean, median
 from time import perf_counter
 
@@ -45,7 +46,7 @@ def plain(compute: Compute) -> Numerics:
 
 
 def workers(compute: Compute, numerics: Numerics) -> int:
-    """Runs side by side: one a core's share of threads, one a GPU."""
+    """Runs side by side: as many as have threads of their own; one on a GPU."""
     return compute.workers or (1 if numerics.device == "cuda" else max(1, cores() // numerics.threads))
 
 
@@ -69,7 +70,7 @@ def choose(runs: Sequence[RunSpec], compute: Compute) -> Numerics:
     best = min(candidates, key=lambda candidate: costs[candidate].train_s)
     ends: dict[Numerics, float] = {}
     ends[best] = _end(runs, probes, costs[best], workers(compute, best))
-    for threads in _powers_of_two(cores()) if start.device == "cpu" and not compute.threads else []:
+    for threads in _divisors(cores()) if start.device == "cpu" and not compute.threads else []:
         other = best.model_copy(update={"threads": threads})
         beside = workers(compute, other)
         ends[other] = _end(runs, probes, _costs(probes, [other], beside)[other], beside)
@@ -78,8 +79,12 @@ def choose(runs: Sequence[RunSpec], compute: Compute) -> Numerics:
     compiling = len({(run.arm, *run.shape.values(), run.rows_per_batch) for run in runs}) / beside
     if ends[best] * _COMPILED_SAVES > compiling * _COMPILE_S:
         compiled = best.model_copy(update={"compile": True})
-        cost = _costs(probes, [compiled], beside)[compiled]
-        ends[compiled] = _end(runs, probes, cost, beside) + compiling * cost.first_s
+        try:
+            cost = _costs(probes, [compiled], beside)[compiled]
+        except Exception as error:  # noqa: BLE001 - whatever a compiler raises, the plan can do without one
+            say("plan", f"not compiled: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        else:
+            ends[compiled] = _end(runs, probes, cost, beside) + compiling * cost.first_s
     for candidate, end_s in ends.items():
         say("plan", f"{_described(candidate)}, {workers(compute, candidate)} at once: {end_s / 60:.1f} minutes")
     return min(ends, key=lambda candidate: ends[candidate])
@@ -95,10 +100,12 @@ def _dtypes(device: str) -> list[str]:
     times = {}
     for dtype in ("float32", "bfloat16"):
         square = torch.ones(512, 512, dtype=getattr(torch, dtype), device=device)
-        torch.mm(square, square)
-        start = perf_counter()
-        torch.mm(square, square).sum().item()
-        times[dtype] = perf_counter() - start
+        rounds = []
+        for _ in range(4):
+            start = perf_counter()
+            torch.mm(square, square).sum().item()
+            rounds.append(perf_counter() - start)
+        times[dtype] = min(rounds[1:])
     return [dtype for dtype in times if times[dtype] <= times["float32"]]
 
 
@@ -113,15 +120,16 @@ def _probes(runs: Sequence[RunSpec]) -> list[RunSpec]:
     return found
 
 
-def _powers_of_two(cores: int) -> list[int]:
-    """Threads a run that leave no core idle, but for one."""
-    return [threads for threads in (2**power for power in range(1, 12)) if cores % threads == 0]
+def _divisors(cores: int) -> list[int]:
+    """Threads a run that leave no core idle, more than one."""
+    return [threads for threads in range(2, cores + 1) if cores % threads == 0]
 
 
 def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: int) -> dict[Numerics, Cost]:
     """Each candidate's cost where `beside` processes do the same at once; the slowest counts."""
     grid = [[probe.model_copy(update={"numerics": candidate}) for candidate in candidates] for probe in probes]
-    with ProcessPoolExecutor(beside, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(beside, context, _meet, (context.Barrier(beside),)) as pool:
         everyone = list(pool.map(_clock, [grid] * beside))
     costs = {}
     for column, candidate in enumerate(candidates):
@@ -131,6 +139,13 @@ def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: in
         train_s = sum(probe.steps * each for probe, each in zip(probes, step_s, strict=True))
         costs[candidate] = Cost(train_s, fmean(first_s))
     return costs
+
+
+def _meet(barrier: Barrier) -> None:
+    """Wait in each process until all have loaded their libraries: none is to be timed alone."""
+    import bytegap.plan.estimate  # noqa: F401
+
+    barrier.wait()
 
 
 def _clock(grid: list[list[RunSpec]]) -> list[list[tuple[float, float]]]:

@@ -1,6 +1,7 @@
 """How a run of N non-embedding parameters and D symbols is optimised: the same rule for every arm.
 
-Each number is a pure function of (N, D), cited or marked "assumption"; `bytegap runs --audit` says what they cost.
+Each number is a pure function of (N, D) and the share of symbols that is answered, cited or marked "assumption";
+`bytegap runs --audit` says what they cost.
 """
 
 from bytegap.records import Optimiser

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bytegap.console import say, show, track
+from bytegap.errors import StoreError
 from bytegap.plan import estimate, measure, tuning
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import Setting, cell
@@ -23,16 +24,21 @@ from bytegap.study import Study
 
 
 def resolve(study: Study, folder: Folder) -> Plan:
-    """The plan that stands, or what it would be; writes nothing."""
+    """The plan that stands, or what it would be, its numerics not yet measured; writes nothing."""
     settings = _settings(study, folder, measure.plain(study.compute))
     inputs = _inputs(study, settings)
     if plan := standing(folder.plan, Plan, inputs):
         return plan
     runs = [spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)]
-    numerics = measure.choose(runs, study.compute)
-    runs = [spec.model_copy(update={"numerics": numerics}) for spec in runs]
-    workers = measure.workers(study.compute, numerics)
+    workers = measure.workers(study.compute, runs[0].numerics)
     return Plan(inputs=inputs, study=study.name, workers=workers, rounds=0, runs=runs)
+
+
+def measured(plan: Plan, study: Study, folder: Folder) -> Plan:
+    """The same runs, computed as is soonest here; as the folder's plan does, if it has one: its runs may be kept."""
+    numerics = _numerics_before(study, folder) or measure.choose(plan.runs, study.compute)
+    runs = [spec.model_copy(update={"numerics": numerics}) for spec in plan.runs]
+    return plan.model_copy(update={"runs": runs, "workers": measure.workers(study.compute, numerics)})
 
 
 def run(study: Study, folder: Folder) -> Plan:
@@ -41,6 +47,7 @@ def run(study: Study, folder: Folder) -> Plan:
     if standing(folder.plan, Plan, plan.inputs):
         say("plan", f"up to date: {len(plan.runs)} runs")
         return plan
+    plan = measured(plan, study, folder)
     write_record(folder.plan, plan)
     say("plan", f"{len(plan.runs)} runs, {sum(run.flops for run in plan.runs):.3g} FLOPs")
     return plan
@@ -126,6 +133,17 @@ def _cells(plan: Plan) -> list[list[RunSpec]]:
     for spec in plan.runs:
         cells.setdefault((spec.arm, spec.budget_flops), []).append(spec)
     return list(cells.values())
+
+
+def _numerics_before(study: Study, folder: Folder) -> Numerics | None:
+    """Of the folder's plan, standing or stale, unless the study now says otherwise or the device is gone."""
+    try:
+        numerics = read_record(folder.plan, Plan, "plan").runs[0].numerics
+    except StoreError:
+        return None
+    plain = measure.plain(study.compute)
+    asked_threads = study.compute.threads or numerics.threads
+    return numerics if (numerics.device, numerics.threads) == (plain.device, asked_threads) else None
 
 
 def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, float]]:

@@ -109,15 +109,17 @@ def _print_time(folder: Folder, plan: Plan) -> None:
     if not timings:
         return
     train_s, evaluate_s = sum(t.train_s for t in timings), sum(t.evaluate_s for t in timings)
-    starts = [datetime.fromisoformat(t.started).timestamp() for t in timings]
-    ends = [start + t.train_s + t.evaluate_s for start, t in zip(starts, timings, strict=True)]
-    wall_s = max(ends) - min(starts)
+    wall_s, until = 0.0, 0.0
+    for start, took_s in sorted(
+        (datetime.fromisoformat(t.started).timestamp(), t.train_s + t.evaluate_s) for t in timings
+    ):
+        wall_s += max(0.0, start + took_s - max(start, until))
+        until = max(until, start + took_s)
     say(
         "runs",
         f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation over {plan.workers} workers, "
         f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker; "
-        f"{wall_s / 60:.1f} minutes from the first start to the last end, {wall_s * plan.workers / train_s:.2f} times "
-        "the training alone",
+        f"{wall_s / 60:.1f} minutes in which any ran, {wall_s * plan.workers / train_s:.2f} times the training alone",
     )
 
 

@@ -26,7 +26,7 @@ def resume(path: Path, training: Training) -> None:
     """Put a fresh `Training` where the checkpoint stood; nothing to do without one."""
     if not path.exists():
         return
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="pt", device=training.spec.numerics.device) as file:
         metadata = file.metadata()
         with torch.no_grad():
             for name, weight in training.model.named_parameters():

@@ -21,7 +21,7 @@ def backward(
     chunk = max(1, CHUNK_LOGITS // ids)
     leaf_MD = features_MD.detach().requires_grad_()
     nats, supervised = 0.0, 0
-    for start in range(0, len(features_MD), chunk):
+    for start in range(0, max(1, len(features_MD)), chunk):
         part = slice(start, start + chunk)
         answered = answer(leaf_MD[part], question.part(part))
         mean = answered.weighted_nats_B.sum() / symbols
