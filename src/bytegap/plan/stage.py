@@ -123,7 +123,7 @@ def dry_run(plan: Plan, folder: Folder) -> None:
     )
     largest = [max(cell, key=lambda spec: spec.non_embedding_parameters) for cell in _cells(plan)]
     peak = max(estimate.peak_bytes(spec) for spec in track(largest, "counting what a step keeps in memory"))
-    say("plan", f"about {peak / 1e9:.2f} GB of memory a worker at most, {plan.workers * peak / 1e9:.2f} GB in all")
+    say("plan", f"about {peak / 1e9:.2f} GB of memory a worker, {plan.workers * peak / 1e9:.2f} GB in all")
     if any(spec.epochs > 1 for spec in plan.runs):
         say("plan", "runs marked ! see their text more than once")
 
