@@ -51,11 +51,17 @@ def interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dic
 def write(name: str, title: str, rows: list[Row]) -> None:
     """Keep a benchmark's rows, print them, and draw the table of all benchmarks anew."""
     HERE.mkdir(exist_ok=True)
-    found = {"title": title, "machine": machine(), "command": " ".join(["python", *sys.argv]), "rows": rows}
+    command = " ".join(["python", *map(_shown, sys.argv)])
+    found = {"title": title, "machine": machine(), "command": command, "rows": rows}
     (HERE / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(_table(found))
     parts = [_table(json.loads(file.read_text(encoding="utf-8"))) for file in sorted(HERE.glob("*.json"))]
     (HERE / "README.md").write_text("# What takes how long\n\n" + "\n".join(parts), encoding="utf-8")
+
+
+def _shown(argument: str) -> str:
+    """An argument without the folders of this machine."""
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def _table(found: dict) -> str:
