@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bytegap.models._blocks import ATTENTION, Attention
+from bytegap.objectives._base import CHUNK_LOGITS, Answer, Question
 from bytegap.records import Numerics
-
-CHUNK_LOGITS = 2**24
-"""Logits in memory at once: 64 MiB in float32, and about three times that with their gradient and softmax."""
 
 Features = Callable[[Tensor, Tensor], Tensor]
 
@@ -52,13 +50,32 @@ def features(model: Any, numerics: Numerics) -> Features:
     return run
 
 
-def head(model: Any, numerics: Numerics) -> Callable[[Tensor], Tensor]:
-    """What the head reads, (M, D), to logits (M, V) in float32."""
+def gradients(
+    model: Any, numerics: Numerics, loss: Callable[[Tensor, Question], Answer]
+) -> Callable[[Question, int], tuple[float, int]]:
+    """A function that fills the weights' gradients from a question; nats over so many symbols are what it minimises.
 
-    def run(features_MD: Tensor) -> Tensor:
-        with _arithmetic(numerics):
-            logits_MV = model.lm_head(features_MD)
-        return logits_MV.float()
+    It returns that loss, and the positions supervised. Head and loss go a chunk of answers at a time: of a large
+    vocabulary's logits no more than a chunk is in memory.
+    """
+    body = features(model, numerics)
+    chunk = max(1, CHUNK_LOGITS // model.lm_head.weight.shape[0])
+
+    def run(question: Question, symbols: int) -> tuple[float, int]:
+        features_MD = body(question.inputs_BP, question.positions_M)
+        leaf_MD = features_MD.detach().requires_grad_()
+        nats, supervised = 0.0, 0
+        for start in range(0, max(1, len(leaf_MD)), chunk):
+            part = slice(start, start + chunk)
+            with _arithmetic(numerics):
+                logits_MV = model.lm_head(leaf_MD[part])
+            answer = loss(logits_MV.float(), question.part(part))
+            mean = answer.weighted_nats_B.sum() / symbols
+            mean.backward()
+            nats += mean.item()
+            supervised += answer.supervised
+        features_MD.backward(leaf_MD.grad)
+        return nats, supervised
 
     return run
 

@@ -14,6 +14,7 @@ from bytegap.plan.extend import missing
 from bytegap.plan.grid import cell
 from bytegap.records import Plan
 from bytegap.store import Folder, read_record
+from bytegap.study import Compute
 from tests.tiny import STUDY, write_study
 
 
@@ -39,6 +40,12 @@ def test_the_rule_is_the_same_for_every_arm(prepared):
         asked = rules.batch_symbols(spec.symbols, answers / spec.row_symbols)
         assert abs(spec.rows_per_batch * spec.row_symbols - asked) <= max(0.51 * spec.row_symbols, 0.02 * asked)
     assert len({spec.numerics for spec in stage.run(study, folder).runs}) == 1
+
+
+def test_a_batch_counts_its_answers():
+    assert rules.batch_symbols(1e6, 1.0) == pytest.approx(230)
+    assert rules.batch_symbols(3e6, 1 / 3) / 3 == pytest.approx(230), "the same answers, the same answers a batch"
+    assert rules.batch_symbols(4e6, 0.5) / rules.batch_symbols(1e6, 0.5) == pytest.approx(4**0.47)
 
 
 def test_the_learning_rate_goes_as_one_over_the_width_up_to_its_cap():
@@ -95,6 +102,21 @@ def test_the_ends_of_a_ladder_may_have_more_seeds(prepared):
     )
     assert [len(cell(setting, budget)) // study.grid.sizes for budget in setting.arm.budgets] == [3, 1, 3]
     assert len({spec.id for spec in cell(setting, 1e10)}) == 3 * study.grid.sizes
+
+
+def test_an_edited_study_keeps_its_numerics(prepared, tmp_path, monkeypatch):
+    _, study, folder = prepared
+    home = Folder(tmp_path)
+    home.tokens, home.windows_manifest = folder.tokens, folder.windows_manifest
+    first = stage.run(study, home)
+    slower = first.runs[0].numerics.model_copy(update={"attention": "matmul"})
+    monkeypatch.setattr(measure, "choose", lambda *_: slower)
+    edited = study.model_copy(update={"seed": study.seed + 1})
+    again = stage.run(edited, home)
+    assert {run.id for run in again.runs}.isdisjoint(run.id for run in first.runs)
+    assert {run.numerics for run in again.runs} == {run.numerics for run in first.runs}
+    two_threads = edited.model_copy(update={"compute": Compute(threads=2)})
+    assert {run.numerics for run in stage.run(two_threads, home).runs} == {slower}, "what it asks for is measured"
 
 
 def losses(setting, minimum):

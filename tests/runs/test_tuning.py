@@ -47,6 +47,18 @@ def test_a_good_rule_loses_nothing():
     assert row.lost_bpb.value == pytest.approx(0.0, abs=1e-12)
 
 
+def test_a_cliff_is_not_taken_for_a_valley():
+    plan, bpb = study((0.0, 0.0))
+    rule = bpb[plan.runs[0].id]
+    for run in plan.tuning:
+        if (run.rate, run.batch) == (-1, 0):
+            bpb[run.spec.id] = rule * 1.01
+        elif run.rate == 1:
+            bpb[run.spec.id] = rule * 1.2
+    (row,) = judge(plan, bpb)
+    assert row.lost_bpb.value <= rule * 0.0101, "no further below the best than its lesser neighbour above it"
+
+
 def test_intervals_come_of_the_seeds():
     losses = []
     for seed in range(60):

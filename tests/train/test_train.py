@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from bytegap.corpus import stage as corpus
+from bytegap.errors import BytegapError
 from bytegap.plan import stage as plan_stage
-from bytegap.records import RunRecord, TokensManifest
+from bytegap.records import Plan, RunRecord, TokensManifest
 from bytegap.shards import read_array
-from bytegap.store import read_record
+from bytegap.store import Folder, read_record, write_record
 from bytegap.tokens import stage as tokens
 from bytegap.train import checkpoint
+from bytegap.train import stage as train_stage
 from bytegap.train.loop import Divergence, Training, learning_rate
 from bytegap.train.run import train_run
 from tests.plugs import OBJECTIVES
@@ -109,3 +111,14 @@ def test_two_equal_runs_have_equal_records(prepared, tmp_path):
     first = train_run(specs["byte-ar"], folder, lambda *_: None)
     second = train_run(specs["byte-ar"], folder, lambda *_: None)
     assert first == second
+
+
+def test_a_plan_for_a_gpu_says_so_where_there_is_none(prepared, tmp_path, monkeypatch):
+    _, specs = prepared
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    spec = specs["byte-ar"]
+    spec = spec.model_copy(update={"numerics": spec.numerics.model_copy(update={"device": "cuda"})})
+    folder = Folder(tmp_path)
+    write_record(folder.plan, Plan(inputs="", study="s", workers=1, rounds=0, runs=[spec]))
+    with pytest.raises(BytegapError, match="there is none here"):
+        train_stage.run(folder)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bytegap import numerics, plugins
-from bytegap.objectives._base import Question, Vocabulary
+from bytegap.objectives._base import CHUNK_LOGITS, Question, Vocabulary
 from bytegap.records import RunSpec
 
 _TIMED_STEPS = 3
@@ -22,19 +22,15 @@ def stepper(spec: RunSpec) -> Callable[[], float]:
     torch.set_num_threads(spec.numerics.threads)
     objective = plugins.load("objectives", spec.objective)
     model, ask = _prepared(spec)
-    features = numerics.features(model, spec.numerics)
-    head = numerics.head(model, spec.numerics)
+    gradients = numerics.gradients(model, spec.numerics, objective.loss)
     adam = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> float:
         start = time.perf_counter()
-        question = ask()
-        logits_MV = head(features(question.inputs_BP, question.positions_M))
-        loss = objective.loss(logits_MV, question).weighted_nats_B.sum()
         adam.zero_grad()
-        loss.backward()
+        gradients(ask(), spec.rows_per_batch * spec.row_symbols)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # waits for the device
         adam.step()
-        loss.item()  # waits for the device
         return time.perf_counter() - start
 
     return step
@@ -59,7 +55,7 @@ def peak_bytes(spec: RunSpec) -> float:
     kept = one + (spec.rows_per_batch - 1) * (two - one)
     options = plugins.options("objectives", spec.objective, spec.objective_options)
     answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).supervised(spec.row_symbols, options)
-    logits = min(numerics.CHUNK_LOGITS, answers * spec.shape["vocabulary"])
+    logits = min(CHUNK_LOGITS, answers * spec.shape["vocabulary"])
     parameters = spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
     return LOADED_BYTES + kept + 3 * 4 * logits + (20 + 12) * parameters
 

@@ -1,9 +1,14 @@
 """FLOPs of one real training step by torch's own counter: the audit's number, independent of the plan's formulas."""
 
+from dataclasses import replace
+
+import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bytegap.accounting.flops import Convention, training_flops
+from bytegap.numerics import gradients
+from bytegap.objectives._base import Question
 from bytegap.train.loop import Training
 
 
@@ -13,14 +18,26 @@ def step_flops(training: Training, *, head_everywhere: bool) -> int:
     Attention runs as plain matmuls here: the counter sees nothing inside a fused kernel on CPU.
     """
     question = training.question(0)
+    if head_everywhere:
+        question = _everywhere(question)
+    eager = training.spec.numerics.model_copy(update={"compile": False})  # the counter does not see compiled code
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        if head_everywhere:
-            logits_MV = training.model(question.inputs_BP)[question.positions_M]
-        else:
-            logits_MV = training.model(question.inputs_BP, question.positions_M)
-        training.objective.loss(logits_MV, question).weighted_nats_B.sum().backward()
+        gradients(training.model, eager, training.objective.loss)(question, 1)
     training.adam.zero_grad()
     return counter.get_total_flops()
+
+
+def _everywhere(question: Question) -> Question:
+    """The same inputs, asked at every position; what is answered there does not matter to the count."""
+    rows, positions = question.inputs_BP.shape
+    everywhere_M = torch.arange(rows * positions, device=question.inputs_BP.device)
+    return replace(
+        question,
+        positions_M=everywhere_M,
+        targets_M=torch.zeros_like(everywhere_M),
+        weights_M=torch.ones_like(everywhere_M, dtype=question.weights_M.dtype),
+        rows_M=everywhere_M // positions,
+    )
 
 
 def analytic_supervised_flops(training: Training) -> float:

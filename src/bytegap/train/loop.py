@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bytegap import numerics, plugins
 from bytegap.likelihood import lattice, stream
-from bytegap.objectives._base import Answer, Question, Vocabulary
+from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import Optimiser, RunSpec
-from bytegap.train.head import backward
 from bytegap.train.ledger import Ledger
 from bytegap.windows import Rows
 
@@ -39,9 +38,8 @@ class Training:
         model = module.build(shape)
         model.initialise(spec.seed)
         self.model: nn.Module = numerics.place(model, spec.numerics)
-        self.features = numerics.features(model, spec.numerics)
+        self.gradients = numerics.gradients(self.model, spec.numerics, self.objective.loss)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
-        self.head = numerics.head(model, spec.numerics)
         self.adam = adam(self.model, spec.optimiser)
         self.ledger = Ledger()
         self.step = 0
@@ -56,11 +54,6 @@ class Training:
         question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
         return question.to(self.spec.numerics.device)
 
-    def answer(self, features_MD: Tensor, question: Question) -> Answer:
-        """Through head and objective."""
-        answer: Answer = self.objective.loss(self.head(features_MD), question)
-        return answer
-
     def steps(self) -> Iterator[int]:
         """Train to the planned end, yielding after each step how many are done; Divergence if it blows up."""
         spec, optimiser = self.spec, self.spec.optimiser
@@ -68,8 +61,7 @@ class Training:
         while self.step < spec.steps:
             question = self.question(self.step)
             self.adam.zero_grad()
-            features_MD = self.features(question.inputs_BP, question.positions_M)
-            loss, supervised = backward(features_MD, self.answer, question, ids=self.vocabulary.ids, symbols=symbols)
+            loss, supervised = self.gradients(question, symbols)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm)
             if not math.isfinite(norm.item()):
                 message = f"gradient norm {norm.item()} at step {self.step}, loss {loss:.4g} nats a symbol"

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from filelock import FileLock, Timeout
 from rich.live import Live
 from rich.table import Table
@@ -35,6 +36,9 @@ def run(folder: Folder, workers: int | None = None) -> None:
     if not waiting:
         say("train", f"up to date: all {len(plan.specs)} runs have their records")
         return
+    if (device := waiting[0].numerics.device) == "cuda" and not torch.cuda.is_available():
+        message = f"{folder.plan}: planned for {device}, and there is none here: train where it is, or delete the plan"
+        raise BytegapError(message)
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
     context = multiprocessing.get_context("spawn")
     events: Queue[Event] = context.Queue()

@@ -1,0 +1,102 @@
+"""Ways to compute the same step: equal to rounding, in chunks or whole, the weights always in float32."""
+
+import pytest
+import torch
+
+from bytegap import numerics
+from bytegap.models._blocks import ATTENTION
+from bytegap.objectives._base import Question, answer
+from bytegap.records import Numerics
+from tests.train.test_train import begin, prepared, state  # noqa: F401 - a fixture
+
+PLAIN = Numerics(device="cpu", dtype="float32", threads=1, attention="sdpa", compile=False)
+M, D, V, ROWS = 23, 6, 11, 4
+
+
+class Body(torch.nn.Module):
+    """Features that are a table, and a head; how many logits it gave at once."""
+
+    def __init__(self, answers=M):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.table = torch.nn.Parameter(torch.randn(answers, D, dtype=torch.float64, generator=generator))
+        self.lm_head = torch.nn.Linear(D, V, bias=False, dtype=torch.float64)
+        self.lm_head.register_forward_hook(lambda *given: self.sizes.append(given[2].numel()))
+        self.sizes = []
+
+    def features(self, _, positions_M):
+        return self.table[positions_M]
+
+
+def question(answers=M):
+    generator = torch.Generator().manual_seed(1)
+    return Question(
+        inputs_BP=torch.zeros(ROWS, 9, dtype=torch.long),
+        positions_M=torch.arange(answers),
+        targets_M=torch.randint(V, (answers,), generator=generator),
+        weights_M=torch.rand(answers, generator=generator),
+        rows_M=torch.arange(answers) * ROWS // M,
+    )
+
+
+@pytest.mark.parametrize("chunk_logits", [2**24, 5 * V, 7 * V + 3, V, 1])
+def test_chunks_of_logits_add_up(monkeypatch, chunk_logits):
+    monkeypatch.setattr(numerics, "CHUNK_LOGITS", chunk_logits)
+    model = Body()
+    loss, supervised = numerics.gradients(model, PLAIN, answer)(question(), 40)
+    found = [weight.grad for weight in model.parameters()]
+    whole = answer((model.table @ model.lm_head.weight.T).float(), question())
+    mean = whole.weighted_nats_B.sum() / 40
+    assert loss == pytest.approx(mean.item(), rel=1e-6)
+    assert supervised == whole.supervised == M
+    for ours, expected in zip(found, torch.autograd.grad(mean, list(model.parameters())), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-8)
+    assert max(model.sizes) <= max(chunk_logits, V)
+
+
+def test_a_batch_that_asks_nothing_trains_nothing():
+    model = Body()
+    assert numerics.gradients(model, PLAIN, answer)(question(0), 40) == (0.0, 0)
+    assert not any(weight.grad.any() for weight in model.parameters())
+
+
+BF16 = {"dtype": "bfloat16"}
+
+
+def trained(prepared, arm, steps, **changes):  # noqa: F811
+    training = begin(prepared, arm, steps=steps)
+    changed = training.spec.numerics.model_copy(update=changes)
+    training.__init__(training.spec.model_copy(update={"numerics": changed}), training.rows._rows_RS.reshape(-1))
+    list(training.steps())
+    return training
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_forms_of_attention_agree_forward_and_backward(causal):
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, 3, 9, 8, dtype=torch.float64, generator=generator, requires_grad=True) for _ in range(3)]
+    answers = {}
+    for name, attend in ATTENTION.items():
+        mixed = attend(*given, causal=causal)
+        answers[name] = [mixed, *torch.autograd.grad(mixed.square().sum(), given)]
+    for found in answers.values():
+        for ours, reference in zip(found, answers["sdpa"], strict=True):
+            torch.testing.assert_close(ours, reference)
+
+
+@pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm"])
+@pytest.mark.parametrize("changes", [{"attention": "matmul"}, BF16], ids=["matmul", "bfloat16"])
+def test_a_run_computed_another_way_follows_the_same_losses(prepared, arm, changes):  # noqa: F811
+    plain, other = trained(prepared, arm, 40), trained(prepared, arm, 40, **changes)
+    gap = torch.tensor(plain.ledger.losses) - torch.tensor(other.ledger.losses)
+    assert 0 < gap.abs().max() < (0.05 if changes is BF16 else 1e-3)
+    assert gap.mean().abs() < (0.01 if changes is BF16 else 1e-4)
+    assert {weight.dtype for weight in state(other).values()} == {torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm"])
+def test_a_compiled_run_follows_the_same_losses(prepared, arm):  # noqa: F811
+    plain, other = trained(prepared, arm, 200), trained(prepared, arm, 200, compile=True)
+    gap = torch.tensor(plain.ledger.losses) - torch.tensor(other.ledger.losses)
+    assert gap.abs().max() < 1e-3
