@@ -387,7 +387,7 @@ class TuningRow(Part):
     bracketed: bool
     """Whether the best of either axis has a worse neighbour on both sides."""
     seed_log_bpb: float | None
-    """Standard deviation of log BPB between seeds at the rule."""
+    """Standard deviation of log BPB between seeds, pooled over the points."""
     lost_bpb: Quantity
     lost_compute: Quantity
     """Share of the budget that the loss is worth along the arm's own frontier: 0.1 = a tenth of its compute."""

@@ -34,14 +34,16 @@ def walk(setting, runs, bpb, valley):
     return tuned
 
 
-def test_the_first_round_is_a_star_and_two_seeds(arm):
+def test_the_first_round_is_a_star_of_three_seeds(arm):
     setting, runs, bpb = arm
     added = tuning.missing(setting, runs, [], bpb)
-    places = [(run.rate, run.batch) for run in added if run.spec.seed == setting.study.seed]
-    assert sorted(places) == [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)]
-    assert [run.spec.seed - setting.study.seed for run in added if run.spec.seed != setting.study.seed] == [1, 2]
+    first = setting.study.seed
+    star = [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)]
+    assert sorted((run.rate, run.batch, run.spec.seed) for run in added) == [
+        (*place, seed) for place in star for seed in range(first, first + 3)
+    ]
     assert {run.spec.non_embedding_parameters for run in added} == {runs[1].non_embedding_parameters}
-    rule = next(run.spec for run in added if (run.rate, run.batch) == (0, 0))
+    rule = next(run.spec for run in added if (run.rate, run.batch, run.spec.seed) == (0, 0, first))
     assert rule.id == runs[1].id  # the rule's own run is not trained twice
 
 
@@ -74,6 +76,7 @@ def test_an_axis_ends(arm):
 def test_a_diverged_neighbour_brackets(arm):
     setting, runs, bpb = arm
     tuned = tuning.missing(setting, runs, [], bpb)
-    bpb |= {run.spec.id: 1.9 - 0.1 * run.rate for run in tuned if run.rate != 1 and not run.batch}
+    one_seed = next(run.spec.id for run in tuned if run.rate == 1)
+    bpb |= {run.spec.id: 1.9 - 0.1 * run.rate for run in tuned if run.spec.id != one_seed and not run.batch}
     bpb |= {run.spec.id: 3.0 for run in tuned if run.batch}
     assert not any(run.rate > 1 for run in tuning.missing(setting, runs, tuned, bpb))

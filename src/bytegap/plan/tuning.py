@@ -1,11 +1,13 @@
 """The tuning audit's runs: learning rate and batch varied about the rule, where each arm's ladder starts and ends.
 
 At its smallest and its largest budget an arm's best size is trained with the learning rate, then the batch, halved and
-doubled, and on until the best of either axis has a worse neighbour on both sides; and from two more seeds at the rule,
-against which a loss can be judged. Reads validation losses, never test.
+doubled, and on until the best of either axis has a worse neighbour on both sides; every such place from `SEEDS` seeds,
+since one seed's noise is as large as what a good rule loses. Reads validation losses, never test.
 """
 
 from collections.abc import Mapping
+from math import inf
+from statistics import mean
 
 from bytegap.plan.grid import Setting, fitting, spec
 from bytegap.records import RunSpec, TuningRun
@@ -29,19 +31,20 @@ def missing(
             continue
         best = min(grid, key=lambda run: bpb[run.id])
         own = [run for run in tuning if run.spec.budget_flops == budget and run.spec.shape == best.shape]
-        known = {(run.rate, run.batch): bpb.get(run.spec.id) for run in own if run.spec.seed == setting.study.seed}
+        known: dict[Place, list[float]] = {}
+        for run in own:  # one seed that diverged is enough to say that a place is not the best
+            known.setdefault((run.rate, run.batch), []).append(bpb.get(run.spec.id, inf))
         asked = (_axis(known, 0) | _axis(known, 1)) - known.keys()
-        places = [(place, setting.study.seed) for place in sorted(asked)]
-        if not own:
-            places += [((0, 0), setting.study.seed + seed) for seed in range(1, SEEDS)]
+        first = setting.study.seed
+        places = [(place, seed) for place in sorted(asked) for seed in range(first, first + SEEDS)]
         added += [run for place, seed in places if (run := _run(setting, best, place, seed))]
     return added
 
 
-def _axis(known: Mapping[Place, float | None], axis: int) -> set[Place]:
+def _axis(known: Mapping[Place, list[float]], axis: int) -> set[Place]:
     """The places of one axis that must be known before its best has a worse neighbour on both sides."""
     along = {place[axis]: bpb for place, bpb in known.items() if place[1 - axis] == 0}
-    scored = {power: bpb for power, bpb in along.items() if bpb is not None}
+    scored = {power: mean(bpb) for power, bpb in along.items() if inf not in bpb}
     best = min(scored, key=lambda power: scored[power]) if scored else 0
     powers = {best - 1, best, best + 1} if not scored or best in {min(along), max(along)} else set(along)
     return {(power, 0) if axis == 0 else (0, power) for power in powers if abs(power) <= FARTHEST}
