@@ -60,9 +60,19 @@ def _little(dtype: str) -> np.dtype[np.generic]:
     return np.dtype(dtype).newbyteorder("<")
 
 
+def pieces_of(folder: Path, array: ArrayFile, length: int) -> Iterator[NDArray[np.generic]]:
+    """An array in pieces of `length`, one in memory at a time: a map would stay resident as far as it was read."""
+    read_array(folder, array)  # as long as it was
+    with (folder / array.file).open("rb") as file:
+        while len(piece := np.fromfile(file, _little(array.dtype), length)):
+            yield piece
+
+
 def documents_of(folder: Path, split: Split) -> Iterator[bytes]:
-    """The documents of one split of the corpus in `folder`, in their order, from a memory map."""
-    text, begin = read_array(folder, split.text), 0
-    for end in map(int, read_array(folder, split.ends)):
-        yield text[begin:end].tobytes()
-        begin = end
+    """The documents of one split of the corpus in `folder`, in their order, one in memory at a time."""
+    read_array(folder, split.text)
+    with (folder / split.text.file).open("rb") as text:
+        begin = 0
+        for end in map(int, read_array(folder, split.ends)):
+            yield text.read(end - begin)
+            begin = end

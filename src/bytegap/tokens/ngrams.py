@@ -3,12 +3,12 @@
 The floors under which a trained model has learnt nothing from context.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 1 << 22  # symbols of the stream counted at once
 _DENSE_OUTCOMES = 2500  # up to here every pair has a counter; beyond, only those that are seen
 
 Array = NDArray[np.generic]
@@ -17,13 +17,15 @@ Array = NDArray[np.generic]
 class Counted:
     """A training stream's symbols and pairs of neighbours, counted once; what they predict of any windows."""
 
-    def __init__(self, stream: Array, outcomes: int) -> None:
-        """`outcomes` is how many different symbols there may be."""
+    def __init__(self, pieces: Iterable[Array], outcomes: int) -> None:
+        """The stream in pieces, best of `step(outcomes)`; `outcomes` is how many different symbols there may be."""
         self._outcomes = outcomes
-        self._pairs, self._pair_counts = _pairs(stream, outcomes)
+        pieces = iter(pieces)
+        first_piece = next(pieces)
+        self._pairs, self._pair_counts = _pairs(chain([first_piece], pieces), outcomes)
         first, second = np.divmod(self._pairs, outcomes)
         counts = 1 + np.bincount(second, weights=self._pair_counts, minlength=outcomes)
-        counts[stream[:1].astype(np.int64)] += 1
+        counts[first_piece[:1].astype(np.int64)] += 1
         self._alone = counts / counts.sum()
         self._followed = np.bincount(first, weights=self._pair_counts, minlength=outcomes)
         self._different = np.bincount(first, minlength=outcomes)
@@ -62,16 +64,21 @@ def count_entropy_bits(symbol_counts: Array, byte_counts: Array) -> float:
     return float(plug_in + (pairs.shape[1] - len(n_bytes)) / (2 * windows * np.log(2)))
 
 
-def _pairs(stream: Array, outcomes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def step(outcomes: int) -> int:
+    """Symbols to count at once: few enough for the cache, no fewer than there are counters to add up."""
+    return max(1 << 18, outcomes**2) if outcomes <= _DENSE_OUTCOMES else 1 << 22
+
+
+def _pairs(pieces: Iterable[Array], outcomes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every pair seen, as x * outcomes + y in ascending order, and how often."""
     if outcomes <= _DENSE_OUTCOMES:
         dense = np.zeros(outcomes**2, np.int64)
-        for chunk in _keys(stream, outcomes):
+        for chunk in _keys(pieces, outcomes):
             dense += np.bincount(chunk, minlength=outcomes**2)
         keys = np.flatnonzero(dense)
         return keys, dense[keys]
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for chunk in _keys(stream, outcomes):
+    for chunk in _keys(pieces, outcomes):
         new_keys, new_counts = np.unique(chunk, return_counts=True)
         merged, where = np.unique(np.concatenate((keys, new_keys)), return_inverse=True)
         counts = np.bincount(where, weights=np.concatenate((counts, new_counts))).astype(np.int64)
@@ -79,8 +86,10 @@ def _pairs(stream: Array, outcomes: int) -> tuple[NDArray[np.int64], NDArray[np.
     return keys, counts
 
 
-def _keys(stream: Array, outcomes: int) -> Iterator[NDArray[np.int64]]:
-    """Of all neighbours x, y: x * outcomes + y, a chunk at a time."""
-    for start in range(0, len(stream) - 1, _CHUNK):
-        chunk = stream[start : start + _CHUNK + 1].astype(np.int64)
+def _keys(pieces: Iterable[Array], outcomes: int) -> Iterator[NDArray[np.int64]]:
+    """Of all neighbours x, y, also across pieces: x * outcomes + y."""
+    last = np.empty(0, np.int64)
+    for piece in pieces:
+        chunk = np.concatenate((last, piece), dtype=np.int64)
         yield chunk[:-1] * outcomes + chunk[1:]
+        last = chunk[-1:]

@@ -20,7 +20,7 @@ from bytegap.records import (
     WindowsManifest,
     digest,
 )
-from bytegap.shards import documents_of, read_array, smallest_dtype, write_array
+from bytegap.shards import documents_of, pieces_of, read_array, smallest_dtype, write_array
 from bytegap.store import Folder, new_folder, standing, write_record
 from bytegap.study import Study
 from bytegap.tokens import ngrams
@@ -52,10 +52,7 @@ def run(
         )
         raise CorpusError(message)
     rows = {name: row_symbols(context_bytes, manifest.bytes_per_symbol, name) for name, manifest in manifests.items()}
-    counted = {
-        name: ngrams.Counted(read_array(folder.tokens_of(name), manifest.stream), manifest.vocabulary + 1)
-        for name, manifest in manifests.items()
-    }
+    counted = {name: _counted(folder, manifest) for name, manifest in manifests.items()}
     with new_folder(folder.tokens / "windows") as out:
         splits = {}
         for split_name in HELD_OUT:
@@ -80,6 +77,14 @@ def run(
         + ", ".join(f"{split.windows} of {name} ({split.bytes:,} bytes)" for name, split in splits.items()),
     )
     return manifest
+
+
+def _counted(folder: Folder, manifest: TokensManifest) -> ngrams.Counted:
+    outcomes = manifest.vocabulary + 1
+    step = ngrams.step(outcomes)
+    pieces = pieces_of(folder.tokens_of(manifest.name), manifest.stream, step)
+    shown = track(pieces, f"counting {manifest.name}", total=-(-manifest.stream.length // step))
+    return ngrams.Counted(shown, outcomes)
 
 
 class _Fits:
