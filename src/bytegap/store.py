@@ -46,20 +46,28 @@ class Folder:
         return self.runs / run
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all, durable once this returns."""
+@contextlib.contextmanager
+def whole(path: Path) -> Generator[Path]:
+    """A path aside to write to, which becomes `path`, durable, when the block ends well, and is gone when not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        os.close(handle)
+        yield aside
+        with aside.open("rb") as file:
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        aside.chmod(0o644)
+        aside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all, durable once this returns."""
+    with whole(path) as aside:
+        aside.write_bytes(data)
 
 
 def write_record(path: Path, record: Record) -> None:

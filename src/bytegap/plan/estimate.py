@@ -13,7 +13,8 @@ from bytegap.objectives._base import CHUNK_LOGITS, Question, Vocabulary
 from bytegap.records import RunSpec
 
 _TIMED_STEPS = 3
-LOADED_BYTES = 2.4e8  # the libraries alone
+LOADED_BYTES = 3.2e8  # the libraries alone
+COMPILER_BYTES = 2.5e8
 _BYTES_A_PARAMETER = 4 + 12  # the finished weights, and the checkpoint's weights and two moments
 
 
@@ -44,11 +45,11 @@ def seconds_a_step(spec: RunSpec) -> float:
 
 
 def peak_bytes(spec: RunSpec) -> float:
-    """Memory of the process that trains the run when it has written a checkpoint, its largest, on CPU.
+    """Memory of the process that trains the run, at its largest, on CPU.
 
-    What autograd keeps is counted on one row and on two, and goes on from there. To it come a chunk of logits; weights,
-    their gradients, two moments and, once, the weights before an update; and the checkpoint as a file's bytes. What the
-    allocator keeps of freed memory is not in it: measured peaks lay between 8 % below and 42 % above (docs/log.md).
+    What autograd keeps is counted on one row and on two, and goes on from there. To it come a chunk of logits, and
+    weights, their gradients and two moments; once in a run, with the step behind it, the weights before an update. What
+    the allocator keeps of freed memory is not in it. Measured peaks lay within 15 % (docs/log.md).
     """
     plain = spec.numerics.model_copy(update={"compile": False})
     one, two = (_kept(spec.model_copy(update={"rows_per_batch": rows, "numerics": plain})) for rows in (1, 2))
@@ -57,7 +58,8 @@ def peak_bytes(spec: RunSpec) -> float:
     answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).supervised(spec.row_symbols, options)
     logits = min(CHUNK_LOGITS, answers * spec.shape["vocabulary"])
     parameters = spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
-    return LOADED_BYTES + kept + 3 * 4 * logits + (20 + 12) * parameters
+    loaded = LOADED_BYTES + (COMPILER_BYTES if spec.numerics.compile else 0)
+    return loaded + 16 * parameters + max(kept + 3 * 4 * logits, 4 * parameters)
 
 
 def _kept(spec: RunSpec) -> int:

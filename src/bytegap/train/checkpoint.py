@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
-from bytegap.store import write_bytes
+from bytegap.store import whole
 from bytegap.train.ledger import Ledger
 from bytegap.train.loop import Training
 
@@ -19,7 +19,8 @@ def write(path: Path, training: Training) -> None:
         for key, value in moments.items():
             tensors[f"adam/{key}/{names[id(weight)]}"] = value
     metadata = {"step": str(training.step), "ledger": training.ledger.to_json()}
-    write_bytes(path, save(tensors, metadata))
+    with whole(path) as aside:  # as a file's bytes it would be in memory twice more
+        save_file(tensors, aside, metadata)
 
 
 def resume(path: Path, training: Training) -> None:
@@ -42,4 +43,5 @@ def resume(path: Path, training: Training) -> None:
 def write_weights(path: Path, training: Training) -> None:
     """Write the finished weights, names as in the model."""
     tensors = {name: weight.detach() for name, weight in training.model.named_parameters()}
-    write_bytes(path, save(tensors))
+    with whole(path) as aside:
+        save_file(tensors, aside)
