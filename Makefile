@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup quickstart test test-slow check docs bench clean
+.PHONY: setup quickstart results test test-slow check docs bench clean
 
 setup: $(READY)
 
@@ -15,6 +15,11 @@ $(READY): pyproject.toml constraints.txt
 
 quickstart: setup
 	$(BIN)/bytegap quickstart studies/quickstart.toml
+
+results: setup
+	rm -f results/*/fit.json
+	for study in results/*; do $(BIN)/bytegap fit studies/$$(basename $$study).toml --out results && \
+	  $(BIN)/bytegap report studies/$$(basename $$study).toml --out results || exit; done
 
 test: setup
 	$(BIN)/pytest -n 2 --durations 10
@@ -33,8 +38,11 @@ docs: setup
 
 bench: setup
 	$(BIN)/python bench/train.py $(if $(NANOGPT),--nanogpt $(NANOGPT))
+	$(BIN)/python bench/evaluation.py
+	$(BIN)/python bench/fit.py
 	$(BIN)/python corpora/english.py out/corpora/english.jsonl
 	$(BIN)/python bench/tokens.py out/corpora/english.jsonl
+	$(BIN)/python bench/road.py
 
 clean:
 	rm -rf .venv out

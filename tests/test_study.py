@@ -48,6 +48,7 @@ def test_the_studies_of_the_repository_are_read(request):
         ("[grid]", "[grid", ["not TOML"]),
         ("[grid]", "[fit]\nmargn = 1.1\n[grid]", ["unknown key 'fit.margn'", "did you mean 'margin'"]),
         ("[grid]", "[fit]\nmargin = 1\n[grid]", ["'fit.margin'", "greater than 1"]),
+        ("[grid]", '[report]\nover = "nowhere"\n[grid]', ["[report] over = 'nowhere'", "no fit.json there"]),
         ("seed = 1", "seed = nan", ["'seed'"]),
     ],
 )

@@ -84,6 +84,13 @@ class Fit(Table):
     """A ratio of compute below which a cost counts as none: equivalence is claimed only against it."""
 
 
+class Report(Table):
+    """What the page shows beside the study itself."""
+
+    over: Path | None = None
+    """A finished study's folder, such as results/laptop, whose frontiers lie behind one's own."""
+
+
 class Study(Table):
     """A whole study."""
 
@@ -96,6 +103,7 @@ class Study(Table):
     grid: Grid = Grid()
     compute: Compute = Compute()
     fit: Fit = Fit()
+    report: Report = Report()
 
 
 # Tables that name a plug-in: their key for its name, their own keys; what remains are the plug-in's options.
@@ -119,6 +127,7 @@ def load(path: Path) -> Study:
         study = Study.model_validate(_with_plugins(raw))
         _check_names(study)
         _check_plugins(study)
+        _check_report(study)
     except ValidationError as error:
         msg = f"{path}: {explain(error, _known)}"
         raise StudyError(msg) from None
@@ -187,6 +196,13 @@ def _check_names(study: Study) -> None:
             raise StudyError(message)
 
 
+def _check_report(study: Study) -> None:
+    over = study.report.over
+    if over and not (over / "fit.json").is_file():
+        message = f"[report] over = '{over}': no fit.json there; name the folder of a finished study, or leave it out"
+        raise StudyError(message)
+
+
 def _check_plugins(study: Study) -> None:
     """Every plug-in that is named exists and takes the options it is given."""
     chosen = [("corpus", "corpus", study.corpus.source)]
@@ -223,7 +239,15 @@ def explain(error: ValidationError, known: Callable[[list[str]], Collection[str]
 def _known(path: list[str]) -> set[str]:
     """The keys that the table at `path` may have."""
     model: type[BaseModel] = Study
-    tables = {"corpus": Corpus, "context": Context, "grid": Grid, "compute": Compute, "fit": Fit, "arms": Arm}
+    tables = {
+        "corpus": Corpus,
+        "context": Context,
+        "grid": Grid,
+        "compute": Compute,
+        "fit": Fit,
+        "report": Report,
+        "arms": Arm,
+    }
     if path:
         model = tables.get(path[0], Study)
     return set(model.model_fields) | ({"source"} if model is Corpus else set())

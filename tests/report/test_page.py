@@ -11,6 +11,7 @@ from bytegap.errors import StoreError
 from bytegap.records import Fit
 from bytegap.report import stage
 from bytegap.store import read_record, write_record
+from bytegap.study import Report
 
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 
@@ -143,6 +144,20 @@ def test_a_refit_from_the_table_alone_has_a_report(study, build, tmp_path: Path)
     folder.audit.unlink()
     text = "".join(Reader(stage.run(study, folder).read_text()).text)
     assert "bytegap runs --audit" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_study_lies_behind(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    reference = build(tmp_path / "laptop", {"byte-ar": "their-byte-ar"})
+    over = study.model_copy(update={"report": Report(over=reference.root)})
+    alone, drawn = (stage.run(each, folder).read_text() for each in (study, over))
+    assert "the frontiers of laptop" not in alone
+    assert "the frontiers of laptop" in drawn
+    theirs = next(f for f in read_record(reference.fit, Fit, "fit").frontiers if f.arm == "their-byte-ar")
+    assert "their-byte-ar" not in alone
+    assert "their-byte-ar" in drawn
+    assert str(theirs.curve[-1][1]) in drawn
 
 
 @pytest.mark.usefixtures("quick")

@@ -11,6 +11,7 @@ from bytegap.records import Cell
 from bytegap.report import text
 from bytegap.report.figures import Figure, Values, data, flops_axis, optimum, picked, present, tooltips
 from bytegap.report.inputs import Inputs
+from bytegap.report.inputs import forms as inputs_forms
 
 WIDTH = 640
 HEIGHT = 380
@@ -42,6 +43,7 @@ def figure(inputs: Inputs) -> Figure | None:
     marks: dict[str, Any] = base | {"shape": shape}
     layers = present(
         *_floors(inputs),
+        *_behind(inputs),
         alt.Chart(first).mark_area().encode(**base | {"y": alt.Y("low:Q"), "y2": "high:Q", "opacity": band}),
         alt.Chart(other).mark_line(strokeWidth=1, strokeDash=[5, 3]).encode(**base, detail="form:N"),
         alt.Chart(first).mark_line(strokeWidth=2).encode(**base),
@@ -49,6 +51,7 @@ def figure(inputs: Inputs) -> Figure | None:
         alt.Chart(kept).mark_point(filled=True, size=60).encode(**marks, tooltip=tips),
         alt.Chart(out).mark_point(filled=False, size=60).encode(**marks, tooltip=tips),
     )
+    behind = f" Grey, dash-dotted: the frontiers of {inputs.over[0]}, on its own text." if inputs.over else ""
     forms = f"Solid: {lead}" if lead else "No arm has a frontier"
     if len(inputs.forms) > 1:
         forms += f"; thin dashes: {', '.join(inputs.forms[1:])}"
@@ -58,8 +61,8 @@ def figure(inputs: Inputs) -> Figure | None:
         caption=(
             f"Lowest bits per byte an arm reaches at each budget, with the fitted {text.LAW} and its 95 % "
             f"band. {forms}. Hollow points are cells left out. Grey lines: what each symbol set's unigram and "
-            "bigram reach on the same test text. Click a name in the legend to see that arm alone, more to add them, "
-            "double-click to see all."
+            f"bigram reach on the same test text.{behind} Click a name in the legend to see that arm alone, more to "
+            "add them, double-click to see all."
         ),
         alt=f"Line chart of bits per byte against FLOPs for {', '.join(arms)}; the table of cells holds the minima.",
         source="../fit.json",
@@ -85,6 +88,23 @@ def _lines(inputs: Inputs, forms: list[str]) -> Values:
         for item in inputs.fit.frontiers
         if item.form in forms
         for c, bpb, low, high in item.curve
+    ]
+
+
+def _behind(inputs: Inputs) -> list[alt.Chart]:
+    """The frontiers of the study that this one is drawn over, each with its arm's name where it ends."""
+    if inputs.over is None:
+        return []
+    _, fit = inputs.over
+    lead = inputs_forms(fit)[:1]
+    lines = [(item.arm, item.curve) for item in fit.frontiers if item.form in lead]
+    points = data({"behind": arm, "C": c, "bpb": bpb} for arm, curve in lines for c, bpb, *_ in curve)
+    ends = data({"behind": arm, "C": curve[-1][0], "bpb": curve[-1][1]} for arm, curve in lines)
+    return [
+        alt.Chart(points)
+        .mark_line(style="floor", strokeDash=[7, 3, 1, 3])
+        .encode(x="C:Q", y="bpb:Q", detail="behind:N"),
+        alt.Chart(ends).mark_text(style="floor-text", align="left", dx=4).encode(x="C:Q", y="bpb:Q", text="behind:N"),
     ]
 
 

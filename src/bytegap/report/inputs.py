@@ -40,6 +40,8 @@ class Inputs:
     windows: WindowsManifest | None
     plan: Plan | None
     audit: Audit | None
+    over: tuple[str, Fit] | None
+    """Another study to lie behind this one: its name and its fit."""
     digest: str
 
     @property
@@ -62,10 +64,8 @@ class Inputs:
 
     @property
     def forms(self) -> list[str]:
-        """The frontier's forms: the one that the headlines use leads, else the file's first."""
-        known = list(dict.fromkeys(frontier.form for frontier in self.fit.frontiers))
-        lead = next((item.form for item in self.fit.estimands if item.headline), None)
-        return sorted(known, key=lambda form: form != lead)
+        """The frontier's forms, the one that the headlines use first."""
+        return forms(self.fit)
 
     @property
     def drawn_arms(self) -> list[str]:
@@ -90,12 +90,20 @@ class Inputs:
         return sorted(self.fit.cells, key=lambda cell: (place.get(cell.arm, len(place)), cell.budget_flops))
 
 
-def read(folder: Folder, study_name: str, arm_order: Iterable[str]) -> Inputs:
-    """Read the folder; StoreError names the verb that makes what is missing."""
+def forms(fit: Fit) -> list[str]:
+    """A fit's forms of the frontier: the one that its headlines use leads, else its first."""
+    known = list(dict.fromkeys(frontier.form for frontier in fit.frontiers))
+    lead = next((item.form for item in fit.estimands if item.headline), None)
+    return sorted(known, key=lambda form: form != lead)
+
+
+def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path | None = None) -> Inputs:
+    """Read the folder, and the fit of the study `over` which it is drawn; StoreError names what is missing."""
     fit = read_record(folder.fit, Fit, "fit")
     runs = read_table(folder.table, RunRow, "runs")
     manifests = _token_manifests(folder)
     arms = tuple(arm_order)
+    behind = Folder(over).fit if over else None
     return Inputs(
         folder=folder,
         study_name=study_name,
@@ -107,7 +115,8 @@ def read(folder: Folder, study_name: str, arm_order: Iterable[str]) -> Inputs:
         windows=_optional(folder.windows_manifest, WindowsManifest, "tokens"),
         plan=_optional(folder.plan, Plan, "plan"),
         audit=_optional(folder.audit, Audit, "runs --audit"),
-        digest=_digest(folder, manifests, study_name, arms),
+        over=(behind.parent.name, read_record(behind, Fit, "fit")) if behind else None,
+        digest=_digest(folder, manifests, study_name, arms, behind),
     )
 
 
@@ -120,7 +129,7 @@ def _token_manifests(folder: Folder) -> list[Path]:
     return sorted(folder.tokens.glob("*/manifest.json"))
 
 
-def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[str, ...]) -> str:
+def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[str, ...], behind: Path | None) -> str:
     """Of everything that can change the page: the files, which records exist, and this package itself."""
     files = [
         folder.fit,
@@ -130,6 +139,7 @@ def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[
         folder.windows_manifest,
         folder.plan,
         folder.audit,
+        *([behind] if behind else []),
         *sorted(path for path in _PACKAGE.iterdir() if path.is_file()),
     ]
     parts = [

@@ -50,7 +50,7 @@ def run(study: Study, folder: Folder) -> Path:
 
     Raises StoreError where fit.json or runs.jsonl is missing or any file it shows is damaged.
     """
-    given = inputs.read(folder, study.name, study.arms)
+    given = inputs.read(folder, study.name, study.arms, study.report.over)
     page = folder.report / "index.html"
     if _stands(page, given.digest):
         say("report", f"up to date: {page}")
