@@ -1,8 +1,11 @@
 """What is chosen is what ends soonest, for all runs alike; what the study fixes is not touched."""
 
+from itertools import product
+
 import pytest
 
 from bytegap.models import transformer
+from bytegap.models._blocks import ATTENTION
 from bytegap.plan import measure
 from bytegap.study import Compute
 from tests.runs.test_audit import run as a_run
@@ -54,8 +57,11 @@ def test_code_is_compiled_where_that_is_won_back(machine):
     seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 5.0, 3.0
     assert not measure.choose(runs(), Compute()).compile
     assert not any(each.compile for candidates, _ in asked for each in candidates), "not tried where it cannot pay"
-    seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 50.0, 30.0
+    seconds |= dict.fromkeys(product(("float32", "bfloat16"), ATTENTION, (1, 2, 4), (False,)), 1000.0)
+    seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 500.0, 300.0
     assert measure.choose(runs(flops=1e15), Compute()).compile
+    seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 50.0, 30.0
+    assert not measure.choose(runs(flops=1e15, count=400), Compute()).compile, "each run traces anew, equal ones too"
 
 
 def test_what_the_study_fixes_stays(machine):

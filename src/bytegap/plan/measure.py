@@ -25,7 +25,7 @@ from bytegap.study import Compute
 
 _WORTH_MEASURING_FLOPS = 1e12
 _ROUNDS = 3
-# What compiling a shape takes, and what it saves at most, as far as is known before it is measured.
+# What compiling takes a run, and what it saves at most, as far as is known before it is measured.
 _COMPILE_S, _COMPILED_SAVES = 20.0, 0.3
 
 
@@ -76,7 +76,7 @@ def choose(runs: Sequence[RunSpec], compute: Compute) -> Numerics:
         ends[other] = _end(runs, probes, _costs(probes, [other], beside)[other], beside)
     best = min(ends, key=lambda candidate: ends[candidate])
     beside = workers(compute, best)
-    compiling = len({(run.arm, *run.shape.values(), run.rows_per_batch) for run in runs}) / beside
+    compiling = len(runs) / beside  # a run traces anew, whatever code lies cached
     if ends[best] * _COMPILED_SAVES > compiling * _COMPILE_S:
         compiled = best.model_copy(update={"compile": True})
         try:
