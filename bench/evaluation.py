@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from results import Row, interleaved, write
 
 from bytegap import plugins
 from bytegap.accounting.flops import Convention, training_flops
@@ -15,6 +14,7 @@ from bytegap.likelihood import score_windows
 from bytegap.models import transformer
 from bytegap.objectives._base import Vocabulary
 from bytegap.windows import Windows
+from results import Row, interleaved, write
 
 WIDTHS = (32, 128)
 SYMBOLS, WINDOWS, PASSES = 128, 400, 8

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from results import Row, write
 
 from bytegap.fit.chinchilla import fit_law
 from bytegap.fit.stage import BOOTSTRAPS, fit_rows
 from bytegap.laws import chinchilla_bpb
 from bytegap.records import RunRow
 from bytegap.store import read_table
+from results import Row, write
 
 ROWS = 240
 LAPTOP = Path(__file__).parents[1] / "results" / "laptop" / "runs.jsonl"

@@ -11,14 +11,13 @@ import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from results import Row, write
-
 from bytegap.plan import rules
 from bytegap.records import Plan, RunSpec, TokensManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record
 from bytegap.train.loop import Training
 from bytegap.train.run import train_run
+from results import Row, write
 
 SEEDS, STEPS, FIRST = 5, 400, 200
 PLAIN = {"dtype": "float32", "compile": False}

@@ -6,10 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from results import Row, write
-
 from bytegap.records import Plan, Timings
 from bytegap.store import Folder, read_record
+from results import Row, write
 
 QUICKSTART = Path(__file__).parents[1] / "studies" / "quickstart.toml"
 

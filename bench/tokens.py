@@ -17,13 +17,13 @@ from itertools import cycle
 from pathlib import Path
 
 import tokenizers
-from results import Row, interleaved, write
 
 from bytegap import plugins
 from bytegap import study as study_file
 from bytegap.corpus import stage as corpus
 from bytegap.store import Folder
 from bytegap.tokens import stage as tokens
+from results import Row, interleaved, write
 
 STUDY = """\
 name = "bench"

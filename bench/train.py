@@ -18,7 +18,6 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from results import Row, interleaved, write
 
 from bytegap import plugins
 from bytegap.accounting.flops import Convention, training_flops
@@ -27,6 +26,7 @@ from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
 from bytegap.plan.estimate import stepper
 from bytegap.records import Numerics, RunSpec
+from results import Row, interleaved, write
 
 MULTIPLIED = Convention(attention="attended", head="supervised")
 ARMS = {"byte-ar": (256, "ar"), "bpe-ar": (2048, "ar"), "byte-mdm": (256, "mdm"), "bpe-mdm": (2048, "mdm")}
