@@ -10,8 +10,7 @@ import altair as alt
 from bytegap.records import Cell
 from bytegap.report import text
 from bytegap.report.figures import Figure, Values, data, flops_axis, optimum, picked, present, tooltips
-from bytegap.report.inputs import Inputs
-from bytegap.report.inputs import forms as inputs_forms
+from bytegap.report.inputs import Inputs, forms_of
 
 WIDTH = 640
 HEIGHT = 380
@@ -96,7 +95,7 @@ def _behind(inputs: Inputs) -> list[alt.Chart]:
     if inputs.over is None:
         return []
     _, fit = inputs.over
-    lead = inputs_forms(fit)[:1]
+    lead = forms_of(fit)[:1]
     lines = [(item.arm, item.curve) for item in fit.frontiers if item.form in lead]
     points = data({"behind": arm, "C": c, "bpb": bpb} for arm, curve in lines for c, bpb, *_ in curve)
     ends = data({"behind": arm, "C": curve[-1][0], "bpb": curve[-1][1]} for arm, curve in lines)

@@ -65,7 +65,7 @@ class Inputs:
     @property
     def forms(self) -> list[str]:
         """The frontier's forms, the one that the headlines use first."""
-        return forms(self.fit)
+        return forms_of(self.fit)
 
     @property
     def drawn_arms(self) -> list[str]:
@@ -90,7 +90,7 @@ class Inputs:
         return sorted(self.fit.cells, key=lambda cell: (place.get(cell.arm, len(place)), cell.budget_flops))
 
 
-def forms(fit: Fit) -> list[str]:
+def forms_of(fit: Fit) -> list[str]:
     """A fit's forms of the frontier: the one that its headlines use leads, else its first."""
     known = list(dict.fromkeys(frontier.form for frontier in fit.frontiers))
     lead = next((item.form for item in fit.estimands if item.headline), None)

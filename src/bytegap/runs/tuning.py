@@ -58,15 +58,11 @@ def summary(rows: Sequence[TuningRow]) -> list[str]:
         least, *_, most = sorted(lost, key=lambda arm: lost[arm][0])
         apart = lost[most][0] - lost[least][0]
         error = hypot(lost[most][1], lost[least][1])
-        verdict = (
-            f"more than {WORTH_TELLING:.0%} apart"
-            if apart - error > WORTH_TELLING
-            else (
-                f"within {WORTH_TELLING:.0%}"
-                if apart + error <= WORTH_TELLING
-                else f"whether within {WORTH_TELLING:.0%} cannot be told"
-            )
-        )
+        verdict = f"whether within {WORTH_TELLING:.0%} cannot be told"
+        if apart - error > WORTH_TELLING:
+            verdict = f"more than {WORTH_TELLING:.0%} apart"
+        elif apart + error <= WORTH_TELLING:
+            verdict = f"within {WORTH_TELLING:.0%}"
         lines.append(
             f"on average the rule loses {most} {lost[most][0]:.0%} and {least} {lost[least][0]:.0%} of its compute, "
             f"{apart:.0%} +- {error:.0%} apart: {verdict}"
