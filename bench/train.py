@@ -1,10 +1,11 @@
 """FLOP/s of a training step of every rung of the ladder and every arm, as a share of this machine's matmul peak.
 
-    python bench/train.py [--nanogpt FOLDER] [--widths 8 16 32 64 128 256] [--rounds 5]
+    python bench/train.py [--nanogpt FOLDER] [--widths 8 16 32 64 128 256] [--rounds 5] [--no-compile]
 
-One thread, since runs go side by side, one a core; all that is compared takes turns. FLOPs are those that must be
-multiplied: attended pairs, head at the supervised positions. At the widest size nanoGPT's own model and optimiser, from
-a folder that you give, take the same steps as they ship and in bfloat16, and so does Hugging Face's Llama.
+One thread, since runs go side by side, one a core; all that is compared takes turns, the matmul that sets the peak too.
+FLOPs are those that must be multiplied: attended pairs, head at the supervised positions. At width 256 nanoGPT's own
+model and optimiser, from a folder that you give, take the same steps as they ship and in bfloat16, and so does Hugging
+Face's Llama. Last, whether FLOP/s hold as the work grows: 4 times the context, 4 times the width.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import Tensor
 
 from bytegap import plugins
 from bytegap.accounting.flops import Convention, training_flops
@@ -32,13 +34,15 @@ MULTIPLIED = Convention(attention="attended", head="supervised")
 ARMS = {"byte-ar": (256, "ar"), "bpe-ar": (2048, "ar"), "byte-mdm": (256, "mdm"), "bpe-mdm": (2048, "mdm")}
 ROW_SYMBOLS, WIDE_ROW_SYMBOLS = 256, 512
 BATCH_ROWS = 8
+GROWTH = [(64, 256), (64, 1024), (256, 256), (256, 1024)]
 SQUARE = 1536
+SQUARE_FLOPS = 2 * SQUARE**3
 
 
-def spec(width: int, arm: str, numerics: Numerics) -> RunSpec:
-    """As much of a run as a step needs."""
+def spec(width: int, arm: str, numerics: Numerics, row: int = 0) -> RunSpec:
+    """As much of a run as a step needs; rows as long as suit the width, or of so many symbols."""
     symbols, objective = ARMS[arm]
-    row = WIDE_ROW_SYMBOLS if width >= 256 else ROW_SYMBOLS
+    row = row or (WIDE_ROW_SYMBOLS if width >= 256 else ROW_SYMBOLS)
     causal = plugins.load("objectives", objective).CAUSAL
     ladder = transformer.ladder(vocabulary=symbols + 3, positions=row + 1, causal=causal)
     shape = next(
@@ -67,9 +71,39 @@ def flops(run: RunSpec) -> float:
 
 def peaks() -> dict[str, float]:
     """FLOP/s of a square matmul, by type."""
-    squares = {dtype: torch.randn(SQUARE, SQUARE).to(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
-    times = interleaved({dtype: partial(torch.mm, square, square) for dtype, square in squares.items()}, 3)
-    return {dtype: 2 * SQUARE**3 / seconds for dtype, seconds in times.items()}
+    times = interleaved({dtype: square(dtype) for dtype in ("float32", "bfloat16")}, 3)
+    return {dtype: SQUARE_FLOPS / seconds for dtype, seconds in times.items()}
+
+
+def square(dtype: str) -> Callable[[], Tensor]:
+    """A matmul as fast as the machine does any."""
+    factor = torch.randn(SQUARE, SQUARE).to(getattr(torch, dtype))
+    return partial(torch.mm, factor, factor)
+
+
+def forms(dtypes: list[str], *, compiled: bool) -> dict[str, Numerics]:
+    """Ways to compute a step, by name."""
+    found = {}
+    for dtype, form, compile_ in product(dtypes, ATTENTION, [False, True] if compiled else [False]):
+        name = f"{dtype}, {form}{', compiled' * compile_}"
+        found[name] = Numerics(device="cpu", dtype=dtype, threads=1, attention=form, compile=compile_)
+    return found
+
+
+def timed(what: str, actions: dict[str, tuple[Callable[[], object], float]], best: str, rounds: int) -> list[Row]:
+    """Of each action, a step and its FLOPs: milliseconds, FLOP/s, and those as a share of a matmul's beside it."""
+    steps = {name: step for name, (step, _) in actions.items()}
+    seconds = interleaved({"": square(best)} | steps, rounds)
+    peak = SQUARE_FLOPS / seconds.pop("")
+    return [
+        {
+            "what": f"{what}: {name}",
+            "ms a step": 1e3 * each,
+            "GFLOP/s": actions[name][1] / each / 1e9,
+            "of the peak": actions[name][1] / each / peak,
+        }
+        for name, each in seconds.items()
+    ]
 
 
 def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
@@ -142,38 +176,37 @@ def main() -> None:
     parser.add_argument("--nanogpt", type=Path)
     parser.add_argument("--widths", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave out compiled steps: half a minute each to make"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     peak = peaks()
-    best = max(peak.values())
+    best = max(peak, key=lambda dtype: peak[dtype])
     rows: list[Row] = [{"what": f"matmul peak, {dtype}", "GFLOP/s": flops_s / 1e9} for dtype, flops_s in peak.items()]
     dtypes = [dtype for dtype in peak if peak[dtype] >= peak["float32"]]
+    ways = forms(dtypes, compiled=not asked.no_compile)
     for width, arm in track(list(product(asked.widths, ARMS)), "training steps"):
-        actions: dict[str, Callable[[], object]] = {}
-        for dtype, form in product(dtypes, ATTENTION):
-            numerics = Numerics(device="cpu", dtype=dtype, threads=1, attention=form, compile=False)
-            actions[f"{dtype}, {form}"] = stepper(spec(width, arm, numerics))
-        run = spec(width, arm, numerics)
-        multiplied = dict.fromkeys(actions, flops(run))
+        runs = {name: spec(width, arm, numerics) for name, numerics in ways.items()}
+        actions: dict[str, tuple[Callable[[], object], float]] = {
+            name: (stepper(run), flops(run)) for name, run in runs.items()
+        }
         if width == 256 and arm == "byte-ar":
+            run = next(iter(runs.values()))
             others: dict[str, Callable[[], object] | None] = {"Hugging Face Llama, float32": hugging_face(run)}
             for name, dtype in (("as it ships", torch.float32), ("bfloat16", torch.bfloat16)):
                 slow = dtype == torch.bfloat16 and "bfloat16" not in dtypes
                 given = asked.nanogpt is not None and not slow
                 others[f"nanoGPT {name}"] = nanogpt(asked.nanogpt, run.row_symbols, dtype) if given else None
             rows += [{"what": f"width {width}, {arm}: {name}"} for name, step in others.items() if step is None]
-            actions |= {name: step for name, step in others.items() if step is not None}
-            multiplied |= dict.fromkeys(actions, flops(run))
-        for name, seconds in interleaved(actions, asked.rounds).items():
-            speed = multiplied[name] / seconds
-            rows.append(
-                {
-                    "what": f"width {width}, {arm}: {name}",
-                    "ms a step": 1e3 * seconds,
-                    "GFLOP/s": speed / 1e9,
-                    "of the peak": speed / best,
-                }
-            )
+            actions |= {name: (step, flops(run)) for name, step in others.items() if step is not None}
+        rows += timed(f"width {width}, {arm}", actions, best, asked.rounds)
+    fastest = list(ways.values())[-1]  # matmuls, compiled, in the shorter type where that is the faster
+    for arm in track(["byte-ar", "byte-mdm"], "growing work"):
+        grown = {f"width {width}, rows of {row}": spec(width, arm, fastest, row) for width, row in GROWTH}
+        rows += timed(
+            f"growth, {arm}", {name: (stepper(run), flops(run)) for name, run in grown.items()}, best, asked.rounds
+        )
     for row in rows:
         for column in ("ms a step", "GFLOP/s", "of the peak"):
             row.setdefault(column, "" if "peak" in str(row["what"]) else None)

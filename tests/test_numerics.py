@@ -39,9 +39,9 @@ def question(answers=M):
     )
 
 
-@pytest.mark.parametrize("chunk_logits", [2**24, 5 * V, 7 * V + 3, V, 1])
-def test_chunks_of_logits_add_up(monkeypatch, chunk_logits):
-    monkeypatch.setattr(numerics, "CHUNK_LOGITS", chunk_logits)
+@pytest.mark.parametrize("chunk", [2 * M, 5, 7, 1])
+def test_chunks_of_logits_add_up(monkeypatch, chunk):
+    monkeypatch.setattr(numerics, "answers_at_once", lambda *_: chunk)
     model = Body()
     loss, supervised = numerics.gradients(model, PLAIN, answer)(question(), 40)
     found = [weight.grad for weight in model.parameters()]
@@ -51,7 +51,7 @@ def test_chunks_of_logits_add_up(monkeypatch, chunk_logits):
     assert supervised == whole.supervised == M
     for ours, expected in zip(found, torch.autograd.grad(mean, list(model.parameters())), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-8)
-    assert max(model.sizes) <= max(chunk_logits, V)
+    assert max(model.sizes) <= chunk * V
 
 
 def test_a_batch_that_asks_nothing_trains_nothing():
@@ -71,10 +71,12 @@ def trained(prepared, arm, steps, **changes):  # noqa: F811
     return training
 
 
+@pytest.mark.parametrize("positions", [9, 300])
 @pytest.mark.parametrize("causal", [True, False])
-def test_the_forms_of_attention_agree_forward_and_backward(causal):
+def test_the_forms_of_attention_agree_forward_and_backward(positions, causal):
     generator = torch.Generator().manual_seed(0)
-    given = [torch.randn(2, 3, 9, 8, dtype=torch.float64, generator=generator, requires_grad=True) for _ in range(3)]
+    shape = (2, 3, positions, 8)
+    given = [torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True) for _ in range(3)]
     answers = {}
     for name, attend in ATTENTION.items():
         mixed = attend(*given, causal=causal)

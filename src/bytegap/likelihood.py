@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from bytegap.accounting.bits import bits_per_byte
-from bytegap.objectives._base import CHUNK_LOGITS, Vocabulary
+from bytegap.objectives._base import Vocabulary
 from bytegap.records import Score
 from bytegap.windows import Symbols, Windows
 
 Model = Callable[[Tensor, Tensor], Tensor]
 
-_POSITIONS = 4096  # run through the model at once, if its logits are no more than a chunk
+_POSITIONS, _LOGITS = 4096, 2**22  # at most, through the model at once
 
 
 def lattice(points: int, generator: torch.Generator) -> Tensor:
@@ -56,7 +56,7 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
         u_W = lattice(len(windows.counts), generator)
         nats = 0.0
         for which, symbols in windows.by_length():
-            rows = max(1, min(_POSITIONS, CHUNK_LOGITS // vocabulary.ids) // symbols.shape[1])
+            rows = max(1, min(_POSITIONS, _LOGITS // vocabulary.ids) // symbols.shape[1])
             for start in range(0, len(which), rows):
                 symbols_BS = torch.from_numpy(permute(symbols[start : start + rows]))
                 u_B = u_W[torch.from_numpy(which[start : start + rows])]

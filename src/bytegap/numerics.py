@@ -11,10 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from bytegap.models._blocks import ATTENTION, Attention
-from bytegap.objectives._base import CHUNK_LOGITS, Answer, Question
+from bytegap.objectives._base import Answer, Question
 from bytegap.records import Numerics
 
 Features = Callable[[Tensor, Tensor], Tensor]
+
+_CACHED_LOGITS = 2**19  # 2 MiB in float32: what a core's cache holds; several times faster than memory (docs/log.md)
+_LEAST_ANSWERS = 128  # fewer waste the head's matmul, and its gradient's sum
+_GPU_LOGITS = 2**26
+
+
+def answers_at_once(device: str, ids: int) -> int:
+    """Positions whose logits are in memory at once, of a vocabulary of so many ids."""
+    return max(_LEAST_ANSWERS, (_CACHED_LOGITS if device == "cpu" else _GPU_LOGITS) // ids)
 
 
 def place(model: nn.Module, numerics: Numerics) -> nn.Module:
@@ -59,7 +68,7 @@ def gradients(
     vocabulary's logits no more than a chunk is in memory.
     """
     body = features(model, numerics)
-    chunk = max(1, CHUNK_LOGITS // model.lm_head.weight.shape[0])
+    chunk = answers_at_once(numerics.device, model.lm_head.weight.shape[0])
 
     def run(question: Question, symbols: int) -> tuple[float, int]:
         features_MD = body(question.inputs_BP, question.positions_M)

@@ -3,9 +3,14 @@
 Shapes are in names: B rows, P positions (BOS and symbols), D width, H heads, K width of a head, F width of the MLP.
 """
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_STRETCH = 128  # queries at most: shorter ones waste fewer products on what lies ahead, and cost more calls
 
 
 class RMSNorm(nn.Module):
@@ -39,17 +44,61 @@ def _fused(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> T
     return functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=causal)
 
 
+class _Maps(torch.autograd.Function):
+    """Attention as matmuls, one stretch of queries after another; causal ones see no keys beyond their own end.
+
+    Autograd would keep scores, masks and maps, all of them in float32 under autocast. Here only the maps are kept, in
+    the type of the values, and scores are never wider than that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, causal: bool) -> Tensor:  # noqa: FBT001
+        dtype, P = v_BHPK.dtype, v_BHPK.shape[-2]
+        q_BHPK, k_BHPK = (q_BHPK * q_BHPK.shape[-1] ** -0.5).to(dtype), k_BHPK.to(dtype)
+        maps, mixed = [], []
+        for stretch, seen in _stretches(P, causal=causal):
+            score_BHQP = q_BHPK[..., stretch, :] @ k_BHPK[..., seen, :].transpose(-1, -2)
+            if causal:
+                Q = score_BHQP.shape[-2]
+                ahead_QQ = torch.full((Q, Q), -torch.inf, dtype=dtype, device=v_BHPK.device).triu(1)
+                score_BHQP = score_BHQP + functional.pad(ahead_QQ, (stretch.start, 0))
+            maps.append(score_BHQP.softmax(-1))
+            mixed.append(maps[-1] @ v_BHPK[..., seen, :])
+        ctx.save_for_backward(q_BHPK, k_BHPK, v_BHPK, *maps)
+        ctx.causal = causal
+        return torch.cat(mixed, -2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (d_mixed_BHPK,) = gradients
+        q_BHPK, k_BHPK, v_BHPK, *maps = ctx.saved_tensors
+        P = v_BHPK.shape[-2]
+        d_q = []
+        d_k_BHPK, d_v_BHPK = torch.zeros_like(k_BHPK), torch.zeros_like(v_BHPK)
+        for (stretch, seen), map_BHQP in zip(_stretches(P, causal=ctx.causal), maps, strict=True):
+            d_mixed_BHQK = d_mixed_BHPK[..., stretch, :]
+            d_map_BHQP = d_mixed_BHQK @ v_BHPK[..., seen, :].transpose(-1, -2)
+            d_score_BHQP = torch._softmax_backward_data(d_map_BHQP, map_BHQP, -1, map_BHQP.dtype)  # noqa: SLF001
+            d_q.append(d_score_BHQP @ k_BHPK[..., seen, :])
+            d_k_BHPK[..., seen, :] += d_score_BHQP.transpose(-1, -2) @ q_BHPK[..., stretch, :]
+            d_v_BHPK[..., seen, :] += map_BHQP.transpose(-1, -2) @ d_mixed_BHQK
+        return torch.cat(d_q, -2) * q_BHPK.shape[-1] ** -0.5, d_k_BHPK, d_v_BHPK, None
+
+
+def _stretches(P: int, *, causal: bool) -> list[tuple[slice, slice]]:
+    """Queries taken at once, and the keys that they may see."""
+    length = -(-P // -(-P // _STRETCH))  # even ones: a short last one would cost as many calls
+    ends = [min(P, start + length) for start in range(0, P, length)]
+    return [(slice(start, end), slice(0, end if causal else P)) for start, end in pairwise([0, *ends])]
+
+
 def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> Tensor:
-    score_BHPP = q_BHPK @ k_BHPK.transpose(-1, -2) * q_BHPK.shape[-1] ** -0.5
-    if causal:
-        P = score_BHPP.shape[-1]
-        ahead_PP = torch.ones(P, P, dtype=torch.bool, device=score_BHPP.device).triu(1)
-        score_BHPP = score_BHPP.masked_fill(ahead_PP, -torch.inf)
-    return score_BHPP.softmax(-1) @ v_BHPK
+    with torch.autocast(v_BHPK.device.type, enabled=False):  # it would have softmax widen every map
+        return _Maps.apply(q_BHPK, k_BHPK, v_BHPK, causal)
 
 
 ATTENTION = {"sdpa": _fused, "matmul": _plain}
-"""softmax(q k' / sqrt K) v, (B, H, P, K), by the library's fused kernel or as two batched matmuls: the same numbers to
+"""softmax(q k' / sqrt K) v, (B, H, P, K), by the library's fused kernel or as batched matmuls: the same numbers to
 rounding. Which is faster depends on the machine."""
 
 

@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CHUNK_LOGITS = 2**24
-"""Logits in memory at once: 64 MiB in float32, and about three times that with their gradient and softmax."""
-
 
 @dataclass(frozen=True)
 class Vocabulary:

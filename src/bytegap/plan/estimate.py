@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bytegap import numerics, plugins
-from bytegap.objectives._base import CHUNK_LOGITS, Question, Vocabulary
+from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import RunSpec
 
 _TIMED_STEPS = 3
@@ -56,7 +56,8 @@ def peak_bytes(spec: RunSpec) -> float:
     kept = one + (spec.rows_per_batch - 1) * (two - one)
     options = plugins.options("objectives", spec.objective, spec.objective_options)
     answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).supervised(spec.row_symbols, options)
-    logits = min(CHUNK_LOGITS, answers * spec.shape["vocabulary"])
+    ids = spec.shape["vocabulary"]
+    logits = min(answers, numerics.answers_at_once(spec.numerics.device, ids)) * ids
     parameters = spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
     loaded = LOADED_BYTES + (COMPILER_BYTES if spec.numerics.compile else 0)
     return loaded + 16 * parameters + max(kept + 3 * 4 * logits, 4 * parameters)
