@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bytegap import plugins
-from bytegap.accounting.flops import Convention, training_flops
+from bytegap.accounting.flops import Convention, forward_terms
 from bytegap.likelihood import score_windows
 from bytegap.models import transformer
 from bytegap.objectives._base import Vocabulary
@@ -51,7 +51,7 @@ def scorer(objective: str, width: int) -> tuple[Callable[[], object], float, int
     """What scores the windows, the FLOPs of one pass, its head where it is asked, and how many passes it takes."""
     module = plugins.load("objectives", objective)
     vocabulary = Vocabulary(256)
-    shapes = transformer.ladder(vocabulary=vocabulary.ids, positions=SYMBOLS + 1, causal=module.CAUSAL)
+    shapes = transformer.ladder(vocabulary=vocabulary.ids, positions=SYMBOLS + 1)
     shape = next(shape for shape in shapes if shape.width == width)
     model = transformer.build(shape)
     model.initialise(0)
@@ -61,12 +61,11 @@ def scorer(objective: str, width: int) -> tuple[Callable[[], object], float, int
 
     def score() -> object:
         return score_windows(
-            model, module, options, windows, vocabulary, passes=PASSES, seed=0, permute=lambda symbols_BS: symbols_BS
+            model, module, options, windows, vocabulary, passes=PASSES, seed=0, permute=lambda symbols_BS, _: symbols_BS
         )
 
-    supervised = module.supervised(SYMBOLS, options)
-    convention = Convention(head="supervised")
-    row = training_flops(transformer.costs(shape), module.positions(SYMBOLS), supervised, convention) / 3
+    asked = module.row(SYMBOLS, options)
+    row = sum(forward_terms(transformer.costs(shape), asked, Convention(head="supervised")).values())
     return score, WINDOWS * row, 1 if module.EXACT else PASSES
 
 

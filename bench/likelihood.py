@@ -102,7 +102,7 @@ class Bench:
         for which, symbols in self.by_length:
             for some, own in zip(which.split(BATCH), symbols.split(BATCH), strict=True):
                 question = draw(own, u_W[some], generator, self.vocabulary)
-                logits_MV = self.model(question.inputs_BP, question.positions_M).double()
+                logits_MV = self.model(question.inputs_BP, question.positions_M, question.sight).double()
                 nats += float(mdm.loss(logits_MV, question).weighted_nats_B.sum())
         return float(bits_per_byte(nats, self.bytes))
 

@@ -43,8 +43,7 @@ def spec(width: int, arm: str, numerics: Numerics, row: int = 0) -> RunSpec:
     """As much of a run as a step needs; rows as long as suit the width, or of so many symbols."""
     symbols, objective = ARMS[arm]
     row = row or (WIDE_ROW_SYMBOLS if width >= 256 else ROW_SYMBOLS)
-    causal = plugins.load("objectives", objective).CAUSAL
-    ladder = transformer.ladder(vocabulary=symbols + 3, positions=row + 1, causal=causal)
+    ladder = transformer.ladder(vocabulary=symbols + 3, positions=row + 1)
     shape = next(
         (shape for shape in takewhile(lambda shape: shape.width <= width, ladder) if shape.width == width), None
     )
@@ -64,9 +63,8 @@ def spec(width: int, arm: str, numerics: Numerics, row: int = 0) -> RunSpec:
 def flops(run: RunSpec) -> float:
     """Multiplied by a step."""
     objective = plugins.load("objectives", run.objective)
-    answers = objective.supervised(run.row_symbols, plugins.options("objectives", run.objective, {}))
-    costs = transformer.costs(transformer.Shape(**run.shape))
-    return run.rows_per_batch * training_flops(costs, objective.positions(run.row_symbols), answers, MULTIPLIED)
+    row = objective.row(run.row_symbols, plugins.options("objectives", run.objective, {}))
+    return run.rows_per_batch * training_flops(transformer.costs(transformer.Shape(**run.shape)), row, MULTIPLIED)
 
 
 def peaks() -> dict[str, float]:
@@ -109,9 +107,7 @@ def timed(what: str, actions: dict[str, tuple[Callable[[], object], float]], bes
 def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
     """A step of its GPT at the widest shape: its own optimiser, clipping and, where asked, autocast."""
     model_file = _module(folder / "model.py")
-    shape = next(
-        shape for shape in transformer.ladder(vocabulary=259, positions=row, causal=True) if shape.width == 256
-    )
+    shape = next(shape for shape in transformer.ladder(vocabulary=259, positions=row) if shape.width == 256)
     # Its MLP is 4 wide and not gated, 8 D^2 weights a layer as the gated one of 8/3.
     config = model_file.GPTConfig(
         block_size=row, vocab_size=259, n_layer=shape.depth, n_head=shape.heads, n_embd=256, dropout=0.0, bias=False

@@ -16,7 +16,7 @@ def build(model_name, objective_name, *, symbols=19, row=12, rung=3, seed=0):
     """A small model for an objective: (model, its module, shape, objective, vocabulary)."""
     module, objective = plugins.load("models", model_name), plugins.load("objectives", objective_name)
     vocabulary = Vocabulary(symbols)
-    shapes = module.ladder(vocabulary=vocabulary.ids, positions=row + 1, causal=objective.CAUSAL)
+    shapes = module.ladder(vocabulary=vocabulary.ids, positions=row + 1, aims=getattr(objective, "AIMS", False))
     shape = next(itertools.islice(shapes, rung, None))
     model = module.build(shape)
     model.initialise(seed)
@@ -30,6 +30,11 @@ def shake(model, seed=0):
         for weight in model.parameters():
             weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
     return model
+
+
+def asked(model, question):
+    """The model's logits where the question wants them."""
+    return model(question.inputs_BP, question.positions_M, question.sight)
 
 
 def symbols(rows, row, vocabulary, seed=0):

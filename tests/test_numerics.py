@@ -7,6 +7,7 @@ from bytegap import numerics
 from bytegap.models._blocks import ATTENTION
 from bytegap.objectives._base import Question, answer
 from bytegap.records import Numerics
+from bytegap.sight import ALL, CAUSAL, Sight
 from tests.train.test_train import begin, prepared, state  # noqa: F401 - a fixture
 
 PLAIN = Numerics(device="cpu", dtype="float32", threads=1, attention="sdpa", compile=False)
@@ -24,7 +25,8 @@ class Body(torch.nn.Module):
         self.lm_head.register_forward_hook(lambda *given: self.sizes.append(given[2].numel()))
         self.sizes = []
 
-    def features(self, _, positions_M):
+    def features(self, _, positions_M, sight):
+        del sight
         return self.table[positions_M]
 
 
@@ -36,6 +38,7 @@ def question(answers=M):
         targets_M=torch.randint(V, (answers,), generator=generator),
         weights_M=torch.rand(answers, generator=generator),
         rows_M=torch.arange(answers) * ROWS // M,
+        sight=ALL,
     )
 
 
@@ -72,14 +75,17 @@ def trained(prepared, arm, steps, **changes):  # noqa: F811
 
 
 @pytest.mark.parametrize("positions", [9, 300])
-@pytest.mark.parametrize("causal", [True, False])
-def test_the_forms_of_attention_agree_forward_and_backward(positions, causal):
+@pytest.mark.parametrize("kind", ["causal", "all", "masked"])
+def test_the_forms_of_attention_agree_forward_and_backward(positions, kind):
     generator = torch.Generator().manual_seed(0)
     shape = (2, 3, positions, 8)
     given = [torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True) for _ in range(3)]
+    mask_PP = torch.rand(positions, positions, generator=generator) < 0.3
+    masked = Sight(causal=False, mask_PP=mask_PP | torch.eye(positions, dtype=torch.bool))
+    sight = {"causal": CAUSAL, "all": ALL, "masked": masked}[kind]
     answers = {}
     for name, attend in ATTENTION.items():
-        mixed = attend(*given, causal=causal)
+        mixed = attend(*given, sight)
         answers[name] = [mixed, *torch.autograd.grad(mixed.square().sum(), given)]
     for found in answers.values():
         for ours, reference in zip(found, answers["sdpa"], strict=True):

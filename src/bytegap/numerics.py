@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from bytegap.models._blocks import ATTENTION, Attention
 from bytegap.objectives._base import Answer, Question
 from bytegap.records import Numerics
+from bytegap.sight import Sight
 
-Features = Callable[[Tensor, Tensor], Tensor]
+Features = Callable[[Tensor, Tensor, Sight], Tensor]
 
 _CACHED_LOGITS = 2**19  # 2 MiB in float32: what a core's cache holds; several times faster than memory (docs/log.md)
 _LEAST_ANSWERS = 128  # fewer waste the head's matmul, and its gradient's sum
@@ -35,15 +36,15 @@ def place(model: nn.Module, numerics: Numerics) -> nn.Module:
 
 
 def features(model: Any, numerics: Numerics) -> Features:
-    """Inputs (B, P) and flat positions (M,) to what the head reads, (M, D), as a training step takes them.
+    """Inputs (B, P), flat positions (M,) and their sight to what the head reads, (M, D), as a training step takes them.
 
     Compiled code is made for one B and P, and for any M, which masking draws anew at each step. What was compiled
     before in this process is dropped, lest a run's arithmetic depend on the runs that went before it.
     """
 
-    def eager(inputs_BP: Tensor, positions_M: Tensor) -> Tensor:
+    def eager(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
         with _arithmetic(numerics):
-            return model.features(inputs_BP, positions_M)
+            return model.features(inputs_BP, positions_M, sight)
 
     if not numerics.compile:
         return eager
@@ -52,9 +53,9 @@ def features(model: Any, numerics: Numerics) -> Features:
     torch.compiler.reset()
     compiled = torch.compile(eager)
 
-    def run(inputs_BP: Tensor, positions_M: Tensor) -> Tensor:
+    def run(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
         mark_dynamic(positions_M, 0)
-        return compiled(inputs_BP, positions_M)
+        return compiled(inputs_BP, positions_M, sight)
 
     return run
 
@@ -71,7 +72,7 @@ def gradients(
     chunk = answers_at_once(numerics.device, model.lm_head.weight.shape[0])
 
     def run(question: Question, symbols: int) -> tuple[float, int]:
-        features_MD = body(question.inputs_BP, question.positions_M)
+        features_MD = body(question.inputs_BP, question.positions_M, question.sight)
         leaf_MD = features_MD.detach().requires_grad_()
         nats, supervised = 0.0, 0
         for start in range(0, max(1, len(leaf_MD)), chunk):

@@ -50,6 +50,12 @@ def load(kind: str, name: str) -> ModuleType:
     return importlib.import_module(f"bytegap.{kind}.{name}")
 
 
+def label(name: str, table: dict[str, Any]) -> str:
+    """A plug-in with what it was told: `block (size 4)`; its name alone where it was told nothing."""
+    told = ", ".join(f"{key} {value}" for key, value in sorted(table.items()))
+    return f"{name} ({told})" if told else name
+
+
 def options(kind: str, name: str, table: dict[str, Any]) -> BaseModel:
     """The plug-in's options from a study's table; StudyError names the key and the mend."""
     model: type[BaseModel] = getattr(load(kind, name), "Options", Options)

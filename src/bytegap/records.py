@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bytegap.plugins import label
+
 SCHEMA_VERSION = 1
 
 
@@ -210,6 +212,8 @@ class RunSpec(Record):
         shared = self.model_dump(include=RunRow.model_fields.keys() & RunSpec.model_fields.keys() - {"schema_version"})
         return shared | {
             "run": self.id,
+            "objective": label(self.objective, self.objective_options),
+            "order": label(self.order, self.order_options),
             "width": self.shape["width"],
             "depth": self.shape["depth"],
             "batch_symbols": self.rows_per_batch * self.row_symbols,

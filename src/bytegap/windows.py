@@ -13,12 +13,14 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from bytegap.errors import PlanError
+from bytegap.errors import PlanError, StudyError
 
 ROW_TOLERANCE = 0.01  # mean bytes of a row against `context_bytes`
 _CANDIDATES = 16  # ends tried at once, longest first
 
 Symbols = NDArray[np.int64]
+Keys = NDArray[np.int64]
+"""Which row of the training stream, or which scoring window, each row is."""
 
 Fits = Callable[[list[bytes], int], list[bool]]
 """Of each text, whether every arm's row holds it together with so many EOS."""
@@ -43,6 +45,15 @@ def row_symbols(context_bytes: int, bytes_per_symbol: float, name: str) -> int:
     return symbols(context_bytes)
 
 
+def divides(what: str, size: int, symbols: int) -> None:
+    """StudyError unless a row of so many symbols is a whole number of `what` of that size."""
+    if symbols % size:
+        divisors = [size for size in range(1, symbols + 1) if symbols % size == 0]
+        near = [max(d for d in divisors if d < size), *[d for d in divisors if d > size][:1]]
+        message = f"{what} of {size} do not divide a row of {symbols} symbols: {' or '.join(map(str, near))} would"
+        raise StudyError(message)
+
+
 class Rows:
     """Rows of one training stream; batch s is a pure function of (seed, s).
 
@@ -61,11 +72,11 @@ class Rows:
         self._rows_RS = stream[: self.rows * row_symbols].reshape(self.rows, row_symbols)
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
-    def batch(self, step: int, rows: int) -> Symbols:
-        """The `rows` rows of batch `step`, (B, S)."""
+    def batch(self, step: int, rows: int) -> tuple[Symbols, Keys]:
+        """The `rows` rows of batch `step`, (B, S), and which of the stream's they are, (B,)."""
         first = step * rows
-        picked = [self._row(index) for index in range(first, first + rows)]
-        return self._rows_RS[picked].astype(np.int64)
+        picked = np.array([self._row(index) for index in range(first, first + rows)])
+        return self._rows_RS[picked].astype(np.int64), picked
 
     def _row(self, index: int) -> int:
         epoch, place = divmod(index, self.rows)

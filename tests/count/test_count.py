@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from fractions import Fraction
 
 import pytest
 import torch
@@ -93,12 +92,13 @@ def test_flops_are_those_of_torchs_counter(tmp_path, name, batch, symbols):
     by_module = forward.get_flop_counts()
     angles = sum(sum(ops.values()) for key, ops in by_module.items() if key.endswith("rotary_emb"))
     maps = sum(count for op, count in by_module["Global"].items() if "bmm" in str(op)) - angles
-    costs = llama.costs(read_back(tmp_path, theirs), causal=True)
-    terms = forward_terms(costs, symbols, symbols)
+    costs = llama.costs(read_back(tmp_path, theirs))
+    full = rows.Row(symbols, symbols, symbols, pairs=symbols**2)
+    terms = forward_terms(costs, full)
     assert batch * terms["attention"] == maps
     assert batch * sum(terms.values()) == forward.get_total_flops() - angles
     assert (
-        batch * training_flops(costs, symbols, symbols)
+        batch * training_flops(costs, full)
         == sum(counter.get_total_flops() for counter in (forward, backward)) - angles
     )
 
@@ -137,11 +137,11 @@ def test_a_list_of_shapes_is_counted_as_our_transformer(tmp_path, capsys):
         {"width": 64, "depth": 2, "vocabulary": 259, "context": 128, "heads": 4, "hidden": 100},
     ]
     first, _, second, _ = json.loads(printed(capsys, written(tmp_path, shapes), "--json"))["counts"]
-    ladder = transformer.ladder(vocabulary=259, positions=129, causal=True)
+    ladder = transformer.ladder(vocabulary=259, positions=129)
     shape = next(each for each in ladder if each.width == 64)
     assert shape.depth == 2
     assert first["parameters"]["total"] == transformer.parameters(shape).total
-    expected = training_flops(transformer.costs(shape), 128, 128)
+    expected = training_flops(transformer.costs(shape), rows.autoregressive(128))
     assert first["flops"][0]["training_flops_per_row"] == expected
     assert second["parameters"]["non_embedding"] == 2 * (4 * 64**2 + 3 * 64 * 100 + 2 * 64) + 64
 
@@ -158,13 +158,12 @@ def test_the_objectives_say_the_same_of_a_row():
     for name, row in (("ar", rows.autoregressive(31)), ("mdm", rows.masked(31))):
         objective = plugins.load("objectives", name)
         options = plugins.options("objectives", name, {})
-        found = (objective.positions(31), objective.supervised(31, options), objective.CAUSAL)
-        assert found == (row.positions, row.supervised, row.causal)
+        assert objective.row(31, options) == row
 
 
 def test_terms_of_one_name_add_up():
     shared = llama.Llama(width=48, depth=2, heads=4, hidden=80, vocabulary=61, key_value_heads=2)
-    terms = forward_terms(llama.costs(shared, causal=True), 1, Fraction(1), Convention())
+    terms = forward_terms(llama.costs(shared), rows.autoregressive(1), Convention())
     assert terms["attention projections"] == 2 * 2 * (2 * 48 * 48 + 2 * 48 * 24)
     assert flops.six_nd(10, 7) == 420
 

@@ -8,11 +8,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bytegap.models import _ladder
 from bytegap.models.transformer import NORM_EPSILON, build, ladder, parameters
+from bytegap.sight import ALL, CAUSAL
 from tests.plugs import shake
 
 
-def shapes(*, causal):
-    return itertools.islice(ladder(vocabulary=22, positions=33, causal=causal), 14)
+def shapes():
+    return itertools.islice(ladder(vocabulary=22, positions=33), 14)
 
 
 def as_llama(weights):
@@ -28,8 +29,8 @@ def as_llama(weights):
 
 
 @pytest.mark.parametrize("rung", [0, 1, 4, 7])
-def test_causal_form_is_llama(rung):
-    shape = next(itertools.islice(shapes(causal=True), rung, None))
+def test_with_causal_sight_it_is_llama(rung):
+    shape = next(itertools.islice(shapes(), rung, None))
     ours = build(shape)
     ours.initialise(1)
     shake(ours)
@@ -50,34 +51,34 @@ def test_causal_form_is_llama(rung):
     ids = torch.randint(shape.vocabulary, (3, 33), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = llama(ids).logits
-        got = ours(ids).view_as(expected)
+        got = ours(ids, None, CAUSAL).view_as(expected)
     assert expected.abs().max() > 0.1
     assert (got - expected).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_a_later_symbol_reaches_earlier_logits_only_without_causality(causal):
-    shape = next(iter(shapes(causal=causal)))
+@pytest.mark.parametrize("sight", [CAUSAL, ALL])
+def test_a_later_symbol_reaches_earlier_logits_only_without_causality(sight):
+    shape = next(iter(shapes()))
     model = shake(build(shape))
     ids = torch.randint(shape.vocabulary, (1, 20), generator=torch.Generator().manual_seed(0))
     changed = ids.clone()
     changed[0, 12] = (ids[0, 12] + 1) % shape.vocabulary
     with torch.no_grad():
-        moved = (model(ids) != model(changed)).any(-1)
-    assert bool(moved[:12].any()) is not causal
+        moved = (model(ids, None, sight) != model(changed, None, sight)).any(-1)
+    assert bool(moved[:12].any()) is not sight.causal
     assert moved[12:].all()
 
 
 def test_logits_at_chosen_positions_are_those_of_all():
-    model = shake(build(next(iter(shapes(causal=False)))))
+    model = shake(build(next(iter(shapes()))))
     ids = torch.randint(22, (2, 9), generator=torch.Generator().manual_seed(0))
     chosen = torch.tensor([0, 5, 17])
     with torch.no_grad():
-        assert (model(ids, chosen) - model(ids)[chosen]).abs().max() < 1e-5
+        assert (model(ids, chosen, ALL) - model(ids, None, ALL)[chosen]).abs().max() < 1e-5
 
 
 def test_fresh_weights_have_the_variance_that_is_claimed():
-    shape = list(shapes(causal=True))[9]
+    shape = list(shapes())[9]
     model = build(shape)
     model.initialise(0)
     weights = model.state_dict()
@@ -97,7 +98,7 @@ def test_fresh_weights_have_the_variance_that_is_claimed():
 
 
 def test_initialisation_depends_on_the_seed_alone():
-    shape = next(iter(shapes(causal=True)))
+    shape = next(iter(shapes()))
     states = []
     for seed in (0, 0, 1):
         model = build(shape)
@@ -109,9 +110,9 @@ def test_initialisation_depends_on_the_seed_alone():
 
 
 def test_the_ladder_ascends_with_heads_that_divide():
-    sizes = [parameters(shape).non_embedding for shape in shapes(causal=True)]
+    sizes = [parameters(shape).non_embedding for shape in shapes()]
     assert sizes == sorted(set(sizes))
-    for shape in shapes(causal=True):
+    for shape in shapes():
         assert shape.width % shape.heads == 0
         assert (shape.width // shape.heads) % 2 == 0
 

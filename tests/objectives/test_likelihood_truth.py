@@ -11,8 +11,9 @@ from bytegap import plugins
 from bytegap.likelihood import lattice, score_windows, stream
 from bytegap.objectives import ar, mdm
 from bytegap.objectives._base import Vocabulary
+from bytegap.sight import ALL, CAUSAL
 from bytegap.windows import Windows
-from tests.plugs import OBJECTIVES, build, shake, symbols
+from tests.plugs import OBJECTIVES, asked, build, shake, symbols
 
 S = 6
 VOCABULARY = Vocabulary(5)
@@ -33,7 +34,7 @@ def enumerated_nelbo(model, row):
             inputs = row.clone()
             inputs[list(mask)] = VOCABULARY.mask
             ids = torch.cat((torch.tensor([VOCABULARY.bos]), inputs))[None]
-            logp = model(ids).view(S + 1, -1).log_softmax(-1)
+            logp = model(ids, None, ALL).view(S + 1, -1).log_softmax(-1)
             means.append(-sum(float(logp[i + 1, row[i]]) for i in mask) / k)
         total += sum(means) / len(means)
     return total
@@ -54,7 +55,7 @@ def test_nelbo_of_exact_counts_is_the_enumerated_sum(masked_model):
     estimates = []
     for _ in range(passes):
         question = mdm.score(row.expand(rows, S), lattice(rows, generator), generator, VOCABULARY, mdm.Options())
-        answer = mdm.loss(masked_model(question.inputs_BP, question.positions_M), question)
+        answer = mdm.loss(asked(masked_model, question), question)
         estimates.append(float(answer.weighted_nats_B.double().mean()))
     error = np.std(estimates, ddof=1) / math.sqrt(passes)
     assert error < 0.005 * truth
@@ -82,7 +83,7 @@ def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule
     generator = torch.Generator().manual_seed(1)
     options = mdm.Options(schedule=schedule)
     question = mdm.ask(row.expand(rows, S), lattice(rows, generator), generator, VOCABULARY, options)
-    estimates = mdm.loss(masked_model(question.inputs_BP, question.positions_M), question).weighted_nats_B
+    estimates = mdm.loss(asked(masked_model, question), question).weighted_nats_B
     error = float(estimates.double().std() / math.sqrt(rows))
     assert float(estimates.double().mean()) == pytest.approx(truth, abs=4 * error)
 
@@ -93,8 +94,8 @@ class Unigram:
     def __init__(self, ids):
         self.logits = torch.randn(ids, generator=torch.Generator().manual_seed(2))
 
-    def __call__(self, ids_BP, positions_M):
-        del ids_BP
+    def __call__(self, ids_BP, positions_M, sight):
+        del ids_BP, sight
         return self.logits.expand(len(positions_M), -1)
 
 
@@ -105,7 +106,7 @@ def test_without_context_every_objective_gives_the_same_nats(objective_name):
     model, text = Unigram(VOCABULARY.ids), windows(counts=(6, 3, 6, 1, 5) * 20)
     logp = model.logits.double().log_softmax(-1)
     truth = -float(logp[text.symbols.astype(np.int64)].sum())
-    score = score_windows(model, objective, options, text, VOCABULARY, passes=64, seed=0, permute=lambda x: x)
+    score = score_windows(model, objective, options, text, VOCABULARY, passes=64, seed=0, permute=lambda x, _: x)
     assert score.nats == pytest.approx(truth, rel=1e-6 if objective.EXACT else 0, abs=4 * score.nats_se)
     assert score.nats_se < 0.02 * truth
 
@@ -121,8 +122,8 @@ def test_ar_is_the_chain_rule():
         start += count
         for i in range(count):
             ids = torch.cat((torch.tensor([VOCABULARY.bos]), row[:i]))[None]
-            truth -= float(model(ids)[-1].log_softmax(-1)[row[i]])
-    score = score_windows(model, ar, ar.Options(), text, VOCABULARY, passes=8, seed=0, permute=lambda x: x)
+            truth -= float(model(ids, None, CAUSAL)[-1].log_softmax(-1)[row[i]])
+    score = score_windows(model, ar, ar.Options(), text, VOCABULARY, passes=8, seed=0, permute=lambda x, _: x)
     assert score.nats == pytest.approx(truth, rel=1e-5)
     assert score.nats_se == 0
     assert score.bpb == pytest.approx(truth / math.log(2) / text.bytes, rel=1e-5)
@@ -139,7 +140,7 @@ def test_the_standard_error_is_that_of_the_mean(masked_model):
                 VOCABULARY,
                 passes=passes,
                 seed=s,
-                permute=lambda x: x,
+                permute=lambda x, _: x,
             )
             for s in seeds
         ]
@@ -166,4 +167,4 @@ def test_bos_is_first_and_never_asked(objective_name):
     question = objective.ask(symbols(9, S, VOCABULARY), lattice(9, generator), generator, VOCABULARY, options)
     assert (question.inputs_BP[:, 0] == VOCABULARY.bos).all()
     assert (question.targets_M < VOCABULARY.bos).all()
-    assert question.inputs_BP.shape[1] == objective.positions(S)
+    assert question.inputs_BP.shape[1] == objective.row(S, options).positions

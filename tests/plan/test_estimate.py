@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from bytegap import plugins
 from bytegap.models import transformer
 from bytegap.plan import estimate, rules
 from bytegap.records import Numerics
@@ -21,8 +20,7 @@ ROW, ROWS = 256, 6
 
 
 def spec(objective, symbols):
-    causal = plugins.load("objectives", objective).CAUSAL
-    ladder = transformer.ladder(vocabulary=symbols + 3, positions=ROW + 1, causal=causal)
+    ladder = transformer.ladder(vocabulary=symbols + 3, positions=ROW + 1)
     shape = next(shape for shape in ladder if shape.width == 384)
     size = transformer.parameters(shape)
     changes = {

@@ -78,7 +78,7 @@ def test_a_plan_of_seconds_is_not_measured(machine):
 
 
 def test_a_real_measurement(monkeypatch):
-    shape = next(transformer.ladder(vocabulary=259, positions=97, causal=True)).model_dump()
+    shape = next(transformer.ladder(vocabulary=259, positions=97)).model_dump()
     real = [run.model_copy(update={"shape": shape}) for run in runs(flops=1e9)]
     monkeypatch.setattr(measure, "cores", lambda: 1)
     monkeypatch.setattr(measure, "_WORTH_MEASURING_FLOPS", 0.0)

@@ -36,7 +36,7 @@ def test_the_rule_is_the_same_for_every_arm(prepared):
     for spec in stage.run(study, folder).runs:
         assert spec.optimiser == rules.optimiser(spec.non_embedding_parameters, spec.steps)
         objective = plugins.load("objectives", spec.objective)
-        answers = objective.supervised(spec.row_symbols, plugins.options("objectives", spec.objective, {}))
+        answers = objective.row(spec.row_symbols, plugins.options("objectives", spec.objective, {})).supervised
         asked = rules.batch_symbols(spec.symbols, answers / spec.row_symbols)
         assert abs(spec.rows_per_batch * spec.row_symbols - asked) <= max(0.51 * spec.row_symbols, 0.02 * asked)
     assert len({spec.numerics for spec in stage.run(study, folder).runs}) == 1
@@ -51,7 +51,7 @@ def test_a_batch_counts_its_answers():
 def test_the_learning_rate_goes_as_one_over_the_width_up_to_its_cap():
     sizes = {
         shape.width: transformer.parameters(shape).non_embedding
-        for shape in islice(transformer.ladder(vocabulary=259, positions=65, causal=True), 17)
+        for shape in islice(transformer.ladder(vocabulary=259, positions=65), 17)
     }
     for width in (24, 48, 96, 256, 512):
         narrow, wide = rules.learning_rate(sizes[width]), rules.learning_rate(sizes[2 * width])

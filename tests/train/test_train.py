@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bytegap import plugins
 from bytegap.corpus import stage as corpus
 from bytegap.errors import BytegapError
 from bytegap.plan import stage as plan_stage
@@ -34,7 +35,7 @@ def prepared(tmp_path_factory):
 def begin(prepared, arm, objective=None, steps=12):
     folder, specs = prepared
     spec = specs[arm].model_copy(update={"steps": steps, "objective": objective or specs[arm].objective})
-    spec.shape["causal"] = objective == "ar" if objective else spec.shape["causal"]
+    spec.shape["aims"] = getattr(plugins.load("objectives", spec.objective), "AIMS", False)
     manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
     return Training(spec, read_array(folder.tokens_of(spec.tokens), manifest.stream))
 

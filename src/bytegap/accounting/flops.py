@@ -11,6 +11,8 @@ Beside these counts stands `6nd`, the field's usual estimate, which knows neithe
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from bytegap.accounting.rows import Row
+
 TRAINING_FORWARDS = 3  # forward, and the backward's two products of the same size
 MULTIPLY_ADD = 2
 
@@ -40,20 +42,21 @@ class Costs:
     attention_width: int
     """Query heads x width of a head: the model's width, unless its heads are wider or narrower. Keys and values that
     several query heads share save weights, not products of the map."""
-    causal: bool
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What is counted. `full, all` is the default: everything a plain implementation multiplies."""
+    """What is counted. `full, all, spent` is the default: everything a plain implementation multiplies."""
 
     attention: Literal["full", "attended"] = "full"
     head: Literal["all", "supervised", "none"] = "all"
+    passes: Literal["spent", "one"] = "spent"
+    """Whether positions that only repeat the text for others to see count."""
 
     @property
     def name(self) -> str:
         """As written in tables: `attention=full head=all`."""
-        return f"attention={self.attention} head={self.head}"
+        return f"attention={self.attention} head={self.head}" + (" passes=one" if self.passes == "one" else "")
 
 
 DEFAULT = Convention()
@@ -62,11 +65,12 @@ SIX_ND = "6nd"
 
 
 def conventions() -> list[Convention]:
-    """Every way of counting a model's matmuls: attention x head."""
+    """Every way of counting a model's matmuls: attention x head, and the default with one pass."""
     fields = Convention.__annotations__
-    return [
+    spent = [
         Convention(attention, head) for attention in get_args(fields["attention"]) for head in get_args(fields["head"])
     ]
+    return [*spent, Convention(passes="one")]
 
 
 def six_nd(non_embedding_parameters: int, symbols: float) -> float:
@@ -74,14 +78,14 @@ def six_nd(non_embedding_parameters: int, symbols: float) -> float:
     return TRAINING_FORWARDS * MULTIPLY_ADD * non_embedding_parameters * symbols
 
 
-def forward_terms(
-    costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT
-) -> dict[str, float]:
-    """Forward FLOPs of one row by term, for `positions` run through the body and `supervised` of them asked for."""
-    pairs = positions**2
-    if convention.attention == "attended" and costs.causal:
-        pairs = positions * (positions + 1) // 2
-    asked = {"all": positions, "supervised": supervised, "none": 0}[convention.head]
+def forward_terms(costs: Costs, row: Row, convention: Convention = DEFAULT) -> dict[str, float]:
+    """Forward FLOPs of one row by term."""
+    positions, pairs = row.positions, row.pairs
+    if convention.passes == "one":
+        positions, pairs = positions - row.repeated, pairs - row.repeated_pairs
+    if convention.attention == "full":
+        pairs = positions**2
+    asked = {"all": positions, "supervised": row.supervised, "none": 0}[convention.head]
     terms: dict[str, float] = {}
     for matmul in costs.body:
         terms[matmul.name] = terms.get(matmul.name, 0) + matmul.flops * positions
@@ -90,6 +94,6 @@ def forward_terms(
     return terms
 
 
-def training_flops(costs: Costs, positions: int, supervised: float, convention: Convention = DEFAULT) -> float:
+def training_flops(costs: Costs, row: Row, convention: Convention = DEFAULT) -> float:
     """Training FLOPs of one row: three forwards."""
-    return TRAINING_FORWARDS * sum(forward_terms(costs, positions, supervised, convention).values())
+    return TRAINING_FORWARDS * sum(forward_terms(costs, row, convention).values())

@@ -58,7 +58,7 @@ def parameters(model: Llama) -> Parameters:
     )
 
 
-def costs(model: Llama, *, causal: bool) -> Costs:
+def costs(model: Llama) -> Costs:
     """The matmuls of one forward."""
     return Costs(
         body=(
@@ -69,5 +69,4 @@ def costs(model: Llama, *, causal: bool) -> Costs:
         head=Matmul("head", model.width, model.vocabulary),
         attention_layers=model.depth,
         attention_width=model.query_width,
-        causal=causal,
     )

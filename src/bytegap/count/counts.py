@@ -62,8 +62,8 @@ def count(model: str, objective: str, parameters: Parameters, costs: Costs, row:
 
 
 def _matmuls(costs: Costs, row: Row, convention: flops.Convention) -> Flops:
-    terms = flops.forward_terms(costs, row.positions, row.supervised, convention)
-    training = flops.training_flops(costs, row.positions, row.supervised, convention)
+    terms = flops.forward_terms(costs, row, convention)
+    training = flops.training_flops(costs, row, convention)
     return _flops(convention.name, {name: value / row.symbols for name, value in terms.items()}, training, row)
 
 

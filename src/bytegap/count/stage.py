@@ -9,12 +9,14 @@ from rich.table import Table
 
 from bytegap import store, study
 from bytegap.accounting import llama, rows
+from bytegap.accounting.flops import Convention
 from bytegap.console import say, show
 from bytegap.count import config
 from bytegap.count.counts import Count, Counts, Flops, count
 from bytegap.errors import CountError
 from bytegap.records import Plan, RunSpec
 
+_ONE_PASS = Convention(passes="one").name
 _ROWS = {"ar": rows.autoregressive, "mdm": rows.masked}
 
 
@@ -40,7 +42,7 @@ def run(path: Path, out: Path, context: int | None, *, as_json: bool) -> None:
 
 def _of_json(path: Path, context: int | None) -> list[Count]:
     return [
-        count(name, objective, llama.parameters(model), llama.costs(model, causal=row(symbols).causal), row(symbols))
+        count(name, objective, llama.parameters(model), llama.costs(model), row(symbols))
         for name, model, symbols in config.read(path, context)
         for objective, row in _ROWS.items()
     ]
@@ -64,12 +66,7 @@ def _of_run(spec: RunSpec) -> Count:
     objective = plugins.load("objectives", spec.objective)
     options = plugins.options("objectives", spec.objective, spec.objective_options)
     shape = module.Shape(**spec.shape)
-    row = rows.Row(
-        symbols=spec.row_symbols,
-        positions=objective.positions(spec.row_symbols),
-        supervised=objective.supervised(spec.row_symbols, options),
-        causal=objective.CAUSAL,
-    )
+    row = objective.row(spec.row_symbols, options)
     name = f"{spec.arm}, {spec.shape.get('width', '')} x {spec.shape.get('depth', '')}"
     return count(name, spec.objective, module.parameters(shape), module.costs(shape), row)
 
@@ -114,11 +111,14 @@ def _terms_of(one: Count, convention: str) -> dict[str, float]:
 
 def _conventions(found: list[Count]) -> Table:
     names = [each.convention for each in found[0].flops]
+    if all(_training(each.flops[0]) == _training(each.flops[names.index(_ONE_PASS)]) for each in found):
+        names.remove(_ONE_PASS)
     short = [name.replace("attention=", "").replace("head=", "") for name in names]
     table = _table("FLOPs under each convention, attention x head", "model", "objective", "of", *short, left=3)
     for each in found:
         for what, value in _LINES.items():
-            table.add_row(each.model, each.objective, what, *(_number(value(one)) for one in each.flops))
+            shown = [one for one in each.flops if one.convention in names]
+            table.add_row(each.model, each.objective, what, *(_number(value(one)) for one in shown))
     return table
 
 

@@ -23,8 +23,7 @@ Form = Literal["no floor", "shared floor", "own floor"]
 
 LEAST_BUDGETS = 2
 OWN_FLOOR_BUDGETS = 5
-TIGHT = {("ar", "identity"), ("mdm", "identity")}
-"""(objective, order) whose bound can be tight on the same text: only these may share a floor."""
+_TIGHT = {"ar", "mdm", "block", "anyorder"}
 GRID = 48
 HIGHEST_FLOOR = 0.995
 """Of an arm's lowest BPB."""
@@ -45,6 +44,11 @@ class Arm:
     ln_flops_P: Array
     ln_bpb_KP: Array
     ln_bpb_deviation_P: Array
+
+    @property
+    def can_be_tight(self) -> bool:
+        """Whether its bound can be tight on the text as it was written: only such arms may share a floor."""
+        return self.order == "identity" and self.objective.split(" ")[0] in _TIGHT
 
     @property
     def budgets(self) -> int:
@@ -143,7 +147,7 @@ def fit_frontiers(arms: Sequence[Arm]) -> tuple[list[Curve], list[str]]:
         if arm not in able
     ]
     curves = [curve for arm in able for curve in _fit([arm], "no floor")]
-    tied = [arm for arm in able if (arm.objective, arm.order) in TIGHT]
+    tied = [arm for arm in able if arm.can_be_tight]
     if len(tied) > 1:
         if _freedom(tied) > 0:
             curves += _fit(tied, "shared floor")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bytegap.fit.frontiers import LEAST_BUDGETS, TIGHT, Arm, best_floor
+from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, best_floor
 from bytegap.laws import Array
 from bytegap.records import NestedModel, SeparateLaws, SharedBy
 
@@ -33,7 +33,7 @@ def separate_laws(arms: Sequence[Arm], *, share_floor: bool | None = None) -> Se
         return None
     points = sum(arm.budgets for arm in able)
     if share_floor is None:
-        share_floor = all((arm.objective, arm.order) in TIGHT for arm in able)
+        share_floor = all(arm.can_be_tight for arm in able)
     floored = share_floor and points > 2 * len(able) + 1
     models: list[NestedModel] = []
     for shared_by, groups in _models(able):

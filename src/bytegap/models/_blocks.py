@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bytegap.sight import Sight
+
 _STRETCH = 128  # queries at most: shorter ones waste fewer products on what lies ahead, and cost more calls
 
 
@@ -40,8 +42,10 @@ def rotate(x_BHPK: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
     return torch.addcmul(x_BHPK * cos_PK, x_BHPK.roll(x_BHPK.shape[-1] // 2, -1), sin_PK)
 
 
-def _fused(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> Tensor:
-    return functional.scaled_dot_product_attention(q_BHPK, k_BHPK, v_BHPK, is_causal=causal)
+def _fused(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
+    return functional.scaled_dot_product_attention(
+        q_BHPK, k_BHPK, v_BHPK, attn_mask=sight.mask_PP, is_causal=sight.causal and sight.mask_PP is None
+    )
 
 
 class _Maps(torch.autograd.Function):
@@ -52,7 +56,14 @@ class _Maps(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, causal: bool) -> Tensor:  # noqa: FBT001
+    def forward(  # noqa: PLR0913, PLR0917 - takes no keywords
+        ctx: Any,
+        q_BHPK: Tensor,
+        k_BHPK: Tensor,
+        v_BHPK: Tensor,
+        causal: bool,  # noqa: FBT001
+        mask_PP: Tensor | None,
+    ) -> Tensor:
         dtype, P = v_BHPK.dtype, v_BHPK.shape[-2]
         q_BHPK, k_BHPK = (q_BHPK * q_BHPK.shape[-1] ** -0.5).to(dtype), k_BHPK.to(dtype)
         maps, mixed = [], []
@@ -62,6 +73,9 @@ class _Maps(torch.autograd.Function):
                 Q = score_BHQP.shape[-2]
                 ahead_QQ = torch.full((Q, Q), -torch.inf, dtype=dtype, device=v_BHPK.device).triu(1)
                 score_BHQP = score_BHQP + functional.pad(ahead_QQ, (stretch.start, 0))
+            if mask_PP is not None:
+                hidden_QP = torch.zeros_like(mask_PP[stretch], dtype=dtype).masked_fill(~mask_PP[stretch], -torch.inf)
+                score_BHQP = score_BHQP + hidden_QP
             maps.append(score_BHQP.softmax(-1))
             mixed.append(maps[-1] @ v_BHPK[..., seen, :])
         ctx.save_for_backward(q_BHPK, k_BHPK, v_BHPK, *maps)
@@ -69,7 +83,7 @@ class _Maps(torch.autograd.Function):
         return torch.cat(mixed, -2)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         (d_mixed_BHPK,) = gradients
         q_BHPK, k_BHPK, v_BHPK, *maps = ctx.saved_tensors
         P = v_BHPK.shape[-2]
@@ -78,11 +92,11 @@ class _Maps(torch.autograd.Function):
         for (stretch, seen), map_BHQP in zip(_stretches(P, causal=ctx.causal), maps, strict=True):
             d_mixed_BHQK = d_mixed_BHPK[..., stretch, :]
             d_map_BHQP = d_mixed_BHQK @ v_BHPK[..., seen, :].transpose(-1, -2)
-            d_score_BHQP = torch._softmax_backward_data(d_map_BHQP, map_BHQP, -1, map_BHQP.dtype)  # noqa: SLF001
+            d_score_BHQP = torch.ops.aten._softmax_backward_data(d_map_BHQP, map_BHQP, -1, map_BHQP.dtype)  # noqa: SLF001
             d_q.append(d_score_BHQP @ k_BHPK[..., seen, :])
             d_k_BHPK[..., seen, :] += d_score_BHQP.transpose(-1, -2) @ q_BHPK[..., stretch, :]
             d_v_BHPK[..., seen, :] += map_BHQP.transpose(-1, -2) @ d_mixed_BHQK
-        return torch.cat(d_q, -2) * q_BHPK.shape[-1] ** -0.5, d_k_BHPK, d_v_BHPK, None
+        return torch.cat(d_q, -2) * q_BHPK.shape[-1] ** -0.5, d_k_BHPK, d_v_BHPK, None, None
 
 
 def _stretches(P: int, *, causal: bool) -> list[tuple[slice, slice]]:
@@ -92,9 +106,9 @@ def _stretches(P: int, *, causal: bool) -> list[tuple[slice, slice]]:
     return [(slice(start, end), slice(0, end if causal else P)) for start, end in pairwise([0, *ends])]
 
 
-def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, *, causal: bool) -> Tensor:
+def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
     with torch.autocast(v_BHPK.device.type, enabled=False):  # it would have softmax widen every map
-        return _Maps.apply(q_BHPK, k_BHPK, v_BHPK, causal)
+        return _Maps.apply(q_BHPK, k_BHPK, v_BHPK, sight.causal and sight.mask_PP is None, sight.mask_PP)
 
 
 ATTENTION = {"sdpa": _fused, "matmul": _plain}
@@ -103,25 +117,25 @@ rounding. Which is faster depends on the machine."""
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions; causal or over the whole row.
+    """Multi-head self-attention with rotary positions, as far as the sight goes.
 
     Queries, keys and values come of one matmul, since a small model costs its operations more than their FLOPs.
     """
 
-    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads = heads
         self.attend = _fused
         self.qkv_proj = nn.Linear(width, 3 * width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
+    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor, sight: Sight) -> Tensor:
         """Mix positions; same shape."""
         B, P, D = x_BPD.shape
         qkv_BHPK = self.qkv_proj(x_BPD).view(B, P, 3 * self.heads, D // self.heads).transpose(1, 2)
         qk_BHPK, v_BHPK = qkv_BHPK.split((2 * self.heads, self.heads), dim=1)
         q_BHPK, k_BHPK = rotate(qk_BHPK, cos_PK, sin_PK).chunk(2, dim=1)
-        mixed_BHPK = self.attend(q_BHPK, k_BHPK, v_BHPK, causal=self.causal)
+        mixed_BHPK = self.attend(q_BHPK, k_BHPK, v_BHPK, sight)
         return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
 
 
@@ -142,14 +156,14 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: attention, then SwiGLU."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, causal: bool, epsilon: float) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, *, epsilon: float) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(width, epsilon)
-        self.self_attn = Attention(width, heads, causal=causal)
+        self.self_attn = Attention(width, heads)
         self.post_attention_layernorm = RMSNorm(width, epsilon)
         self.mlp = SwiGLU(width, hidden)
 
-    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
+    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor, sight: Sight) -> Tensor:
         """Refine the residual stream; same shape."""
-        x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos_PK, sin_PK)
+        x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos_PK, sin_PK, sight)
         return x_BPD + self.mlp(self.post_attention_layernorm(x_BPD))

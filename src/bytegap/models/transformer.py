@@ -1,11 +1,12 @@
-"""One decoder Transformer: RMSNorm, RoPE, SwiGLU, no biases, untied head; causal or bidirectional.
+"""One decoder Transformer: RMSNorm, RoPE, SwiGLU, no biases, untied head; what it may see is the objective's to say.
 
-In causal form it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights, the fused
+With causal sight it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights, the fused
 projections split, and gives the same logits. B rows, P positions, D width, M chosen positions, V ids of the vocabulary.
 """
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import torch
@@ -17,6 +18,7 @@ from bytegap.accounting.flops import Costs
 from bytegap.accounting.params import Parameters
 from bytegap.models import _ladder
 from bytegap.models._blocks import Block, RMSNorm, rotary_table
+from bytegap.sight import Sight
 
 NORM_EPSILON = 1e-5
 
@@ -33,12 +35,14 @@ class Shape(BaseModel):
     heads: int
     hidden: int
     positions: int
-    causal: bool
+    """Places of a row, BOS and symbols."""
+    aims: bool = False
+    """Whether each position is told, by a table, the place that it is asked about."""
     rotary_base: float
     """The slowest rotation turns once in about 2 pi times this many positions."""
 
 
-def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
+def ladder(*, vocabulary: int, positions: int, aims: bool = False) -> Iterator[Shape]:
     """Shapes in ascending size, without end: about twice the parameters a rung.
 
     Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 2, since one layer never leaves its
@@ -55,19 +59,20 @@ def ladder(*, vocabulary: int, positions: int, causal: bool) -> Iterator[Shape]:
                 heads=_ladder.heads(width, depth),
                 hidden=_ladder.hidden(width),
                 positions=positions,
-                causal=causal,
+                aims=aims,
                 rotary_base=positions,
             )
 
 
 def parameters(shape: Shape) -> Parameters:
     """Counted by group; the norms' gains are with the body."""
-    return llama.parameters(_counted(shape))
+    own = llama.parameters(_counted(shape))
+    return replace(own, embedding=own.embedding + shape.aims * shape.positions * shape.width)
 
 
 def costs(shape: Shape) -> Costs:
     """The matmuls of one forward."""
-    return llama.costs(_counted(shape), causal=shape.causal)
+    return llama.costs(_counted(shape))
 
 
 def _counted(shape: Shape) -> llama.Llama:
@@ -88,9 +93,9 @@ class Transformer(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(
-            Block(shape.width, shape.heads, shape.hidden, causal=shape.causal, epsilon=NORM_EPSILON)
-            for _ in range(shape.depth)
+            Block(shape.width, shape.heads, shape.hidden, epsilon=NORM_EPSILON) for _ in range(shape.depth)
         )
+        self.embed_aims = nn.Embedding(shape.positions, shape.width) if shape.aims else None
         self.norm = RMSNorm(shape.width, NORM_EPSILON)
         self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
         cos_PK, sin_PK = rotary_table(shape.positions, shape.width // shape.heads, shape.rotary_base)
@@ -99,16 +104,22 @@ class Transformer(nn.Module):
         self.register_buffer("cos_PK", cos_PK, persistent=False)
         self.register_buffer("sin_PK", sin_PK, persistent=False)
 
-    def forward(self, ids_BP: Tensor, positions_M: Tensor | None = None) -> Tensor:
+    def forward(self, ids_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
         """Logits (M, V) at flat positions b * P + p, or (B * P, V) at all of them."""
-        return self.lm_head(self.features(ids_BP, positions_M))
+        return self.lm_head(self.features(ids_BP, positions_M, sight))
 
-    def features(self, ids_BP: Tensor, positions_M: Tensor | None = None) -> Tensor:
+    def features(self, ids_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
         """What the head reads, (M, D)."""
-        P = ids_BP.shape[1]
+        places_P = sight.places_P
+        where = slice(ids_BP.shape[1]) if places_P is None else places_P
+        cos_PK, sin_PK = self.cos_PK[where], self.sin_PK[where]
+        if places_P is not None and places_P.ndim > 1:  # each row its own
+            cos_PK, sin_PK = cos_PK[:, None], sin_PK[:, None]
         x_BPD = self.embed_tokens(ids_BP)
+        if self.embed_aims is not None and sight.aims_BP is not None:
+            x_BPD = x_BPD + self.embed_aims(sight.aims_BP)
         for layer in self.layers:
-            x_BPD = layer(x_BPD, self.cos_PK[:P], self.sin_PK[:P])
+            x_BPD = layer(x_BPD, cos_PK, sin_PK, sight)
         x_ND = x_BPD.flatten(0, 1)
         if positions_M is not None:
             x_ND = x_ND.index_select(0, positions_M)
@@ -126,6 +137,8 @@ class Transformer(nn.Module):
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 weight.fill_(1.0)
+            elif name == "embed_aims.weight":
+                weight.normal_(0.0, 1.0, generator=generator)
             elif name == "embed_tokens.weight":
                 weight.normal_(0.0, 1.0, generator=generator)
                 weight.add_(torch.randn(weight.shape[1], generator=generator))

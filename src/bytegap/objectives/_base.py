@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bytegap.sight import Sight
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -49,15 +51,17 @@ class Question:
     """Each answer's weight in the bound."""
     rows_M: Tensor
     """The row each answer belongs to."""
+    sight: Sight
+    """What the positions see, and where they stand."""
 
     def part(self, answers: slice) -> "Question":
         """Some of the answers, all of the inputs."""
-        chosen = {name: tensor[answers] for name, tensor in vars(self).items() if name != "inputs_BP"}
-        return Question(inputs_BP=self.inputs_BP, **chosen)
+        chosen = {name: tensor[answers] for name, tensor in vars(self).items() if name.endswith("_M")}
+        return Question(inputs_BP=self.inputs_BP, sight=self.sight, **chosen)
 
     def to(self, device: str) -> "Question":
         """The same question on another device."""
-        return Question(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        return Question(**{name: part.to(device) for name, part in vars(self).items()})
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,16 @@ from torch import Tensor
 from bytegap.accounting import rows
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
 from bytegap.plugins import Options
+from bytegap.sight import CAUSAL
 
-CAUSAL = True
 EXACT = True
 """One pass gives the likelihood; more would repeat it."""
 
 
-def positions(row_symbols: int) -> int:
-    """Positions a row sends through the body: BOS and all symbols but the last."""
-    return rows.autoregressive(row_symbols).positions
-
-
-def supervised(row_symbols: int, options: Options) -> float:
-    """Mean supervised positions a row."""
+def row(symbols: int, options: Options) -> rows.Row:
+    """What a training row asks of a model."""
     del options
-    return rows.autoregressive(row_symbols).supervised
+    return rows.autoregressive(symbols)
 
 
 def ask(
@@ -36,9 +31,10 @@ def ask(
         targets_M=symbols_BS.flatten(),
         weights_M=torch.ones(B * S, device=symbols_BS.device),
         rows_M=everything_M // S,
+        sight=CAUSAL,
     )
 
 
 score = ask
 loss = answer
-__all__ = ["CAUSAL", "EXACT", "Answer", "Options", "ask", "loss", "positions", "score", "supervised"]
+__all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]

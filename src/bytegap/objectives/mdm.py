@@ -15,8 +15,8 @@ from torch import Tensor
 from bytegap import plugins
 from bytegap.accounting import rows
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
+from bytegap.sight import ALL
 
-CAUSAL = False
 EXACT = False
 
 
@@ -26,19 +26,15 @@ class Options(plugins.Options):
     schedule: Literal["importance", "count", "linear", "cosine"] = "importance"
 
 
-def positions(row_symbols: int) -> int:
-    """Positions a row sends through the body: BOS and all symbols."""
-    return rows.masked(row_symbols).positions
-
-
-def supervised(row_symbols: int, options: Options) -> float:
-    """Mean masked positions a row: E k over the counts, or S x the schedule's mean mask probability."""
-    return {
-        "importance": rows.masked(row_symbols).supervised,
-        "count": (row_symbols + 1) / 2,
-        "linear": row_symbols / 2,
-        "cosine": row_symbols * (1 - 2 / math.pi),
+def row(symbols: int, options: Options) -> rows.Row:
+    """What a training row asks of a model, its answers E k over the counts, or S x the schedule's mean probability."""
+    answered = {
+        "importance": rows.answered_of(symbols),
+        "count": (symbols + 1) / 2,
+        "linear": symbols / 2,
+        "cosine": symbols * (1 - 2 / math.pi),
     }[options.schedule]
+    return rows.masked(symbols, answered)
 
 
 def ask(
@@ -75,10 +71,15 @@ def score(
     often, as k^-1/2 (importance sampling; docs/method.md has the figures).
     """
     del options
-    S = symbols_BS.shape[1]
-    k_B = (u_B.square() * S).ceil().clamp(1, S)
-    share_B = (k_B / S).sqrt() - ((k_B - 1) / S).sqrt()
-    return _exactly(symbols_BS, k_B, 1 / (k_B * share_B), generator, vocabulary)
+    k_B, weight_B = counts(u_B, symbols_BS.shape[1])
+    return _exactly(symbols_BS, k_B, weight_B, generator, vocabulary)
+
+
+def counts(u: Tensor, units: int | Tensor) -> tuple[Tensor, Tensor]:
+    """How many of so many units to hide, k = ceil(u^2 S), and the weight 1 / (k q_k) of each; shaped as `u`."""
+    k = (u.square() * units).ceil().clamp(min=1).minimum(torch.as_tensor(units, dtype=u.dtype))
+    share = (k / units).sqrt() - ((k - 1) / units).sqrt()
+    return k, 1 / (k * share)
 
 
 def _exactly(
@@ -90,17 +91,18 @@ def _exactly(
 
 
 def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Question:
-    """Those positions hidden, each answer of the row's weight."""
+    """Those positions hidden, each answer of the row's weight, or of its own where `weight_B` is (B, S)."""
     S = symbols_BS.shape[1]
     rows_M, places_M = hidden_BS.nonzero(as_tuple=True)
     return Question(
         inputs_BP=with_bos(symbols_BS.masked_fill(hidden_BS, vocabulary.mask), vocabulary.bos),
         positions_M=rows_M * (S + 1) + places_M + 1,
         targets_M=symbols_BS[rows_M, places_M],
-        weights_M=weight_B[rows_M].float(),
+        weights_M=(weight_B[rows_M] if weight_B.ndim == 1 else weight_B[rows_M, places_M]).float(),
         rows_M=rows_M,
+        sight=ALL,
     )
 
 
 loss = answer
-__all__ = ["CAUSAL", "EXACT", "Answer", "Options", "ask", "loss", "positions", "score", "supervised"]
+__all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]

@@ -1,1 +1,1 @@
-"""What may happen to the order of a window's symbols, one file each: a module with `permute` and `restore`."""
+"""What may happen to the order of a row's symbols, one file each: `permute`, and `restore`, which undoes it."""

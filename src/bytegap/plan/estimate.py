@@ -55,7 +55,7 @@ def peak_bytes(spec: RunSpec) -> float:
     one, two = (_kept(spec.model_copy(update={"rows_per_batch": rows, "numerics": plain})) for rows in (1, 2))
     kept = one + (spec.rows_per_batch - 1) * (two - one)
     options = plugins.options("objectives", spec.objective, spec.objective_options)
-    answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).supervised(spec.row_symbols, options)
+    answers = spec.rows_per_batch * plugins.load("objectives", spec.objective).row(spec.row_symbols, options).supervised
     ids = spec.shape["vocabulary"]
     logits = min(answers, numerics.answers_at_once(spec.numerics.device, ids)) * ids
     parameters = spec.embedding_parameters + spec.head_parameters + spec.non_embedding_parameters
@@ -77,7 +77,7 @@ def _kept(spec: RunSpec) -> int:
 
     question = ask()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        alive = numerics.features(model, spec.numerics)(question.inputs_BP, question.positions_M)
+        alive = numerics.features(model, spec.numerics)(question.inputs_BP, question.positions_M, question.sight)
     del alive
     return sum(kept.values())
 

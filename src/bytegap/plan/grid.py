@@ -9,7 +9,8 @@ from typing import Any
 
 from bytegap import plugins
 from bytegap.accounting.flops import SIX_ND, Convention, conventions, six_nd, training_flops
-from bytegap.errors import PlanError
+from bytegap.accounting.rows import Row
+from bytegap.errors import PlanError, StudyError
 from bytegap.objectives._base import Vocabulary
 from bytegap.plan import rules
 from bytegap.records import Numerics, RunSpec, TokensManifest, WindowsManifest
@@ -41,6 +42,12 @@ class Setting:
         return plugins.load("objectives", self.arm.objective.name)
 
     @property
+    def row(self) -> Row:
+        """What a training row asks of a model."""
+        options = plugins.options("objectives", self.arm.objective.name, self.arm.objective.options)
+        return self.objective.row(self.row_symbols, options)
+
+    @property
     def model(self) -> ModuleType:
         """The architecture's module."""
         return plugins.load("models", self.arm.model.name)
@@ -50,8 +57,24 @@ class Setting:
         return self.model.ladder(
             vocabulary=Vocabulary(self.tokens.vocabulary).ids,
             positions=self.row_symbols + 1,
-            causal=self.objective.CAUSAL,
+            aims=getattr(self.objective, "AIMS", False),
         )
+
+
+def check(setting: Setting) -> None:
+    """StudyError where the arm's objective or order cannot be had with its symbols, or with rows of so many."""
+    for kind, plugin in (("objectives", setting.arm.objective), ("orders", setting.arm.order)):
+        module = plugins.load(kind, plugin.name)
+        where = f"[arms.{setting.arm_name}] {kind[:-1]} '{plugin.name}'"
+        if getattr(module, "BYTES_ONLY", False) and setting.tokens.kind != "bytes":
+            message = f"{where} is for bytes alone, and '{setting.arm.tokens}' are none"
+            raise StudyError(message)
+        if hasattr(module, "check"):
+            try:
+                module.check(setting.row_symbols, plugins.options(kind, plugin.name, plugin.options))
+            except StudyError as error:
+                message = f"{where}: {error}"
+                raise StudyError(message) from None
 
 
 def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
@@ -140,19 +163,9 @@ def _size(setting: Setting, shape: Any) -> int:
 
 def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float, batch: float) -> int:
     symbols = setting.row_symbols * budget_flops / _row_flops(setting, shape)
-    share = _supervised(setting) / setting.row_symbols
+    share = setting.row.supervised / setting.row_symbols
     return max(1, round(batch * rules.batch_symbols(symbols, share) / setting.row_symbols))
 
 
 def _row_flops(setting: Setting, shape: Any, convention: Convention | None = None) -> float:
-    return training_flops(
-        setting.model.costs(shape),
-        setting.objective.positions(setting.row_symbols),
-        _supervised(setting),
-        convention or Convention(),
-    )
-
-
-def _supervised(setting: Setting) -> float:
-    options = plugins.options("objectives", setting.arm.objective.name, setting.arm.objective.options)
-    return setting.objective.supervised(setting.row_symbols, options)
+    return training_flops(setting.model.costs(shape), setting.row, convention or Convention())

@@ -9,7 +9,7 @@ from bytegap.console import say, show, track
 from bytegap.errors import StoreError
 from bytegap.plan import estimate, measure, tuning
 from bytegap.plan.extend import missing
-from bytegap.plan.grid import Setting, cell
+from bytegap.plan.grid import Setting, cell, check
 from bytegap.records import (
     Numerics,
     Plan,
@@ -160,7 +160,7 @@ def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, f
 
 def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Setting]:
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens")
-    return {
+    settings = {
         name: Setting(
             study=study,
             arm_name=name,
@@ -171,6 +171,9 @@ def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Set
         )
         for name, arm in study.arms.items()
     }
+    for setting in settings.values():
+        check(setting)
+    return settings
 
 
 def _inputs(study: Study, settings: dict[str, Setting]) -> str:

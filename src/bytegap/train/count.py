@@ -42,6 +42,7 @@ def _everywhere(question: Question) -> Question:
 
 def analytic_supervised_flops(training: Training) -> float:
     """What the formulas say of the step that `step_flops` counts, head at the supervised positions."""
-    rows, positions = training.question(0).inputs_BP.shape
-    supervised = len(training.question(0).positions_M) / rows
-    return rows * training_flops(training.costs, positions, supervised, Convention(head="supervised"))
+    rows = training.spec.rows_per_batch
+    asked = training.objective.row(training.spec.row_symbols, training.options)
+    really = replace(asked, supervised=len(training.question(0).positions_M) / rows)
+    return rows * training_flops(training.costs, really, Convention(head="supervised"))

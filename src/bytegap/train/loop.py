@@ -47,9 +47,8 @@ class Training:
     def question(self, step: int) -> Question:
         """Batch `step`: rows in their order, asked as the objective asks."""
         generator = stream(self.spec.seed, step)
-        symbols_BS = torch.from_numpy(
-            self.order.permute(self.rows.batch(step, self.spec.rows_per_batch), self.order_options)
-        )
+        symbols_BS, keys_B = self.rows.batch(step, self.spec.rows_per_batch)
+        symbols_BS = torch.from_numpy(self.order.permute(symbols_BS, keys_B, self.order_options))
         u_B = lattice(self.spec.rows_per_batch, generator)
         question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
         return question.to(self.spec.numerics.device)

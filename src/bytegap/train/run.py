@@ -110,14 +110,16 @@ def _scores(training: Training, folder: Folder) -> dict[str, Score]:
             sha256=split.sha256,
         )
         scores[name] = score_windows(
-            lambda inputs_BP, positions_M: training.model(inputs_BP.to(device), positions_M.to(device)).cpu(),
+            lambda inputs_BP, positions_M, sight: training.model(
+                inputs_BP.to(device), positions_M.to(device), sight.to(device)
+            ).cpu(),
             training.objective,
             training.options,
             windows,
             training.vocabulary,
             passes=spec.evaluation_passes,
             seed=spec.seed,
-            permute=lambda symbols: training.order.permute(symbols, training.order_options),
+            permute=lambda symbols, keys: training.order.permute(symbols, keys, training.order_options),
         )
     return scores
 

@@ -1,0 +1,70 @@
+"""Autoregression in random order: each symbol given those before it in the order drawn, and told its own place.
+
+A position stands where its symbol does (rotary), and a table tells it the place it is asked about (sigma-GPT:
+Pannatier et al. 2024, arXiv 2404.09562). The likelihood of one order is exact; a run is reported by the mean over
+orders, or, with `scored = "left"`, by the order of the text alone.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bytegap import plugins
+from bytegap.accounting import rows
+from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
+from bytegap.sight import Sight
+
+EXACT = False
+AIMS = True
+"""The model needs a table of places to be asked about."""
+
+
+class Options(plugins.Options):
+    """Training always draws orders; scoring may do without."""
+
+    scored: Literal["any", "left"] = "any"
+
+
+def row(symbols: int, options: Options) -> rows.Row:
+    """What a training row asks of a model."""
+    del options
+    return rows.autoregressive(symbols)
+
+
+def ask(
+    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+) -> Question:
+    """Every symbol, in an order drawn anew for each row."""
+    del u_B, options
+    return ordered(symbols_BS, torch.rand(symbols_BS.shape, generator=generator).argsort(1), vocabulary)
+
+
+def score(
+    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+) -> Question:
+    """As `ask`, or from left to right."""
+    if options.scored == "any":
+        return ask(symbols_BS, u_B, generator, vocabulary, options)
+    B, S = symbols_BS.shape
+    return ordered(symbols_BS, torch.arange(S).expand(B, S), vocabulary)
+
+
+def ordered(symbols_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Question:
+    """Every symbol, `order_BS` saying which is asked first, second, and so on."""
+    B, S = symbols_BS.shape
+    asked_BS = symbols_BS.gather(1, order_BS)
+    everything_M = torch.arange(B * S)
+    places_BS = order_BS + 1
+    return Question(
+        inputs_BP=with_bos(asked_BS[:, :-1], vocabulary.bos),
+        positions_M=everything_M,
+        targets_M=asked_BS.flatten(),
+        weights_M=torch.ones(B * S),
+        rows_M=everything_M // S,
+        sight=Sight(causal=True, places_P=with_bos(places_BS[:, :-1], 0), aims_BP=places_BS),
+    )
+
+
+loss = answer
+__all__ = ["AIMS", "EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
