@@ -18,6 +18,7 @@ in this order; each does only what is not done, and says what a changed input ma
 
   bytegap corpus  STUDY.toml    text, deduplicated and split by document
   bytegap tokens  STUDY.toml    symbols for every tokenizer; scoring windows common to all
+  bytegap controls STUDY.toml   what each changed order does to the text, in numbers
   bytegap plan    STUDY.toml    every run, resolved and frozen (--dry-run shows it and writes nothing)
   bytegap train   STUDY.toml    every run that has no record yet
   bytegap runs    STUDY.toml    the table runs.jsonl (--audit holds plan and records against each other)
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("corpus", _corpus)
     verb("tokens", _tokens)
+    verb("controls", _controls)
     plan = verb("plan", _plan)
     plan.add_argument(
         "--dry-run", action="store_true", help="print the plan, what it costs and what it could find; write nothing"
@@ -160,6 +162,13 @@ def _corpus(chosen: argparse.Namespace) -> None:
 def _tokens(chosen: argparse.Namespace) -> None:
     """Encode the training text for every tokenizer and cut the scoring windows common to all."""
     from bytegap.tokens import stage
+
+    stage.run(*_open(chosen))
+
+
+def _controls(chosen: argparse.Namespace) -> None:
+    """Measure what every order of a study does to its text: pairs, mutual information, what is local and is lost."""
+    from bytegap.controls import stage
 
     stage.run(*_open(chosen))
 
@@ -241,7 +250,8 @@ def _count(chosen: argparse.Namespace) -> None:
 
 
 def _quickstart(chosen: argparse.Namespace) -> None:
-    """Walk the whole road: corpus, tokens, plan, train, runs, fit, report."""
+    """Walk the whole road: corpus, tokens, controls where an order is changed, plan, train, runs, fit, report."""
+    from bytegap.controls import stage as controls
     from bytegap.corpus import stage as corpus
     from bytegap.fit import stage as fit
     from bytegap.plan import stage as plan
@@ -253,6 +263,8 @@ def _quickstart(chosen: argparse.Namespace) -> None:
     study, folder = _open(chosen)
     corpus.run(study, folder)
     tokens.run(study, folder)
+    if any(arm.order.name != "identity" for arm in study.arms.values()):
+        controls.run(study, folder)
     plan.run(study, folder)
     train.run(folder)
     while plan.extend(study, folder):

@@ -3,7 +3,8 @@
 Long on purpose: the whole contract between stages in one place, in the order of the road, and no logic.
 
 corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokensManifest
-tokens/windows.json     WindowsManifest     plan.json                  Plan
+tokens/windows.json     WindowsManifest     controls.json              Controls
+plan.json               Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
 fit.json                Fit                 audit.json                 Audit
@@ -141,6 +142,38 @@ class WindowsManifest(Record):
     context_bytes: int
     row_symbols: dict[str, int]
     splits: dict[Literal["validation", "test"], ScoringSplit]
+
+
+# -- controls -------------------------------------------------------------------------------------
+
+
+class Control(Part):
+    """What an order does to the bytes of a symbol set's training text, rows end to end, beside the text unchanged."""
+
+    tokens: str
+    order: str
+    bytes: int
+    bytes_per_symbol: float
+    """Turns a window of symbols into bytes, on average."""
+    same_histogram: bool
+    distances: list[int]
+    information_bits: list[float]
+    """I(d) between bytes d apart, shuffle-corrected."""
+    pairs_kept: list[float]
+    """Share of the pairs at each distance that the text unchanged has as well, each as often."""
+    local_bits: float
+    """Sum of I(d) up to d = 4."""
+    local_kept: float
+    """Over that of the text unchanged."""
+    added_bits_per_symbol: float
+    """What the order itself adds at most; 0 where it is one for all."""
+
+
+class Controls(Record):
+    """Every order of a study, for every symbol set that has it."""
+
+    inputs: str
+    controls: list[Control]
 
 
 # -- plan -----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Folder:
         self.report = root / "report"
         self.corpus_manifest = self.corpus / "manifest.json"
         self.windows_manifest = self.tokens / "windows.json"
+        self.controls = root / "controls.json"
         self.plan = root / "plan.json"
         self.table = root / "runs.jsonl"
         self.audit = root / "audit.json"

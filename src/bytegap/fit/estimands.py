@@ -62,7 +62,8 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
 
 def _subject(arms: Sequence[Arm], form: Form) -> Subject:
     objectives = dict.fromkeys(arm.objective for arm in arms)
-    return Subject(" - ".join(objectives), [arm.name for arm in arms], form)
+    orders = dict.fromkeys(arm.order for arm in arms if arm.order != "identity")
+    return Subject(", ".join([" - ".join(objectives), *orders]), [arm.name for arm in arms], form)
 
 
 def _forms(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Form]:

@@ -10,6 +10,8 @@ from bytegap.report.figures import Figure, data, flops_axis, picked, present, to
 from bytegap.report.inputs import Inputs
 
 HEIGHT = 240
+_KIND_HEIGHT = 26
+_LEAST_SIDE_BY_SIDE = 3
 _SHAPES = {
     "estimated": "circle",
     "censored, at least": "triangle-up",
@@ -110,6 +112,48 @@ def figure(inputs: Inputs, name: str) -> Figure | None:
         alt=f"{len(items)} values of {text.LONG[name]}; the table of estimands holds the same numbers.",
         source="../fit.json",
         chart=picked(layers, pick).properties(width=640, height=HEIGHT, name=name),
+        columns=1,
+        colours="objectives",
+    )
+
+
+def side_by_side(inputs: Inputs) -> Figure | None:
+    """The headline overheads one above the other; None where they are so few that the figures before tell all."""
+    items = [item for item in inputs.fit.estimands if item.headline and item.name == "overhead"]
+    kinds = list(dict.fromkeys(item.objective for item in items))
+    if len(kinds) < _LEAST_SIDE_BY_SIDE:
+        return None
+    rows = [_row(item, item.form) | {"arms": " / ".join(item.arms)} for item in items]
+    known = [key for key in _SHAPES if any(row["known"] == key for row in rows)]
+    y = alt.Y("objective:N", title=None, sort=kinds).axis(labelLimit=260)
+    k = alt.Scale(type="log", nice=False, padding=16)
+    colour = alt.Color("objective:N", scale=alt.Scale(domain=objectives(inputs)), legend=None)
+    shape = alt.Shape("known:N", title="known as").scale(domain=known, range=[_SHAPES[key] for key in known])
+    layers = present(
+        alt.Chart(data([{"value": 1.0}])).mark_rule(style="one", strokeDash=[2, 2]).encode(x=alt.X("value:Q", scale=k)),
+        alt.Chart(data(row for row in rows if "low" in row))
+        .mark_rule(strokeWidth=1.2)
+        .encode(x=alt.X("low:Q", scale=k), x2="high:Q", y=y, color=colour),
+        alt.Chart(data(rows))
+        .mark_point(filled=True, size=64)
+        .encode(
+            x=alt.X("value:Q", title="overhead k", scale=k),
+            y=y,
+            color=colour,
+            shape=shape,
+            tooltip=tooltips(*_TIPS, ("arms", "arms")),
+        ),
+    )
+    return Figure(
+        name="kinds",
+        title="Overhead by objective and order",
+        caption=(
+            "The headline overhead of bytes under each objective and order, each at the loss named in the table of "
+            "estimands. Bars: 95 % intervals; triangles are bounds."
+        ),
+        alt=f"{len(items)} overheads; the table of estimands holds the same numbers.",
+        source="../fit.json",
+        chart=alt.layer(*layers).properties(width=520, height=_KIND_HEIGHT * len(kinds), name="kinds"),
         columns=1,
         colours="objectives",
     )

@@ -1,6 +1,6 @@
 """What a report is made from: every file of the study folder that it shows, and the links back to them.
 
-Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, plan and audit where they are.
+Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan and audit where they are.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from typing import TypeVar
 from bytegap.records import (
     Audit,
     Cell,
+    Controls,
     CorpusManifest,
     Fit,
     Plan,
@@ -40,6 +41,7 @@ class Inputs:
     windows: WindowsManifest | None
     plan: Plan | None
     audit: Audit | None
+    controls: Controls | None
     over: tuple[str, Fit] | None
     """Another study to lie behind this one: its name and its fit."""
     digest: str
@@ -115,6 +117,7 @@ def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path |
         windows=_optional(folder.windows_manifest, WindowsManifest, "tokens"),
         plan=_optional(folder.plan, Plan, "plan"),
         audit=_optional(folder.audit, Audit, "runs --audit"),
+        controls=_optional(folder.controls, Controls, "controls"),
         over=(behind.parent.name, read_record(behind, Fit, "fit")) if behind else None,
         digest=_digest(folder, manifests, study_name, arms, behind),
     )
@@ -139,6 +142,7 @@ def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[
         folder.windows_manifest,
         folder.plan,
         folder.audit,
+        folder.controls,
         *([behind] if behind else []),
         *sorted(path for path in _PACKAGE.iterdir() if path.is_file()),
     ]

@@ -19,6 +19,7 @@ from bytegap.console import say
 from bytegap.records import Estimand
 from bytegap.report import (
     answers,
+    controls,
     conventions,
     export,
     frontiers,
@@ -83,7 +84,7 @@ def _stands(page: Path, digest: str) -> bool:
 def _figures(given: Inputs) -> list[Figure]:
     found = [isoflop.figure(given), frontiers.figure(given)]
     found += [answers.figure(given, name) for name in ("overhead", "interaction", "gap")]
-    found.append(conventions.figure(given))
+    found += [answers.side_by_side(given), conventions.figure(given), controls.figure(given)]
     return [figure for figure in found if figure]
 
 
@@ -94,6 +95,7 @@ def _tables(given: Inputs) -> list[Table]:
         conventions.table(given),
         tables.frontiers(given),
         tables.separate_laws(given),
+        controls.table(given),
         run_tables.runs(given),
         run_tables.audit(given),
         run_tables.tuning(given),

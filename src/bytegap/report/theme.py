@@ -65,9 +65,9 @@ def arm_colours(traits: list[tuple[str, str]], scheme: Scheme) -> list[str]:
 
 
 def objective_colours(number: int, scheme: Scheme) -> list[str]:
-    """A colour an objective."""
+    """A colour an objective: apart while they are few, along the budgets' ramp where they are many."""
     colours = _OBJECTIVES[scheme]
-    return [colours[index % len(colours)] for index in range(number)]
+    return list(colours) if number <= len(colours) else budget_colours(number, scheme)
 
 
 def budget_colours(number: int, scheme: Scheme) -> list[str]:

@@ -1,0 +1,1 @@
+"""The controls stage: what an order does to text, in numbers, beside every order that a study has."""
