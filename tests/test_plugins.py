@@ -14,7 +14,7 @@ from bytegap.errors import StudyError
     ("kind", "some"),
     [
         ("corpus", {"sotu", "files", "hub"}),
-        ("tokens", {"bytes", "bpe", "huggingface", "sentencepiece", "tiktoken"}),
+        ("tokens", {"bytes", "bpe", "unigram", "huggingface", "sentencepiece", "tiktoken"}),
         ("objectives", {"ar", "mdm", "block", "span", "words", "mlm", "anyorder"}),
         ("orders", {"identity", "window", "blocks", "fixed", "reverse"}),
         ("models", {"transformer"}),
@@ -43,9 +43,9 @@ def test_another_packages_plugin_is_loaded_by_its_name(entry_point):
 
 
 def test_a_plugin_without_options_takes_none():
-    assert plugins.options("objectives", "ar", {}).model_dump() == {}
-    with pytest.raises(StudyError, match="objectives 'ar' has no option 'k'"):
-        plugins.options("objectives", "ar", {"k": 1})
+    assert plugins.options("orders", "reverse", {}).model_dump() == {}
+    with pytest.raises(StudyError, match="orders 'reverse' has no option 'k'"):
+        plugins.options("orders", "reverse", {"k": 1})
 
 
 def test_an_unknown_plugin_names_the_nearest():

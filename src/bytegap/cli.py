@@ -26,8 +26,8 @@ in this order; each does only what is not done, and says what a changed input ma
   bytegap report  STUDY.toml    one page that opens offline
 
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
-loses every arm. `bytegap fit --table RUNS.csv` fits anybody's runs, without a study; `bytegap count` says what a model
-costs.
+loses every arm, and `bytegap probe` asks the byte models what they know. `bytegap fit --table RUNS.csv` fits anybody's
+runs, without a study; `bytegap count` says what a model costs.
 """
 
 COUNT_EPILOG = """\
@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     of_table.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
     verb("report", _report)
     verb("tune", _tune)
+    verb("probe", _probe)
     verb("quickstart", _quickstart)
     count = verb("count", _count, metavar="FILE", text="a study, a model's config.json, or a JSON list of shapes")
     count.formatter_class, count.epilog = argparse.RawDescriptionHelpFormatter, COUNT_EPILOG
@@ -240,6 +241,13 @@ def _tune(chosen: argparse.Namespace) -> None:
     while plan.tune(study, folder):
         train.run(folder)
     runs.run(folder, with_audit=True)
+
+
+def _probe(chosen: argparse.Namespace) -> None:
+    """Ask finished byte models what they know of tokens, words and neighbours: segmentation, fragility, words."""
+    from bytegap.probe import stage
+
+    stage.run(*_open(chosen))
 
 
 def _count(chosen: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ plan.json               Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
 fit.json                Fit                 audit.json                 Audit
+probe.json              Probe
 """
 
 import hashlib
@@ -438,6 +439,72 @@ class Audit(Record):
     tuning: list[TuningRow] = []
     summary: list[str]
     warnings: list[str]
+
+
+# -- probe ----------------------------------------------------------------------------------------
+
+
+class Probed(Part):
+    """A line of a probe: which run was asked."""
+
+    run: str
+    arm: str
+    budget_flops: float
+    non_embedding_parameters: int
+
+
+class Segmentation(Probed):
+    """How well a byte model's entropy or surprisal tells where symbols of another set, or words, begin."""
+
+    given: str
+    """`next byte`, `left context` or `mask 0.5`, by what the model saw."""
+    boundary: str
+    """`word`, or the symbol set's name."""
+    signal: str
+    auc: float
+    average_precision: float
+    best_f1: float
+    base_rate: float
+    """What average precision is by chance; F1 is then 2 p / (1 + p), and AUC 0.5."""
+    positions: int
+
+
+class Fragility(Probed):
+    """Loss on a hidden byte by how many of its neighbours are to be seen, the share hidden being the same."""
+
+    out_of_distribution: bool
+    mask_ratio: float | None
+    """None for AR, of whose history as many bytes are hidden as neighbours are in question."""
+    reach: int
+    """Neighbours lie within so many bytes: to both sides, for AR before."""
+    visible: list[int]
+    nats: list[float]
+    nats_se: list[float]
+    nats_a_neighbour: float
+    """Slope of a line through all of them: nats lost with each neighbour."""
+    nats_a_neighbour_se: float
+
+
+class Reconstruction(Probed):
+    """Words guessed back when k of their n bytes are hidden and all else is to be seen."""
+
+    pattern: Literal["scattered", "contiguous"]
+    hidden: int
+    words: int
+    nats_a_byte: float
+    nats_a_byte_se: float
+    all_right: float
+    """Share of words whose every hidden byte is the likeliest."""
+
+
+class Probe(Record):
+    """What finished byte models know of tokens, words and neighbours."""
+
+    inputs: str
+    windows: int
+    segmentation: list[Segmentation]
+    fragility: list[Fragility]
+    reconstruction: list[Reconstruction]
 
 
 # -- fit ------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Folder:
         self.table = root / "runs.jsonl"
         self.audit = root / "audit.json"
         self.fit = root / "fit.json"
+        self.probe = root / "probe.json"
 
     def tokens_of(self, name: str) -> Path:
         """The folder of one tokenizer."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,10 +57,22 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Prepare a tokenizer by plug-in name and options, then hand out the reopened one."""
 
+    # A piece of a unigram model is found only where several words share it.
+    draw = random.Random(0)
+    words = [
+        "the people",
+        "peoples",
+        "them",
+        *("".join(draw.choices("aeinorst", k=draw.randint(2, 8))) for _ in range(200)),
+    ]
+    varied = [*TEXT, *(" ".join(draw.choices(words, [1 / (i + 1) for i in range(203)], k=100)) for _ in range(60))]
+
     def prepared(kind: str, table: dict[str, object]) -> Tokenizer:
         options, folder = plugins.options("tokens", kind, table), tmp_path_factory.mktemp(kind)
         plugin = plugins.load("tokens", kind)
-        first: Tokenizer = plugin.prepare(options, [text.encode() for text in TEXT], folder)
+        first: Tokenizer = plugin.prepare(
+            options, [text.encode() for text in (varied if kind == "unigram" else TEXT)], folder
+        )
         again: Tokenizer = plugin.reopen(options, folder)
         assert again.symbol_bytes == first.symbol_bytes
         return again
@@ -73,6 +86,7 @@ def tokenizers_by_name(make: Make, vocabularies: Path) -> dict[str, Tokenizer]:
     return {
         "bytes": make("bytes", {}),
         "bpe": make("bpe", {"vocabulary": 300}),
+        "unigram": make("unigram", {"vocabulary": 320}),
         "huggingface": make("huggingface", {"file": str(vocabularies / "byte_level.json")}),
         "sentencepiece": make("sentencepiece", {"file": str(vocabularies / "fallback.model")}),
         "tiktoken": make("tiktoken", {"file": str(vocabularies / "small.tiktoken"), "pattern": "cl100k"}),

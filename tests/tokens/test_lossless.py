@@ -13,7 +13,7 @@ from bytegap.errors import TokensError
 from bytegap.tokens.lossless import Lossless, Tokenizer
 from tests.tokens.conftest import TEXT, Make
 
-KINDS = ["bytes", "bpe", "huggingface", "sentencepiece", "tiktoken"]
+KINDS = ["bytes", "bpe", "unigram", "huggingface", "sentencepiece", "tiktoken"]
 
 HARD = [
     b"",

@@ -1,6 +1,8 @@
 """The training stream is the corpus, symbol for symbol; it is written whole, and again only where something changed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,27 @@ def test_learning_is_deterministic_and_reads_the_training_split_alone(text: Path
             held_out.write_bytes(b"q" * splits["test"].bytes)
         stage.run(study, folder)
         kept.append((folder.tokens_of("bpe") / "tokenizer.json").read_bytes())
+    assert kept[0] == kept[1] == kept[2]
+
+
+_LEARN = """
+import random
+import sys
+from pathlib import Path
+from bytegap.tokens import unigram
+draw = random.Random(0)
+words = ["".join(draw.choices("aeinorst", k=draw.randint(2, 8))) for _ in range(200)]
+text = [" ".join(draw.choices(words, [1 / (i + 1) for i in range(200)], k=100)).encode() for _ in range(60)]
+unigram.prepare(unigram.Options(vocabulary=320), text, Path(sys.argv[1]))
+"""
+
+
+def test_unigram_pieces_are_the_same_in_every_process(tmp_path: Path) -> None:
+    kept: list[bytes] = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, "-c", _LEARN, str(tmp_path / name)], check=True)
+        kept.append((tmp_path / name / "tokenizer.json").read_bytes())
     assert kept[0] == kept[1] == kept[2]
 
 

@@ -1,15 +1,25 @@
 """Autoregression: each symbol given BOS and all symbols before it. Its likelihood is exact."""
 
+from dataclasses import replace
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from bytegap import plugins
 from bytegap.accounting import rows
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
-from bytegap.plugins import Options
 from bytegap.sight import CAUSAL
 
 EXACT = True
 """One pass gives the likelihood; more would repeat it."""
+
+
+class Options(plugins.Options):
+    """What training may hide of the history; scoring never hides any."""
+
+    dropped: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the symbols seen that are replaced by MASK, drawn anew for each row."""
 
 
 def row(symbols: int, options: Options) -> rows.Row:
@@ -19,6 +29,18 @@ def row(symbols: int, options: Options) -> rows.Row:
 
 
 def ask(
+    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+) -> Question:
+    """Every symbol, given those before it, some of them dropped if the options say so."""
+    if not options.dropped:
+        return score(symbols_BS, u_B, generator, vocabulary, options)
+    hidden_BS = torch.rand(symbols_BS.shape, generator=generator) < options.dropped
+    question = score(symbols_BS, u_B, generator, vocabulary, options)
+    seen_BS = symbols_BS.masked_fill(hidden_BS, vocabulary.mask)
+    return replace(question, inputs_BP=with_bos(seen_BS[:, :-1], vocabulary.bos))
+
+
+def score(
     symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
 ) -> Question:
     """Every symbol, given those before it; `u_B` and the generator are other objectives' matter."""
@@ -35,6 +57,5 @@ def ask(
     )
 
 
-score = ask
 loss = answer
 __all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]

@@ -1,6 +1,7 @@
 """What a report is made from: every file of the study folder that it shows, and the links back to them.
 
-Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan and audit where they are.
+Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan, audit and probe where they
+are.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from bytegap.records import (
     CorpusManifest,
     Fit,
     Plan,
+    Probe,
     Record,
     RunRow,
     TokensManifest,
@@ -42,6 +44,7 @@ class Inputs:
     plan: Plan | None
     audit: Audit | None
     controls: Controls | None
+    probe: Probe | None
     over: tuple[str, Fit] | None
     """Another study to lie behind this one: its name and its fit."""
     digest: str
@@ -118,6 +121,7 @@ def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path |
         plan=_optional(folder.plan, Plan, "plan"),
         audit=_optional(folder.audit, Audit, "runs --audit"),
         controls=_optional(folder.controls, Controls, "controls"),
+        probe=_optional(folder.probe, Probe, "probe"),
         over=(behind.parent.name, read_record(behind, Fit, "fit")) if behind else None,
         digest=_digest(folder, manifests, study_name, arms, behind),
     )
@@ -143,6 +147,7 @@ def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[
         folder.plan,
         folder.audit,
         folder.controls,
+        folder.probe,
         *([behind] if behind else []),
         *sorted(path for path in _PACKAGE.iterdir() if path.is_file()),
     ]

@@ -25,6 +25,7 @@ from bytegap.report import (
     frontiers,
     inputs,
     isoflop,
+    probes,
     provenance,
     run_tables,
     tables,
@@ -84,7 +85,7 @@ def _stands(page: Path, digest: str) -> bool:
 def _figures(given: Inputs) -> list[Figure]:
     found = [isoflop.figure(given), frontiers.figure(given)]
     found += [answers.figure(given, name) for name in ("overhead", "interaction", "gap")]
-    found += [answers.side_by_side(given), conventions.figure(given), controls.figure(given)]
+    found += [answers.side_by_side(given), conventions.figure(given), controls.figure(given), *probes.figures(given)]
     return [figure for figure in found if figure]
 
 
@@ -96,6 +97,7 @@ def _tables(given: Inputs) -> list[Table]:
         tables.frontiers(given),
         tables.separate_laws(given),
         controls.table(given),
+        *probes.tables(given),
         run_tables.runs(given),
         run_tables.audit(given),
         run_tables.tuning(given),

@@ -1,0 +1,59 @@
+"""Held-out windows as a byte model reads them, and where tokens and words begin in them. B windows, S bytes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bytegap.objectives.words import words
+from bytegap.records import TokensManifest, WindowsManifest
+from bytegap.shards import read_array
+from bytegap.store import Folder, read_record
+from bytegap.windows import Windows
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Windows of one length."""
+
+    symbols_BS: Tensor
+    starts: dict[str, Tensor]
+    """`word`, and every other symbol set's name: (B, S), whether a word or a symbol of it begins there."""
+
+
+def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
+    """The first `most` windows of the test split, grouped by length."""
+    manifest = read_record(folder.windows_manifest, WindowsManifest, "tokens")
+    split = manifest.splits[SPLIT]
+    own = split.tokens[byte_tokens]
+    place = folder.tokens / "windows"
+    counts = read_array(place, own.counts)[:most]
+    total = int(counts.astype(np.int64).sum())
+    windows = Windows(read_array(place, own.symbols)[:total], counts, split.bytes, split.sha256)
+    begun = {name: _starts(folder, manifest, name, most) for name in split.tokens if name != byte_tokens}
+    ends = np.cumsum(counts.astype(np.int64))
+    for which, symbols in windows.by_length():
+        symbols_BS = torch.from_numpy(symbols)
+        of_word_BS = words(symbols_BS).diff(dim=1, prepend=torch.full((len(which), 1), -1)) > 0
+        starts = {"word": of_word_BS}
+        for name, flags in begun.items():
+            where = (ends[which] - symbols.shape[1])[:, None] + np.arange(symbols.shape[1])
+            starts[name] = torch.from_numpy(flags[where])
+        yield Texts(symbols_BS, starts)
+
+
+def _starts(folder: Folder, manifest: WindowsManifest, name: str, most: int) -> np.ndarray:
+    """Over the bytes of all windows end to end, and each document's EOS as one more: whether a symbol begins there."""
+    own = manifest.splits[SPLIT].tokens[name]
+    tokens = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
+    lengths = read_array(folder.tokens_of(name), tokens.lengths).astype(np.int64)
+    counts = read_array(folder.tokens / "windows", own.counts)[:most]
+    symbols = read_array(folder.tokens / "windows", own.symbols)[: int(counts.astype(np.int64).sum())]
+    widths = np.append(lengths, 1)[symbols]  # EOS is a place of its own among a byte model's symbols
+    flags = np.zeros(int(widths.sum()), bool)
+    flags[np.cumsum(widths) - widths] = True
+    return flags

@@ -1,0 +1,69 @@
+"""The probe of a whole tiny study: token starts are the tokenizer's, and a missing checkpoint is named."""
+
+import numpy as np
+import pytest
+
+from bytegap.corpus import stage as corpus
+from bytegap.errors import StoreError
+from bytegap.plan import stage as plan
+from bytegap.probe import stage
+from bytegap.probe.texts import read
+from bytegap.store import Folder
+from bytegap.study import load
+from bytegap.tokens import stage as tokens
+from bytegap.train import stage as train
+from tests.tiny import STUDY, write_study
+
+QUICK = STUDY.replace("budgets = [1e10]", "budgets = [2e9]").replace('tokens = "bpe"', 'tokens = "byte"')
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    home = tmp_path_factory.mktemp("probe")
+    study, folder = load(write_study(home, QUICK)), Folder(home / "out")
+    corpus.run(study, folder)
+    tokens.run(study, folder)
+    plan.run(study, folder)
+    with pytest.raises(StoreError, match="has no finished run to probe"):
+        stage.run(study, folder)
+    train.run(folder)
+    return study, folder
+
+
+def test_every_way_of_asking_is_there(finished, capsys):
+    probe = stage.run(*finished)
+    assert {row.arm for row in probe.segmentation} == {"bigram", "byte-ar", "bpe-mdm"}
+    assert {row.boundary for row in probe.segmentation} == {"word", "bpe"}
+    assert {row.reach for row in probe.fragility if row.arm == "byte-ar"} == {1, 2, 4, 8}
+    assert {row.arm for row in probe.reconstruction} == {"bpe-mdm"}
+    assert all(0 < row.base_rate < 1 for row in probe.segmentation)
+    stage.run(*finished)
+    assert "up to date" in capsys.readouterr().err
+
+
+def test_starts_are_where_the_tokenizer_cuts(finished):
+    study, folder = finished
+    tokenizer = tokens.load_tokenizer(folder, "bpe", study.tokens["bpe"])
+    seen = 0
+    for text in read(folder, "byte", 40):
+        for row, starts in zip(text.symbols_BS, text.starts["bpe"], strict=True):
+            whole = bytes(int(symbol) for symbol in row if symbol < 256)
+            (symbols,) = tokenizer.encode_batch([whole])
+            widths = [len(tokenizer.symbol_bytes[symbol]) for symbol in symbols]
+            expected = np.cumsum([0, *widths[:-1]]).tolist()
+            assert [place for place in starts.nonzero()[:, 0].tolist() if place < len(whole)] == expected
+            seen += 1
+    assert seen == 40
+
+
+def test_a_missing_checkpoint_is_named_with_its_mend(finished):
+    study, folder = finished
+    folder.probe.unlink(missing_ok=True)
+    weights = next(folder.runs.glob("*/weights.safetensors"))
+    for path in folder.runs.glob("*/weights.safetensors"):
+        path.rename(path.with_suffix(".away"))
+    with pytest.raises(StoreError, match=r"weights\.safetensors is missing: a probe needs the run's weights"):
+        stage.run(study, folder)
+    for path in folder.runs.glob("*/weights.away"):
+        path.rename(path.with_suffix(".safetensors"))
+    assert weights.exists()
