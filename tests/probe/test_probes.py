@@ -24,10 +24,10 @@ class Known:
             id="a", arm="byte", budget_flops=1.0, non_embedding_parameters=2, seed=0, objective_options={}
         )
 
-    def hidden_ones(self, symbols_BS, hidden_BS=None):
+    def hidden_ones(self, symbols_BS, asked_BS, hidden_BS=None):
         logp_BSV = torch.full((*symbols_BS.shape, VOCABULARY.ids), -torch.log(torch.tensor(float(VOCABULARY.ids))))
         sure_BSV = torch.full_like(logp_BSV, -30.0).scatter(2, symbols_BS[..., None], 0.0)
-        return torch.where(self.certain(symbols_BS, hidden_BS)[..., None], sure_BSV, logp_BSV)
+        return torch.where(self.certain(symbols_BS, hidden_BS)[..., None], sure_BSV, logp_BSV)[asked_BS]
 
     next_ones = hidden_ones
 

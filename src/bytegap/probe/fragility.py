@@ -20,7 +20,7 @@ from bytegap.records import Fragility
 
 REACHES = (1, 2, 4, 8)
 RATIO = 0.5
-DRAWS = 8
+DRAWS = 3
 """Targets a window, for each reach and number of visible neighbours."""
 
 
@@ -40,13 +40,10 @@ def of_run(asked: Asked, texts: Iterable[Texts]) -> list[Fragility]:
                 for _ in range(DRAWS):
                     target_B = torch.randint(first, last, (B,), generator=generator)
                     hidden_BS = pattern(target_B, S, reach, visible, hidden, generator, causal=asked.causal)
-                    logp = (
-                        asked.next_ones(text.symbols_BS, hidden_BS)
-                        if asked.causal
-                        else asked.hidden_ones(text.symbols_BS, hidden_BS)
-                    )
-                    nats_BS = surprisal_nats(logp, text.symbols_BS)
-                    losses[reach, visible].append(nats_BS.gather(1, target_B[:, None])[:, 0].double())
+                    asked_BS = torch.arange(S) == target_B[:, None]
+                    ask = asked.next_ones if asked.causal else asked.hidden_ones
+                    logp_BV = ask(text.symbols_BS, asked_BS, hidden_BS)
+                    losses[reach, visible].append(surprisal_nats(logp_BV, text.symbols_BS[asked_BS]).double())
     reaches = dict.fromkeys(reach for reach, _ in losses)
     return [_row(asked, reach, sorted(v for r, v in losses if r == reach), losses) for reach in reaches]
 

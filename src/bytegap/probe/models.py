@@ -29,22 +29,23 @@ class Asked:
         self.causal = spec.objective == "ar"
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
 
-    @torch.no_grad()
-    def next_ones(self, symbols_BS: Tensor, hidden_BS: Tensor | None = None) -> Tensor:
-        """(B, S, V): each symbol given those before it, of which some may be hidden."""
+    def next_ones(self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor | None = None) -> Tensor:
+        """(M, V) at the places asked, row after row: each symbol given those before it, of which some may be hidden."""
         seen_BS = symbols_BS if hidden_BS is None else symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask)
-        inputs_BP = with_bos(seen_BS[:, :-1], self.vocabulary.bos)
-        return self._log_probabilities(inputs_BP, CAUSAL)
+        return self._log_probabilities(with_bos(seen_BS[:, :-1], self.vocabulary.bos), asked_BS, CAUSAL)
+
+    def hidden_ones(self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor) -> Tensor:
+        """(M, V) at the places asked, row after row: each symbol given all that is not hidden."""
+        inputs_BP = with_bos(symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask), self.vocabulary.bos)
+        return self._log_probabilities(inputs_BP, torch.nn.functional.pad(asked_BS, (1, 0)), ALL)
 
     @torch.no_grad()
-    def hidden_ones(self, symbols_BS: Tensor, hidden_BS: Tensor) -> Tensor:
-        """(B, S, V): each place given all that is not hidden; of meaning where it is."""
-        inputs_BP = with_bos(symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask), self.vocabulary.bos)
-        return self._log_probabilities(inputs_BP, ALL)[:, 1:]
-
-    def _log_probabilities(self, inputs_BP: Tensor, sight: Sight) -> Tensor:
+    def _log_probabilities(self, inputs_BP: Tensor, asked_BP: Tensor, sight: Sight) -> Tensor:
         rows = max(1, _POSITIONS // inputs_BP.shape[1])
-        parts = [self.model(part, None, sight).view(*part.shape, -1) for part in inputs_BP.split(rows)]
+        parts = [
+            self.model(inputs, asked.flatten().nonzero()[:, 0], sight)
+            for inputs, asked in zip(inputs_BP.split(rows), asked_BP.split(rows), strict=True)
+        ]
         return torch.cat(parts).log_softmax(-1)
 
 

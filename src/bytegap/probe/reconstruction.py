@@ -36,11 +36,10 @@ def of_run(asked: Asked, texts: Iterable[Texts]) -> list[Reconstruction]:
         for k in HIDDEN:
             for pattern in ("scattered", "contiguous"):
                 hidden_BS = hide(picked_BS, k, generator, side_by_side=pattern == "contiguous")
-                logp_BSV = asked.hidden_ones(symbols_BS, hidden_BS)
-                nats_BS = surprisal_nats(logp_BSV, symbols_BS)
-                wrong_BS = (logp_BSV.argmax(-1) != symbols_BS) & hidden_BS
-                nats[pattern, k].append((nats_BS * hidden_BS).sum(1).double() / k)
-                right[pattern, k].append(~wrong_BS.any(1))
+                logp_MV = asked.hidden_ones(symbols_BS, hidden_BS, hidden_BS)
+                hidden_Bk = symbols_BS[hidden_BS].view(-1, k)
+                nats[pattern, k].append(surprisal_nats(logp_MV, hidden_Bk.flatten()).view(-1, k).double().mean(1))
+                right[pattern, k].append((logp_MV.argmax(-1).view(-1, k) == hidden_Bk).all(1))
     found: list[Reconstruction] = []
     for (pattern, k), parts in nats.items():
         each = torch.cat(parts)

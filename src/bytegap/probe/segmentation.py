@@ -29,14 +29,12 @@ class _Signals:
         self.signals: dict[str, list[np.ndarray]] = defaultdict(list)
         self.labels: dict[str, list[np.ndarray]] = defaultdict(list)
 
-    def add(self, logp_BSV: Tensor, text: Texts, chosen_BS: Tensor) -> None:
-        """Chosen positions; a window's first byte begins everything, and EOS nothing, so neither is asked about."""
-        chosen_BS = chosen_BS & (text.symbols_BS < logp_BSV.shape[-1] - 3)
-        chosen_BS[:, 0] = False
-        self.signals["entropy"].append(entropy_nats(logp_BSV)[chosen_BS].double().numpy())
-        self.signals["surprisal"].append(surprisal_nats(logp_BSV, text.symbols_BS)[chosen_BS].double().numpy())
+    def add(self, logp_MV: Tensor, text: Texts, asked_BS: Tensor) -> None:
+        """The places asked about, row after row."""
+        self.signals["entropy"].append(entropy_nats(logp_MV).double().numpy())
+        self.signals["surprisal"].append(surprisal_nats(logp_MV, text.symbols_BS[asked_BS]).double().numpy())
         for name, starts_BS in text.starts.items():
-            self.labels[name].append(starts_BS[chosen_BS].numpy())
+            self.labels[name].append(starts_BS[asked_BS].numpy())
 
     def rows(self, spec: RunSpec, given: str) -> Iterator[Segmentation]:
         """One a signal and kind of boundary."""
@@ -65,26 +63,32 @@ def of_run(asked: Asked, texts: Iterable[Texts]) -> list[Segmentation]:
     for text in texts:
         symbols_BS = text.symbols_BS
         B, S = symbols_BS.shape
+        inner_BS = _inner(symbols_BS, asked.vocabulary.eos)
         if asked.causal:
-            found["next byte"].add(asked.next_ones(symbols_BS), text, torch.ones(B, S, dtype=torch.bool))
+            found["next byte"].add(asked.next_ones(symbols_BS, inner_BS), text, inner_BS)
             continue
         for ratio in RATIOS:
             hidden_BS = torch.rand((B, S), generator=generator).argsort(1).argsort(1) < max(1, round(ratio * S))
-            found[f"mask {ratio:g}"].add(asked.hidden_ones(symbols_BS, hidden_BS), text, hidden_BS)
+            asked_BS = hidden_BS & inner_BS
+            found[f"mask {ratio:g}"].add(asked.hidden_ones(symbols_BS, asked_BS, hidden_BS), text, asked_BS)
         for place in (1 + torch.randperm(S - 1, generator=generator)[:LEFT_PLACES]).tolist():
             hidden_BS = (torch.arange(S) >= place).expand(B, S)
-            only_BS = (torch.arange(S) == place).expand(B, S)
-            found["left context"].add(asked.hidden_ones(symbols_BS, hidden_BS), text, only_BS)
+            asked_BS = (torch.arange(S) == place) & inner_BS
+            found["left context"].add(asked.hidden_ones(symbols_BS, asked_BS, hidden_BS), text, asked_BS)
     return [row for given, signals in found.items() for row in signals.rows(asked.spec, given)]
+
+
+def _inner(symbols_BS: Tensor, eos: int) -> Tensor:
+    """All places but a window's first, which begins everything, and EOS, which is no byte."""
+    return (symbols_BS != eos) & (torch.arange(symbols_BS.shape[1]) > 0)
 
 
 def of_bigrams(spec: RunSpec, pairs_VV: Tensor, texts: Iterable[Texts]) -> list[Segmentation]:
     """The same of a bigram model with one count added to each pair: what needs no network."""
     logp_VV = (pairs_VV.double() + 1).log()
     logp_VV -= logp_VV.logsumexp(1, keepdim=True)
-    padded_VV = torch.nn.functional.pad(logp_VV, (0, 2), value=-1e9)  # BOS and MASK, which do not occur
     signals = _Signals()
     for text in texts:
-        before_BS = text.symbols_BS.roll(1, 1)
-        signals.add(padded_VV[before_BS], text, torch.ones_like(before_BS, dtype=torch.bool))
+        inner_BS = _inner(text.symbols_BS, len(pairs_VV) - 1)
+        signals.add(logp_VV[text.symbols_BS.roll(1, 1)[inner_BS]], text, inner_BS)
     return [row.model_copy(update={"arm": "bigram", "run": ""}) for row in signals.rows(spec, "next byte")]
