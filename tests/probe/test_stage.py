@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from bytegap.corpus import stage as corpus
 from bytegap.errors import StoreError
 from bytegap.plan import stage as plan
 from bytegap.probe import stage
-from bytegap.probe.texts import read
+from bytegap.probe.texts import past_space, read
 from bytegap.store import Folder
 from bytegap.study import load
 from bytegap.tokens import stage as tokens
@@ -33,7 +34,7 @@ def finished(tmp_path_factory):
 def test_every_way_of_asking_is_there(finished, capsys):
     probe = stage.run(*finished)
     assert {row.arm for row in probe.segmentation} == {"bigram", "byte-ar", "bpe-mdm"}
-    assert {row.boundary for row in probe.segmentation} == {"word", "bpe"}
+    assert {row.boundary for row in probe.segmentation} == {"word", "bpe", "bpe, past its space"}
     assert {row.reach for row in probe.fragility if row.arm == "byte-ar"} == {1, 2, 4, 8}
     assert {row.arm for row in probe.reconstruction} == {"bpe-mdm"}
     assert all(0 < row.base_rate < 1 for row in probe.segmentation)
@@ -54,6 +55,13 @@ def test_starts_are_where_the_tokenizer_cuts(finished):
             assert [place for place in starts.nonzero()[:, 0].tolist() if place < len(whole)] == expected
             seen += 1
     assert seen == 40
+
+
+def test_a_start_that_is_a_space_moves_to_what_follows():
+    text = torch.tensor([list(b"We the 3rd, too")])
+    starts = torch.tensor([[char in b" ,W" for char in b"We the 3rd, too"]])
+    found = past_space(starts, text)[0].nonzero()[:, 0].tolist()
+    assert [chr(int(text[0, place])) for place in found] == ["W", "t", "3", ",", "t"]
 
 
 def test_a_missing_checkpoint_is_named_with_its_mend(finished):

@@ -22,7 +22,8 @@ class Texts:
 
     symbols_BS: Tensor
     starts: dict[str, Tensor]
-    """`word`, and every other symbol set's name: (B, S), whether a word or a symbol of it begins there."""
+    """(B, S) each: whether a `word`'s first letter stands there; whether a symbol of another set, by its name, begins
+    there; and whether what follows the space that a symbol begins with does."""
 
 
 def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
@@ -39,11 +40,18 @@ def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
     for which, symbols in windows.by_length():
         symbols_BS = torch.from_numpy(symbols)
         of_word_BS = words(symbols_BS).diff(dim=1, prepend=torch.full((len(which), 1), -1)) > 0
-        starts = {"word": of_word_BS}
+        starts = {"word": past_space(of_word_BS, symbols_BS)}
         for name, flags in begun.items():
             where = (ends[which] - symbols.shape[1])[:, None] + np.arange(symbols.shape[1])
-            starts[name] = torch.from_numpy(flags[where])
+            of_symbol_BS = torch.from_numpy(flags[where])
+            starts |= {name: of_symbol_BS, f"{name}, past its space": past_space(of_symbol_BS, symbols_BS)}
         yield Texts(symbols_BS, starts)
+
+
+def past_space(starts_BS: Tensor, symbols_BS: Tensor) -> Tensor:
+    """Starts moved on by one where they are a space: vocabularies give the space to the word behind it."""
+    at_space_BS = starts_BS & (symbols_BS == ord(" "))
+    return (starts_BS & ~at_space_BS) | torch.nn.functional.pad(at_space_BS, (1, 0))[:, :-1]
 
 
 def _starts(folder: Folder, manifest: WindowsManifest, name: str, most: int) -> np.ndarray:
