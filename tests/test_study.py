@@ -30,6 +30,8 @@ def test_the_studies_of_the_repository_are_read(request):
     [
         ("seed = 1", "sed = 1", ["unknown key 'sed'", "did you mean 'seed'"]),
         ("bytes = 96", "byte = 32", ["context.byte", "did you mean 'bytes'"]),
+        ("bytes = 96", "bytes = 96\nsymbols = 64", ["'context'", "give either bytes or symbols"]),
+        ("bytes = 96", "", ["'context'", "give either bytes or symbols"]),
         ("sizes = 4", "size = 4", ["grid.size", "did you mean 'sizes'"]),
         ("sizes = 4", "sizes = 2", ["'grid.sizes'", "not 2"]),
         ("vocabulary = 300", "vocabluary = 300", ["tokens.bpe", "did you mean 'vocabulary'"]),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytegap import plugins
 from bytegap.errors import StudyError, nearest
@@ -37,9 +37,19 @@ class Corpus(Table):
 
 
 class Context(Table):
-    """The context length, in bytes of text: equal for every arm."""
+    """The context length: equal for every arm in bytes of text, or in symbols."""
 
-    bytes: int = Field(ge=8)
+    bytes: int | None = Field(default=None, ge=8)
+    symbols: int | None = Field(default=None, ge=8)
+    """A row of so many symbols in every arm, however much text they hold. Scoring windows stay the same text for all,
+    and so are as short as the arm of the shortest symbols needs them."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Context":
+        if (self.bytes is None) == (self.symbols is None):
+            message = "give either bytes or symbols"
+            raise ValueError(message)
+        return self
 
 
 class Arm(Table):

@@ -60,6 +60,19 @@ def test_windows_stand_until_text_or_context_change(tmp_path, capsys):
     assert read_record(folder.windows_manifest, WindowsManifest, "tokens").context_bytes == 98
 
 
+def test_a_context_in_symbols_gives_every_arm_the_same_row(tmp_path):
+    path = write_study(tmp_path, STUDY.replace("bytes = 96", "symbols = 64"))
+    study, folder = study_file.load(path), Folder(tmp_path / "out")
+    corpus.run(study, folder)
+    manifest = tokens.run(study, folder)
+    assert manifest.row_symbols == {"byte": 64, "bpe": 64}
+    assert manifest.context_bytes > 100
+    for split in manifest.splits.values():
+        for scored in split.tokens.values():
+            assert read_array(folder.tokens / "windows", scored.counts).max() <= 64
+        assert read_array(folder.tokens / "windows", split.tokens["byte"].counts).max() >= 63
+
+
 def document_in(split, length, number):
     """A text of `length` bytes that its hash sends to `split` when a tenth each goes to test and validation."""
     for attempt in range(10_000):

@@ -194,7 +194,7 @@ def _worth(probe: Probe) -> Figure:
     rows = [
         {
             "arm": row.arm + (" (out of distribution)" if row.out_of_distribution else ""),
-            "reach": f"within {row.reach}",
+            "reach": f"within {row.reach} byte{'s' * (row.reach > 1)}",
             "share": visible / row.visible[-1],
             "nats": nats,
             "low": nats - 1.96 * error,
@@ -220,7 +220,7 @@ def _worth(probe: Probe) -> Figure:
             chart.mark_rule(strokeWidth=1.2).encode(**base, y=alt.Y("low:Q"), y2="high:Q"),
             chart.mark_point(filled=True, size=40).encode(**base, y=loss, tooltip=tips),
         )
-        panels.append(alt.layer(*layers).properties(title=f"{reach} bytes", width=300, height=200))
+        panels.append(alt.layer(*layers).properties(title=reach, width=300, height=200))
     return Figure(
         name="neighbours",
         title="What a neighbour is worth",
@@ -230,7 +230,7 @@ def _worth(probe: Probe) -> Figure:
         ),
         alt=f"{len(rows)} losses; the table of the probe holds their ends and slopes.",
         source="../probe.json",
-        chart=alt.concat(*panels, columns=2).properties(name="neighbours"),
+        chart=alt.concat(*panels, columns=2).resolve_scale(y="shared").properties(name="neighbours"),
         columns=2,
         colours="objectives",
     )

@@ -4,6 +4,7 @@ Reads corpus/ and every tokens/NAME/; writes tokens/windows.json and the arrays 
 """
 
 import hashlib
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -38,20 +39,24 @@ def run(
     tokenizers: dict[str, Tokenizer],
 ) -> WindowsManifest:
     """Make the scoring windows unless they stand; PlanError or CorpusError where the text is too short."""
-    context_bytes = study.context.bytes
+    context_bytes = study.context.bytes or _longest_row_bytes(study.context.symbols, manifests)
     held_out = [corpus.splits[name].model_dump(mode="json") for name in HELD_OUT]
-    inputs = digest([context_bytes, held_out, {n: m.content for n, m in manifests.items()}])
+    length = study.context.bytes or {"symbols": study.context.symbols}
+    inputs = digest([length, held_out, {n: m.content for n, m in manifests.items()}])
     if standing_windows := standing(folder.windows_manifest, WindowsManifest, inputs):
         say("tokens", "scoring windows up to date")
         return standing_windows
     longest = max(split.bytes / split.documents for split in corpus.splits.values())
     if context_bytes > longest:
         message = (
-            f"[context] bytes = {context_bytes} is longer than the documents ({longest:.0f} bytes on average): "
+            f"[context] {context_bytes} bytes is longer than the documents ({longest:.0f} bytes on average): "
             "shorten the context"
         )
         raise CorpusError(message)
-    rows = {name: row_symbols(context_bytes, manifest.bytes_per_symbol, name) for name, manifest in manifests.items()}
+    rows = {
+        name: study.context.symbols or row_symbols(context_bytes, manifest.bytes_per_symbol, name)
+        for name, manifest in manifests.items()
+    }
     counted = {name: _counted(folder, manifest) for name, manifest in manifests.items()}
     with new_folder(folder.tokens / "windows") as out:
         splits = {}
@@ -77,6 +82,11 @@ def run(
         + ", ".join(f"{split.windows} of {name} ({split.bytes:,} bytes)" for name, split in splits.items()),
     )
     return manifest
+
+
+def _longest_row_bytes(symbols: int | None, manifests: dict[str, TokensManifest]) -> int:
+    """Text in a row of so many symbols, where it holds most."""
+    return ceil((symbols or 0) * max(manifest.bytes_per_symbol for manifest in manifests.values()))
 
 
 def _counted(folder: Folder, manifest: TokensManifest) -> ngrams.Counted:
