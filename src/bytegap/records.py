@@ -497,6 +497,16 @@ class Reconstruction(Probed):
     """Share of words whose every hidden byte is the likeliest."""
 
 
+class ContextLoss(Probed):
+    """Loss on a byte by how many bytes before it an AR model is given."""
+
+    lengths: list[int]
+    nats: list[float]
+    nats_se: list[float]
+    effective: int
+    """The least length whose loss is within 1 % of the longest's."""
+
+
 class Probe(Record):
     """What finished byte models know of tokens, words and neighbours."""
 
@@ -505,6 +515,7 @@ class Probe(Record):
     segmentation: list[Segmentation]
     fragility: list[Fragility]
     reconstruction: list[Reconstruction]
+    context: list[ContextLoss]
 
 
 # -- fit ------------------------------------------------------------------------------------------

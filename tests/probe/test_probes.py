@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bytegap.objectives._base import Vocabulary
-from bytegap.probe import fragility, reconstruction, segmentation
+from bytegap.probe import context, fragility, reconstruction, segmentation
 from bytegap.probe.texts import Texts
 
 TEXT = b"We the People of the United States, in Order to form a more perfect Union, establish Justice, insure"
@@ -21,7 +21,13 @@ class Known:
     def __init__(self, certain, *, causal=False):
         self.certain, self.causal, self.vocabulary = certain, causal, VOCABULARY
         self.spec = SimpleNamespace(
-            id="a", arm="byte", budget_flops=1.0, non_embedding_parameters=2, seed=0, objective_options={}
+            id="a",
+            arm="byte",
+            row_symbols=8,
+            budget_flops=1.0,
+            non_embedding_parameters=2,
+            seed=0,
+            objective_options={},
         )
 
     def hidden_ones(self, symbols_BS, asked_BS, hidden_BS=None):
@@ -109,6 +115,22 @@ def test_a_gap_in_the_history_of_ar_is_out_of_distribution_unless_it_was_trained
     assert all(row.out_of_distribution for row in fragility.of_run(model, [Texts(ROWS, {})]))
     model.spec.objective_options = {"dropped": 0.1}
     assert not any(row.out_of_distribution for row in fragility.of_run(model, [Texts(ROWS, {})]))
+
+
+def test_context_is_as_long_as_the_model_looks():
+    """A model that is sure once it is given four bytes, among rows that are cut and not masked."""
+
+    def certain(symbols_BS, _):
+        return torch.full(symbols_BS.shape, fill_value=symbols_BS.shape[1] > 4)
+
+    model = Known(certain, causal=True)
+    model.spec.row_symbols = 64
+    (row,) = context.of_run(model, [Texts(ROWS, {})])
+    assert row.lengths == [1, 2, 4, 8, 16, 32]
+    nothing = torch.log(torch.tensor(259.0)).item()
+    assert row.nats == pytest.approx([nothing] * 2 + [0.0] * 4, abs=1e-4)
+    assert row.effective == 4
+    assert context.of_run(Known(certain), [Texts(ROWS, {})]) == []
 
 
 def test_words_are_hidden_scattered_or_side_by_side():

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bytegap.records import Control, Controls, Fragility, Probe, Reconstruction, Segmentation
+from bytegap.records import ContextLoss, Control, Controls, Fragility, Probe, Reconstruction, Segmentation
 from bytegap.report import stage
 from bytegap.store import write_record
 
@@ -36,7 +36,8 @@ def probe():
     words = Reconstruction(
         **WHO, pattern="scattered", hidden=2, words=400, nats_a_byte=1.5, nats_a_byte_se=0.1, all_right=0.2
     )
-    return Probe(inputs="", windows=400, segmentation=found, fragility=[fragile], reconstruction=[words])
+    cut = ContextLoss(**WHO, lengths=[1, 2, 4], nats=[2.5, 2.0, 1.9], nats_se=[0.1, 0.1, 0.1], effective=4)
+    return Probe(inputs="", windows=400, segmentation=found, fragility=[fragile], reconstruction=[words], context=[cut])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_every_figure_is_drawn_and_every_table_is_there(page):
     for name in ("information", "boundaries", "neighbours"):
         assert (page.parent / "figures" / f"{name}.png").stat().st_size > 5000
         assert f'id="{name}"' in html
-    for name in ("controls", "segmentation", "fragility", "reconstruction"):
+    for name in ("controls", "segmentation", "fragility", "reconstruction", "context"):
         assert f'id="table-{name}"' in html
 
 

@@ -7,7 +7,7 @@ import torch
 
 from bytegap.console import say, track
 from bytegap.errors import StoreError
-from bytegap.probe import fragility, reconstruction, segmentation
+from bytegap.probe import context, fragility, reconstruction, segmentation
 from bytegap.probe.models import Asked
 from bytegap.probe.texts import read
 from bytegap.records import Plan, Probe, RunRecord, RunSpec, TokensManifest, WindowsManifest, digest
@@ -32,7 +32,7 @@ def run(study: Study, folder: Folder) -> Probe:
         )
         raise StoreError(message)
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens").content
-    inputs = digest([[spec.id for spec in chosen], windows, WINDOWS])
+    inputs = digest([[spec.id for spec in chosen], windows, WINDOWS, sorted(Probe.model_fields)])
     if found := standing(folder.probe, Probe, inputs):
         say("probe", "up to date")
         return found
@@ -41,17 +41,19 @@ def run(study: Study, folder: Folder) -> Probe:
     asked = [(Asked(folder, spec), texts[spec.tokens]) for spec in chosen]
     first = chosen[0]
     bigrams = segmentation.of_bigrams(first, _pairs(folder, first), texts[first.tokens])
-    segmented, fragile, rebuilt = [], [], []
+    segmented, fragile, rebuilt, cut = [], [], [], []
     for model, own in track(asked, "probing"):
         segmented.append(segmentation.of_run(model, own))
         fragile.append(fragility.of_run(model, own))
         rebuilt.append(reconstruction.of_run(model, own))
+        cut.append(context.of_run(model, own))
     probe = Probe(
         inputs=inputs,
         windows=sum(len(text.symbols_BS) for text in texts[first.tokens]),
         segmentation=[*bigrams, *chain(*segmented)],
         fragility=list(chain(*fragile)),
         reconstruction=list(chain(*rebuilt)),
+        context=list(chain(*cut)),
     )
     write_record(folder.probe, probe)
     say("probe", f"{len(chosen)} models asked on {probe.windows} windows: {folder.probe}")

@@ -28,7 +28,8 @@ def _who(row: Probed) -> tuple[Item, ...]:
 
 def tables(inputs: Inputs) -> list[Table]:
     """One a probe; none where none was made."""
-    return [_segmentation(inputs.probe), _fragility(inputs.probe), _words(inputs.probe)] if inputs.probe else []
+    probe = inputs.probe
+    return [_segmentation(probe), _fragility(probe), _words(probe), _context(probe)] if probe else []
 
 
 def _segmentation(probe: Probe) -> Table:
@@ -129,6 +130,35 @@ def _words(probe: Probe) -> Table:
                 number(row.words, text.count),
             )
             for row in probe.reconstruction
+        ),
+    )
+
+
+def _context(probe: Probe) -> Table:
+    lengths = sorted({length for row in probe.context for length in row.lengths})
+    return Table(
+        name="context",
+        title="Probe: effective context",
+        caption=(
+            "Loss in nats on a byte by how many bytes before it an AR model is given; the effective length is the "
+            "least whose loss is within 1 % of the longest's."
+        ),
+        source="../probe.json",
+        columns=(
+            *_WHO,
+            Column("effective", "effective length, bytes"),
+            *(Column(f"nats_{length}", f"given {length}") for length in lengths),
+        ),
+        rows=tuple(
+            (
+                *_who(row),
+                number(row.effective),
+                *(
+                    number(dict(zip(row.lengths, row.nats, strict=True)).get(length), text.general)
+                    for length in lengths
+                ),
+            )
+            for row in probe.context
         ),
     )
 
