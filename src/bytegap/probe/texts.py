@@ -60,7 +60,7 @@ def _starts(folder: Folder, manifest: WindowsManifest, name: str, most: int) -> 
     tokens = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
     lengths = read_array(folder.tokens_of(name), tokens.lengths).astype(np.int64)
     counts = read_array(folder.tokens / "windows", own.counts)[:most]
-    symbols = read_array(folder.tokens / "windows", own.symbols)[: int(counts.astype(np.int64).sum())]
+    symbols = read_array(folder.tokens / "windows", own.symbols)[: int(counts.astype(np.int64).sum())].astype(np.int64)
     widths = np.append(lengths, 1)[symbols]  # EOS is a place of its own among a byte model's symbols
     flags = np.zeros(int(widths.sum()), bool)
     flags[np.cumsum(widths) - widths] = True
