@@ -55,13 +55,18 @@ def arm_colours(traits: list[tuple[str, str]], scheme: Scheme) -> list[str]:
     """A colour an arm: hue by symbol set, shade by the arm's place among those of its set."""
     hues = _HUES[scheme]
     sets = list(dict.fromkeys(tokens for tokens, _ in traits))
-    seen: dict[str, int] = {}
-    colours: list[str] = []
-    for tokens, _ in traits:
-        shade = seen.get(tokens, 0)
-        seen[tokens] = shade + 1
-        colours.append(hues[sets.index(tokens) % len(hues)][shade % 3])
-    return colours
+    shades = {
+        tokens: _along(hues[number % len(hues)], [each for each, _ in traits].count(tokens))
+        for number, tokens in enumerate(sets)
+    }
+    return [shades[tokens].pop(0) for tokens, _ in traits]
+
+
+def _along(stops: tuple[str, ...], number: int) -> list[str]:
+    """The first `number` of the stops; more than there are, evenly between them."""
+    if number <= len(stops):
+        return list(stops[:number])
+    return [_between(stops, index / (number - 1) * (len(stops) - 1)) for index in range(number)]
 
 
 def objective_colours(number: int, scheme: Scheme) -> list[str]:
@@ -109,6 +114,7 @@ def config(category: list[str], ordinal: list[str], scheme: Scheme, font: str) -
         "axisX": {"grid": False},
         "legend": {
             "orient": "top",
+            "columns": 6,
             "labelColor": ink["text"],
             "titleColor": ink["soft"],
             "titleFontWeight": "normal",
