@@ -196,7 +196,7 @@ def _where(probe: Probe) -> Figure:
             alt.Chart(data(own))
             .mark_point(filled=True, size=54)
             .encode(
-                x=alt.X("auc:Q", title="AUC", scale=alt.Scale(zero=False, padding=12)),
+                x=alt.X("auc:Q", title="AUC", scale=alt.Scale(zero=False, padding=12)).axis(tickCount=5),
                 y=alt.Y("who:N", title=None, sort=kinds).axis(labelLimit=260),
                 color=alt.Color("signal:N", title="signal"),
                 tooltip=tooltips(("who", "model, given"), ("signal", "signal"), ("auc_text", "AUC")),
