@@ -48,9 +48,9 @@ def run(
         return standing_windows
     longest = max(split.bytes / split.documents for split in corpus.splits.values())
     if context_bytes > longest:
+        given = f"bytes = {context_bytes}" if study.context.bytes else f"symbols = {study.context.symbols}"
         message = (
-            f"[context] {context_bytes} bytes is longer than the documents ({longest:.0f} bytes on average): "
-            "shorten the context"
+            f"[context] {given} is longer than the documents ({longest:.0f} bytes on average): shorten the context"
         )
         raise CorpusError(message)
     rows = {
