@@ -1,9 +1,10 @@
 """What lower precision and compilation do to a run's numbers: the same runs, five seeds, each way.
 
-    python bench/precision.py FOLDER
+    python bench/precision.py FOLDER [STEPS]
 
 FOLDER is a study's, such as `out/quickstart`, with its tokens and its plan. The byte arms' second smallest models train
-for 400 steps: how far losses are from those in float32, uncompiled, in the first 200, and bits per byte at the end.
+for 400 steps, or as many as you say: how far losses are from those in float32, uncompiled, in the first 200, and bits
+per byte at the end.
 """
 
 import sys
@@ -19,7 +20,8 @@ from bytegap.train.loop import Training
 from bytegap.train.run import train_run
 from results import Row, write
 
-SEEDS, STEPS, FIRST = 5, 400, 200
+SEEDS, FIRST = 5, 200
+STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 400
 PLAIN = {"dtype": "float32", "compile": False}
 WAYS = {"bfloat16": {"dtype": "bfloat16", "compile": False}, "compiled": {"dtype": "float32", "compile": True}}
 

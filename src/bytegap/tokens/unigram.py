@@ -7,13 +7,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import tokenizers
 from pydantic import Field
-from tokenizers import models, pre_tokenizers, trainers
+from tokenizers import models, trainers
 
 from bytegap import plugins
-from bytegap.errors import TokensError
 from bytegap.tokens import huggingface
+from bytegap.tokens._learned import ALPHABET, learn
 from bytegap.tokens.lossless import Lossless
 
 _DECIMALS, _NEVER = 6, 10.0  # of a log-probability; how much less likely a byte is that the text does without
@@ -33,23 +32,10 @@ def fingerprint(options: Options) -> str:  # noqa: ARG001 - every kind has one
 
 def prepare(options: Options, training_documents: Iterable[bytes], folder: Path) -> Lossless:
     """Learn the pieces and keep them; TokensError if the text has fewer than the vocabulary asks for."""
-    tokenizer = tokenizers.Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.UnigramTrainer(
-        vocab_size=options.vocabulary,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[],
-        show_progress=False,
+        vocab_size=options.vocabulary, initial_alphabet=ALPHABET, special_tokens=[], show_progress=False
     )
-    texts = (document.decode("utf-8", "ignore") for document in training_documents)
-    tokenizer.train_from_iterator(texts, trainer)
-    found = tokenizer.get_vocab_size()
-    if found != options.vocabulary:
-        message = (
-            f"the training text has pieces for {found} symbols only: "
-            f"lower vocabulary = {options.vocabulary}, or give more text"
-        )
-        raise TokensError(message)
+    tokenizer = learn(models.Unigram(), trainer, training_documents, options.vocabulary, "pieces")
     table = json.loads(tokenizer.to_str())
     table["model"]["vocab"] = _settled(table["model"]["vocab"])
     (folder / huggingface.KEPT).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
