@@ -189,3 +189,17 @@ def test_attended_pairs_are_those_of_the_mask():
         assert question.sight.mask_PP.sum() == row.pairs
         assert question.sight.mask_PP[S + 1 :].sum() == row.repeated_pairs
         assert row.repeated == S - size == len(question.sight.mask_PP) - S - 1
+
+
+def test_ar_drops_what_it_sees_in_training_alone():
+    rows, generator = symbols(400, 40, VOCABULARY), torch.Generator().manual_seed(0)
+    options = ar.Options(dropped=0.2)
+    trained = ar.ask(rows, torch.rand(400), generator, VOCABULARY, options)
+    seen_BS = trained.inputs_BP[:, 1:]
+    dropped_BS = seen_BS == VOCABULARY.mask
+    assert float(dropped_BS.float().mean()) == pytest.approx(0.2, abs=0.02)
+    assert torch.equal(seen_BS[~dropped_BS], rows[:, :-1][~dropped_BS])
+    assert (trained.inputs_BP[:, 0] == VOCABULARY.bos).all()
+    assert torch.equal(trained.targets_M, rows.flatten())
+    scored = ar.score(rows, torch.rand(400), generator, VOCABULARY, options)
+    assert torch.equal(scored.inputs_BP[:, 1:], rows[:, :-1])

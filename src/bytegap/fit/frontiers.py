@@ -24,6 +24,7 @@ Form = Literal["no floor", "shared floor", "own floor"]
 LEAST_BUDGETS = 2
 OWN_FLOOR_BUDGETS = 5
 _TIGHT = {"ar", "mdm", "block", "anyorder"}
+"""Objectives whose bound can be tight; a span's cannot, and others are scored by `mdm` as they were not trained."""
 GRID = 48
 HIGHEST_FLOOR = 0.995
 """Of an arm's lowest BPB."""

@@ -13,6 +13,8 @@ from bytegap.sight import CAUSAL
 
 EXACT = True
 """One pass gives the likelihood; more would repeat it."""
+SIGHT = CAUSAL
+"""What a position of a plain row sees: a model that can be asked about any such row says so here."""
 
 
 class Options(plugins.Options):
@@ -58,4 +60,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

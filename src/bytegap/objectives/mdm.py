@@ -18,6 +18,8 @@ from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_
 from bytegap.sight import ALL
 
 EXACT = False
+SIGHT = ALL
+"""What a position of a plain row sees: a model that can be asked about any such row says so here."""
 
 
 class Options(plugins.Options):
@@ -105,4 +107,4 @@ def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: 
 
 
 loss = answer
-__all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

@@ -10,6 +10,7 @@ from bytegap.objectives import mdm
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 
 EXACT = False
+SIGHT = mdm.SIGHT
 
 
 class Options(plugins.Options):
@@ -47,4 +48,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

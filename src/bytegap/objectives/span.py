@@ -17,6 +17,7 @@ from bytegap.objectives import mdm
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 
 EXACT = False
+SIGHT = mdm.SIGHT
 
 
 class Options(plugins.Options):
@@ -41,7 +42,7 @@ def row(symbols: int, options: Options) -> rows.Row:
 def ask(
     symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
 ) -> Question:
-    """J of each row's spans hidden, j drawn as `mdm` draws k."""
+    """Hide j of each row's spans, j drawn as `mdm` draws k."""
     B, S = symbols_BS.shape
     first_B = torch.randint(1, options.length + 1, (B,), generator=generator)
     span_BS = (torch.arange(S) - first_B[:, None]).div(options.length, rounding_mode="floor") + 1
@@ -65,4 +66,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "Answer", "Options", "ask", "bound", "check", "loss", "row", "score"]
+__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "bound", "check", "loss", "row", "score"]

@@ -15,6 +15,7 @@ from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 from bytegap.plugins import Options
 
 EXACT = False
+SIGHT = mdm.SIGHT
 BYTES_ONLY = True
 """Where a word begins is to be seen in single bytes."""
 
@@ -49,7 +50,7 @@ def words(symbols_BS: Tensor) -> Tensor:
 def ask(
     symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
 ) -> Question:
-    """K = ceil(u^2 S) bytes hidden, word by word."""
+    """Hide k = ceil(u^2 S) bytes, word by word."""
     del options
     B, S = symbols_BS.shape
     k_B, weight_B = mdm.counts(u_B, S)
@@ -69,4 +70,4 @@ def score(
 
 
 loss = answer
-__all__ = ["BYTES_ONLY", "EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["BYTES_ONLY", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

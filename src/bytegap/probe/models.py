@@ -26,7 +26,7 @@ class Asked:
         model = module.build(module.Shape(**spec.shape))
         model.load_state_dict(load_file(path))
         self.model, self.spec = model.eval(), spec
-        self.causal = spec.objective == "ar"
+        self.causal = plugins.load("objectives", spec.objective).SIGHT.causal
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
 
     def next_ones(self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor | None = None) -> Tensor:

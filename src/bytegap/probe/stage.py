@@ -5,6 +5,7 @@ from itertools import chain
 import numpy as np
 import torch
 
+from bytegap import plugins
 from bytegap.console import say, track
 from bytegap.errors import StoreError
 from bytegap.probe import context, fragility, reconstruction, segmentation
@@ -16,8 +17,6 @@ from bytegap.store import Folder, read_record, standing, write_record
 from bytegap.study import Study
 
 WINDOWS = 400
-BIDIRECTIONAL = {"mdm", "span", "words", "mlm"}
-"""Objectives whose models see all of a window, hidden or not."""
 _BIGRAM_SYMBOLS = 20_000_000
 
 
@@ -26,9 +25,10 @@ def run(study: Study, folder: Folder) -> Probe:
     plan = read_record(folder.plan, Plan, "plan")
     chosen = _chosen(study, folder, plan)
     if not chosen:
+        able = sorted(name for name in plugins.names("objectives") if _can_be_asked(name))
         message = (
             f"{folder.runs} has no finished run to probe: that takes byte arms in the order of the text, under "
-            f"{', '.join(sorted(BIDIRECTIONAL | {'ar'}))}"
+            f"{', '.join(able)}; run 'bytegap train' if the study has one"
         )
         raise StoreError(message)
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens").content
@@ -66,7 +66,7 @@ def _chosen(study: Study, folder: Folder, plan: Plan) -> list[RunSpec]:
     best: dict[tuple[str, float], tuple[float, RunSpec]] = {}
     for spec in plan.runs:
         path = folder.run(spec.id) / "record.json"
-        suits = spec.tokens in byte_sets and spec.order == "identity" and spec.objective in BIDIRECTIONAL | {"ar"}
+        suits = spec.tokens in byte_sets and spec.order == "identity" and _can_be_asked(spec.objective)
         if not suits or not path.exists():
             continue
         score = read_record(path, RunRecord, "train").validation
@@ -74,6 +74,11 @@ def _chosen(study: Study, folder: Folder, plan: Plan) -> list[RunSpec]:
         if score and (place not in best or score.bpb < best[place][0]):
             best[place] = (score.bpb, spec)
     return [spec for _, spec in best.values()]
+
+
+def _can_be_asked(objective: str) -> bool:
+    """Whether its models read plain rows."""
+    return hasattr(plugins.load("objectives", objective), "SIGHT")
 
 
 def _pairs(folder: Folder, spec: RunSpec) -> torch.Tensor:
