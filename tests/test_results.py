@@ -34,6 +34,6 @@ def test_a_committed_fit_comes_out_again(runs):
     folder = Folder(runs.parent)
     named = study.load(ROOT / "studies" / f"{runs.parent.name}.toml")
     rows = read_table(folder.table, RunRow, "runs")
-    made = fit_rows(rows, BOOTSTRAPS, named.seed, named.fit.margin)
+    made = fit_rows(rows, BOOTSTRAPS, named.seed, named.fit)
     kept = read_record(folder.fit, Fit, "fit")
     same(kept.model_dump(mode="json"), made.model_dump(mode="json"))

@@ -50,6 +50,13 @@ def test_the_studies_of_the_repository_are_read(request):
         ("[grid]", "[grid", ["not TOML"]),
         ("[grid]", "[fit]\nmargn = 1.1\n[grid]", ["unknown key 'fit.margn'", "did you mean 'margin'"]),
         ("[grid]", "[fit]\nmargin = 1\n[grid]", ["'fit.margin'", "greater than 1"]),
+        (
+            "[grid]",
+            '[fit]\nslopes = [["byte-ar", "byte-arr"]]\n[grid]',
+            ["[fit] slopes: 'byte-arr'", "did you mean 'byte-ar'"],
+        ),
+        ("[grid]", '[fit]\nslopes = [["byte-ar", "byte-ar"]]\n[grid]', ["[fit] slopes", "beside itself"]),
+        ("[grid]", '[fit]\nslopes = [["byte-ar", "bpe-mdm"]]\n[grid]', ["[fit] slopes", "name slope_margin too"]),
         ("[grid]", '[report]\nover = "nowhere"\n[grid]', ["[report] over = 'nowhere'", "no fit.json there"]),
         ("seed = 1", "seed = nan", ["'seed'"]),
     ],

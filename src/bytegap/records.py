@@ -630,6 +630,26 @@ class SeparateLaws(Part):
     """The one of fewest exponents that is not rejected at 5 %."""
 
 
+class SlopePair(Part):
+    """Whether two arms' frontiers are equally steep, g of L = A C^-g, within a margin named beforehand."""
+
+    arms: tuple[str, str]
+    margin: float
+    """Of g."""
+    exponents: tuple[Quantity, Quantity] | None = None
+    """None where an arm has no frontier."""
+    difference: Quantity | None = None
+    """The first arm's exponent less the second's."""
+    ci90: tuple[float, float] | None = None
+    """Of the difference."""
+    equivalent: bool = False
+    """`ci90` lies within the margin to both sides: two one-sided tests at 5 %."""
+    power: float | None = None
+    """Chance that such a study passes the test, were the exponents the same."""
+    least_margin: float | None = None
+    """The margin at which the power is 80 %."""
+
+
 class Floor(Part):
     """What a symbol set's unigram and bigram reach on the same test windows."""
 
@@ -657,7 +677,9 @@ class Fit(Record):
     """The ratio of compute that the study named beforehand as equivalent."""
     separate_laws: SeparateLaws | None = None
     """None where fewer than two arms have a frontier."""
+    slopes: list[SlopePair] = []
+    """The pairs of arms that the study asks about."""
     identified: bool
     verdict: list[str]
-    """Three sentences."""
+    """Three sentences, and one for each of `slopes`."""
     warnings: list[str]

@@ -92,6 +92,10 @@ class Fit(Table):
 
     margin: float | None = Field(default=None, gt=1)
     """A ratio of compute below which a cost counts as none: equivalence is claimed only against it."""
+    slopes: tuple[tuple[str, str], ...] = ()
+    """Pairs of arms whose frontiers are asked whether they are equally steep."""
+    slope_margin: float | None = Field(default=None, gt=0)
+    """A difference in g of L = A C^-g below which they count as that."""
 
 
 class Report(Table):
@@ -138,6 +142,7 @@ def load(path: Path) -> Study:
         _check_names(study)
         _check_plugins(study)
         _check_report(study)
+        _check_fit(study)
     except ValidationError as error:
         msg = f"{path}: {explain(error, _known)}"
         raise StudyError(msg) from None
@@ -204,6 +209,19 @@ def _check_names(study: Study) -> None:
         if min(arm.budgets) <= 0 or list(arm.budgets) != sorted(set(arm.budgets)):
             message = f"[arms.{name}] budgets: positive FLOPs, each once, in ascending order"
             raise StudyError(message)
+
+
+def _check_fit(study: Study) -> None:
+    for name in [name for pair in study.fit.slopes for name in pair]:
+        if name not in study.arms:
+            message = f"[fit] slopes: '{name}': {nearest(name, study.arms)}"
+            raise StudyError(message)
+    if twins := [one for one, other in study.fit.slopes if one == other]:
+        message = f"[fit] slopes: '{twins[0]}' beside itself: name two arms"
+        raise StudyError(message)
+    if study.fit.slopes and study.fit.slope_margin is None:
+        message = "[fit] slopes: name slope_margin too, the difference in exponents that counts as none, such as 0.02"
+        raise StudyError(message)
 
 
 def _check_report(study: Study) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bytegap.errors import FitError, StoreError
 from bytegap.fit import stage
-from bytegap.fit.stage import fit_rows
+from bytegap.fit.stage import NOTHING, fit_rows
 from bytegap.records import Fit
 from bytegap.store import Folder, read_record, write_table
 from tests.studies import BIGRAM_BPB, UNIGRAM_BPB, simulated_rows
@@ -16,7 +16,7 @@ from tests.studies import BIGRAM_BPB, UNIGRAM_BPB, simulated_rows
 if TYPE_CHECKING:
     from bytegap.study import Study
 
-STUDY = cast("Study", SimpleNamespace(seed=3, fit=SimpleNamespace(margin=None)))
+STUDY = cast("Study", SimpleNamespace(seed=3, fit=NOTHING))
 
 
 def test_runs_become_a_fit_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

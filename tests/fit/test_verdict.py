@@ -5,6 +5,7 @@ import pytest
 
 from bytegap.fit.stage import fit_rows
 from bytegap.records import Fit, RunRow
+from bytegap.study import Fit as Asked
 from tests.studies import BUDGETS, LAWS, Law, simulated_rows
 
 
@@ -127,7 +128,7 @@ def test_what_was_not_asked() -> None:
 def test_equivalence_is_claimed_only_within_a_margin_named_beforehand(margin: float | None, claimed: bool) -> None:
     twins = LAWS | {"byte-ar": LAWS["bpe512-ar"], "byte-mdm": LAWS["bpe512-mdm"]}
     budgets = dict.fromkeys(LAWS, (1e13, 4e13, 1.6e14, 6.4e14))
-    found = fit_rows(simulated_rows(twins, budgets, noise=0.004), bootstraps=200, margin=margin)
+    found = fit_rows(simulated_rows(twins, budgets, noise=0.004), bootstraps=200, asked=Asked(margin=margin))
     assert found.margin == margin
     clause = f"equivalent within a factor of {margin}, the margin named beforehand"
     for sentence, row in zip(found.verdict, [row for row in found.estimands if row.headline], strict=True):
@@ -142,6 +143,6 @@ def test_equivalence_is_claimed_only_within_a_margin_named_beforehand(margin: fl
 
 
 def test_a_cost_is_not_equivalence_however_sure(noisy: Fit) -> None:
-    found = fit_rows(simulated_rows(), bootstraps=400, margin=1.05)
+    found = fit_rows(simulated_rows(), bootstraps=400, asked=Asked(margin=1.05))
     assert found.verdict == noisy.verdict
     assert found.inputs != noisy.inputs

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bytegap.records import Audit, Fit, NestedModel, RunRow, SeparateLaws
-from bytegap.report import conventions, inputs, provenance, run_tables, tables, text
+from bytegap.records import Audit, Fit, NestedModel, Quantity, RunRow, SeparateLaws, SlopePair
+from bytegap.report import conventions, exponents, inputs, provenance, run_tables, tables, text
 from bytegap.store import read_record, read_table
 
 
@@ -70,16 +70,31 @@ def test_frontiers_agree_with_the_fit(given):
 
 
 def test_separate_laws_agree_with_the_fit(given):
-    assert tables.separate_laws(given) is None
+    assert exponents.separate_laws(given) is None
     models = [
         NestedModel(shared_by="all", exponents=1, chi_square=9.5, freedom=7, floor_bpb=1.2, p_value=0.012),
         NestedModel(shared_by="arm", exponents=4, chi_square=1.5, freedom=4, floor_bpb=1.1, p_value=None),
     ]
     test = SeparateLaws(form="shared floor", arms=["a", "b"], models=models, simplest="arm")
     asked = replace(given, fit=given.fit.model_copy(update={"separate_laws": test}))
-    all_arms, per_arm = parsed(tables.separate_laws(asked))
+    all_arms, per_arm = parsed(exponents.separate_laws(asked))
     assert (float(all_arms["chi_square"]), float(all_arms["p_value"]), all_arms["simplest"]) == (9.5, 0.012, "False")
     assert (per_arm["p_value"], per_arm["simplest"]) == ("", "True")
+
+
+def test_slopes_agree_with_the_fit(given):
+    assert exponents.slopes(given) is None
+    found = SlopePair(
+        arms=("a", "b"), margin=0.02, exponents=(Quantity(value=0.08), Quantity(value=0.07)), ci90=(0.003, 0.017),
+        difference=Quantity(value=0.01, ci95=(0.001, 0.019)), equivalent=True, power=0.9, least_margin=0.012,
+    )  # fmt: skip
+    unknown = SlopePair(arms=("a", "c"), margin=0.02)
+    asked = replace(given, fit=given.fit.model_copy(update={"slopes": [found, unknown]}))
+    one, other = parsed(exponents.slopes(asked))
+    assert [float(one[name]) for name in ("exponent_one", "exponent_other", "difference")] == [0.08, 0.07, 0.01]
+    assert [float(one[name]) for name in ("low", "high", "low_90", "high_90")] == [0.001, 0.019, 0.003, 0.017]
+    assert (one["equivalent"], float(one["power"]), float(one["least_margin"])) == ("True", 0.9, 0.012)
+    assert (other["equivalent"], other["difference"], other["power"]) == ("False", "", "")
 
 
 def test_runs_and_audit_agree_with_their_files(given):

@@ -11,12 +11,15 @@ from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.isoflop import fit_cells
 from bytegap.fit.nested import separate_laws
+from bytegap.fit.slopes import sentence, slopes
 from bytegap.fit.verdict import verdict
 from bytegap.records import Fit, Floor, RunRow, digest
 from bytegap.store import Folder, read_table, standing, write_record
+from bytegap.study import Fit as Asked
 from bytegap.study import Study
 
 BOOTSTRAPS = 2000
+NOTHING = Asked()
 
 
 def run(study: Study, folder: Folder) -> Fit:
@@ -25,30 +28,31 @@ def run(study: Study, folder: Folder) -> Fit:
     StoreError where there is no table, FitError where its rows are too few or do not compare.
     """
     rows = read_table(folder.table, RunRow, made_by="runs")
-    made = standing(folder.fit, Fit, _inputs(rows, BOOTSTRAPS, study.seed, study.fit.margin))
+    made = standing(folder.fit, Fit, _inputs(rows, BOOTSTRAPS, study.seed, study.fit))
     if made:
         console.say("fit", "up to date")
         return made
-    fit = fit_rows(rows, BOOTSTRAPS, study.seed, study.fit.margin)
+    fit = fit_rows(rows, BOOTSTRAPS, study.seed, study.fit)
     write_record(folder.fit, fit)
     kept = sum(cell.in_frontier for cell in fit.cells)
     console.say("fit", f"{kept} of {len(fit.cells)} cells carry {len(fit.frontiers)} frontiers")
-    for sentence in fit.verdict:
-        console.say("", sentence)
+    for line in fit.verdict:
+        console.say("", line)
     return fit
 
 
-def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, margin: float | None = None) -> Fit:
-    """Everything the rows say: a pure function of them, the number of bootstraps, the seed and the margin."""
+def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, asked: Asked = NOTHING) -> Fit:
+    """Everything the rows say: a pure function of them, the number of bootstraps, the seed and what is `asked`."""
     _check(rows)
     isoflop = fit_cells(rows, bootstraps, np.random.default_rng(seed))
     arms = arms_of(rows, isoflop.cells)
     curves, warnings = fit_frontiers(arms)
     estimands = estimate(arms, curves)
     cells = [fitted.cell for fitted in isoflop.cells]
-    identified, sentences = verdict(arms, cells, estimands, margin)
+    steepness = slopes(asked.slopes, asked.slope_margin, curves)
+    identified, sentences = verdict(arms, cells, estimands, asked.margin)
     return Fit(
-        inputs=_inputs(rows, bootstraps, seed, margin),
+        inputs=_inputs(rows, bootstraps, seed, asked),
         convention=conventions.DEFAULT,
         bootstraps=bootstraps,
         noise_log_bpb=isoflop.noise_log_bpb,
@@ -57,18 +61,20 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
         frontiers=[curve.record for curve in curves],
         estimands=estimands,
         by_convention=conventions.by_convention(rows, conventions.Default(arms, curves, estimands), bootstraps, seed),
-        margin=margin,
+        margin=asked.margin,
         separate_laws=separate_laws(arms),
+        slopes=steepness,
         identified=identified,
-        verdict=sentences,
+        verdict=[*sentences, *map(sentence, steepness)],
         warnings=[*isoflop.warnings, *warnings],
     )
 
 
-def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, margin: float | None) -> str:
+def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, asked: Asked) -> str:
     contents = sorted(row.content for row in rows)
-    made_with = {"bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed, "margin": margin}
-    return digest({"rows": contents} | made_with)
+    made_with = {"bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed, "margin": asked.margin}
+    more = asked.model_dump(exclude={"margin"}, exclude_defaults=True)  # a question not put leaves a fit standing
+    return digest({"rows": contents} | made_with | more)
 
 
 def _check(rows: Sequence[RunRow]) -> None:

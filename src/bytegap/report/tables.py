@@ -68,7 +68,8 @@ def interval(item: Quantity, show: text.Show) -> tuple[Item, Item, Item]:
     return number(item.value, show), number(low, show), number(high, show)
 
 
-def _yes(value: bool) -> Item:  # noqa: FBT001 - the value is the subject
+def yes(value: bool) -> Item:  # noqa: FBT001 - the value is the subject
+    """A finding that is or is not."""
     return Item(value, "yes" if value else "no")
 
 
@@ -85,9 +86,9 @@ def cells(inputs: Inputs) -> Table:
             number(cell.optimum_symbols.value, text.count),
             *interval(cell.optimum_bpb, text.bpb),
             number(floor.unigram_bpb if floor else None, text.bpb),
-            _yes(cell.bracketed),
-            _yes(cell.learns_context),
-            _yes(cell.in_frontier),
+            yes(cell.bracketed),
+            yes(cell.learns_context),
+            yes(cell.in_frontier),
             words(cell.note),
         )
 
@@ -129,7 +130,7 @@ def estimands(inputs: Inputs) -> Table:
             words(item.bound),
             *interval(item.quantity, text.SHOW[item.name]),
             words(item.label),
-            _yes(item.headline),
+            yes(item.headline),
         )
         for item in inputs.fit.estimands
     ]
@@ -197,44 +198,6 @@ def frontiers(inputs: Inputs) -> Table:
             ),
             Column("flops_observed_low", "observed from, FLOPs"),
             Column("flops_observed_high", "to, FLOPs"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def separate_laws(inputs: Inputs) -> Table | None:
-    """A row a nested model: which arms share an exponent, and whether the minima bear it; None if not asked."""
-    test = inputs.fit.separate_laws
-    if test is None:
-        return None
-    rows = [
-        (
-            words(model.shared_by),
-            number(model.exponents),
-            number(model.chi_square, text.general),
-            number(model.freedom),
-            number(model.floor_bpb, text.general),
-            number(model.p_value, text.general),
-            _yes(model.shared_by == test.simplest),
-        )
-        for model in test.models
-    ]
-    return Table(
-        name="separate_laws",
-        title="Are separate laws needed?",
-        caption=(
-            f"Exponent g of the frontiers ({test.form}) shared by all arms, by an objective's, by a symbol set's, or "
-            "one an arm: p against the last; the simplest not rejected at 5 % is marked."
-        ),
-        source="../fit.json",
-        columns=(
-            Column("shared_by", "exponent shared by", numeric=False),
-            Column("exponents", "exponents"),
-            Column("chi_square", "chi-square"),
-            Column("freedom", "degrees of freedom"),
-            Column("floor_bpb", "floor E, BPB"),
-            Column("p_value", "p"),
-            Column("simplest", "simplest", numeric=False),
         ),
         rows=tuple(rows),
     )
