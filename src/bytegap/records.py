@@ -497,8 +497,27 @@ class Reconstruction(Probed):
     """Share of words whose every hidden byte is the likeliest."""
 
 
+class Semantics(Probed):
+    """How often a linear probe reads the word, or the symbol of another set, off the states at a byte's position."""
+
+    given: str
+    """`all up to it` or `mask 0.5`, by what the model saw."""
+    mask_ratio: float | None
+    at: Literal["visible", "hidden"]
+    """Which bytes' positions."""
+    label: str
+    """`word`, or the symbol set's name."""
+    labels: int
+    """How many the probe tells apart."""
+    chance: float
+    """What always answering the commonest would get."""
+    accuracy: list[float]
+    """After each layer, on windows that the probe was not fitted on; the first is the embeddings'."""
+    positions: int
+
+
 class ContextLoss(Probed):
-    """Loss on a byte by how many bytes before it an AR model is given."""
+    """Loss on a byte by how many bytes before it an AR model is given, in the order it was trained in."""
 
     lengths: list[int]
     nats: list[float]
@@ -515,6 +534,7 @@ class Probe(Record):
     segmentation: list[Segmentation]
     fragility: list[Fragility]
     reconstruction: list[Reconstruction]
+    semantics: list[Semantics]
     context: list[ContextLoss]
 
 

@@ -3,12 +3,13 @@
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from bytegap import plugins
 from bytegap.errors import StoreError
 from bytegap.objectives._base import Vocabulary, with_bos
 from bytegap.records import RunSpec
-from bytegap.sight import ALL, CAUSAL, Sight
+from bytegap.sight import Sight
 from bytegap.store import Folder
 
 _POSITIONS = 8192  # through the model at once
@@ -26,26 +27,57 @@ class Asked:
         model = module.build(module.Shape(**spec.shape))
         model.load_state_dict(load_file(path))
         self.model, self.spec = model.eval(), spec
-        self.causal = plugins.load("objectives", spec.objective).SIGHT.causal
+        self.sight: Sight = plugins.load("objectives", spec.objective).SIGHT
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
 
-    def next_ones(self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor | None = None) -> Tensor:
-        """(M, V) at the places asked, row after row: each symbol given those before it, of which some may be hidden."""
+    @property
+    def causal(self) -> bool:
+        """Whether it reads from left to right."""
+        return self.sight.causal
+
+    def next_ones(
+        self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor | None = None, first_B: Tensor | None = None
+    ) -> Tensor:
+        """(M, V) at the places asked, row after row: each symbol given those before it, of which some may be hidden.
+
+        A row may be cut from a longer one: its symbols then stand at `first_B` of it and beyond, BOS where it was.
+        """
         seen_BS = symbols_BS if hidden_BS is None else symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask)
-        return self._log_probabilities(with_bos(seen_BS[:, :-1], self.vocabulary.bos), asked_BS, CAUSAL)
+        inputs_BP = with_bos(seen_BS[:, :-1], self.vocabulary.bos)
+        if first_B is None:
+            return self._log_probabilities(inputs_BP, asked_BS, causal=True)
+        places_BP = functional.pad(first_B[:, None] + 1 + torch.arange(inputs_BP.shape[1] - 1), (1, 0))
+        return self._log_probabilities(inputs_BP, asked_BS, causal=True, places_BP=places_BP)
 
     def hidden_ones(self, symbols_BS: Tensor, asked_BS: Tensor, hidden_BS: Tensor) -> Tensor:
         """(M, V) at the places asked, row after row: each symbol given all that is not hidden."""
         inputs_BP = with_bos(symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask), self.vocabulary.bos)
-        return self._log_probabilities(inputs_BP, torch.nn.functional.pad(asked_BS, (1, 0)), ALL)
+        return self._log_probabilities(inputs_BP, functional.pad(asked_BS, (1, 0)), causal=False)
 
     @torch.no_grad()
-    def _log_probabilities(self, inputs_BP: Tensor, asked_BP: Tensor, sight: Sight) -> Tensor:
+    def states(self, symbols_BS: Tensor, hidden_BS: Tensor) -> Tensor:
+        """(L, B, S, D): what each symbol's position holds before the first layer, and after each."""
+        inputs_BP = with_bos(symbols_BS.masked_fill(hidden_BS, self.vocabulary.mask), self.vocabulary.bos)
+        kept: list[list[Tensor]] = [[] for _ in range(len(self.model.layers) + 1)]
+        hooks = [self.model.layers[0].register_forward_pre_hook(lambda _, given: kept[0].append(given[0]))]
+        for layer, own in zip(self.model.layers, kept[1:], strict=True):
+            hooks.append(layer.register_forward_hook(lambda *call, own=own: own.append(call[2])))
+        for inputs in inputs_BP.split(max(1, _POSITIONS // inputs_BP.shape[1])):
+            self.model.features(inputs, None, self.sight)
+        for hook in hooks:
+            hook.remove()
+        return torch.stack([torch.cat(parts)[:, 1:] for parts in kept])
+
+    @torch.no_grad()
+    def _log_probabilities(
+        self, inputs_BP: Tensor, asked_BP: Tensor, *, causal: bool, places_BP: Tensor | None = None
+    ) -> Tensor:
+        parts: list[Tensor] = []
         rows = max(1, _POSITIONS // inputs_BP.shape[1])
-        parts = [
-            self.model(inputs, asked.flatten().nonzero()[:, 0], sight)
-            for inputs, asked in zip(inputs_BP.split(rows), asked_BP.split(rows), strict=True)
-        ]
+        for start in range(0, len(inputs_BP), rows):
+            own = slice(start, start + rows)
+            sight = Sight(causal=causal, places_P=None if places_BP is None else places_BP[own])
+            parts.append(self.model(inputs_BP[own], asked_BP[own].flatten().nonzero()[:, 0], sight))
         return torch.cat(parts).log_softmax(-1)
 
 

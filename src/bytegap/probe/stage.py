@@ -8,7 +8,7 @@ import torch
 from bytegap import plugins
 from bytegap.console import say, track
 from bytegap.errors import StoreError
-from bytegap.probe import context, fragility, reconstruction, segmentation
+from bytegap.probe import context, fragility, reconstruction, segmentation, semantics
 from bytegap.probe.models import Asked
 from bytegap.probe.texts import read
 from bytegap.records import Plan, Probe, RunRecord, RunSpec, TokensManifest, WindowsManifest, digest
@@ -17,18 +17,22 @@ from bytegap.store import Folder, read_record, standing, write_record
 from bytegap.study import Study
 
 WINDOWS = 400
+NATURAL = "identity"
 _BIGRAM_SYMBOLS = 20_000_000
 
 
 def run(study: Study, folder: Folder) -> Probe:
-    """Probe the best size of every byte arm of unchanged order at every budget; StoreError where none is finished."""
+    """Probe the best size of every byte arm at every budget; StoreError where none is finished.
+
+    Arms of a changed order are asked how far back they look and no more.
+    """
     plan = read_record(folder.plan, Plan, "plan")
     chosen = _chosen(study, folder, plan)
     if not chosen:
         able = sorted(name for name in plugins.names("objectives") if _can_be_asked(name))
         message = (
-            f"{folder.runs} has no finished run to probe: that takes byte arms in the order of the text, under "
-            f"{', '.join(able)}; run 'bytegap train' if the study has one"
+            f"{folder.runs} has no finished run to probe: that takes byte arms, under {', '.join(able)} in the "
+            "order of the text, or causal ones; run 'bytegap train' if the study has one"
         )
         raise StoreError(message)
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens").content
@@ -41,18 +45,22 @@ def run(study: Study, folder: Folder) -> Probe:
     asked = [(Asked(folder, spec), texts[spec.tokens]) for spec in chosen]
     first = chosen[0]
     bigrams = segmentation.of_bigrams(first, _pairs(folder, first), texts[first.tokens])
-    segmented, fragile, rebuilt, cut = [], [], [], []
+    segmented, fragile, rebuilt, meant, cut = [], [], [], [], []
     for model, own in track(asked, "probing"):
+        cut.append(context.of_run(model, own))
+        if model.spec.order != NATURAL:
+            continue
         segmented.append(segmentation.of_run(model, own))
         fragile.append(fragility.of_run(model, own))
         rebuilt.append(reconstruction.of_run(model, own))
-        cut.append(context.of_run(model, own))
+        meant.append(semantics.of_run(model, own))
     probe = Probe(
         inputs=inputs,
         windows=sum(len(text.symbols_BS) for text in texts[first.tokens]),
         segmentation=[*bigrams, *chain(*segmented)],
         fragility=list(chain(*fragile)),
         reconstruction=list(chain(*rebuilt)),
+        semantics=list(chain(*meant)),
         context=list(chain(*cut)),
     )
     write_record(folder.probe, probe)
@@ -66,8 +74,7 @@ def _chosen(study: Study, folder: Folder, plan: Plan) -> list[RunSpec]:
     best: dict[tuple[str, float], tuple[float, RunSpec]] = {}
     for spec in plan.runs:
         path = folder.run(spec.id) / "record.json"
-        suits = spec.tokens in byte_sets and spec.order == "identity" and _can_be_asked(spec.objective)
-        if not suits or not path.exists():
+        if spec.tokens not in byte_sets or not _can_be_asked(spec.objective, spec.order) or not path.exists():
             continue
         score = read_record(path, RunRecord, "train").validation
         place = (spec.arm, spec.budget_flops)
@@ -76,9 +83,10 @@ def _chosen(study: Study, folder: Folder, plan: Plan) -> list[RunSpec]:
     return [spec for _, spec in best.values()]
 
 
-def _can_be_asked(objective: str) -> bool:
-    """Whether its models read plain rows."""
-    return hasattr(plugins.load("objectives", objective), "SIGHT")
+def _can_be_asked(objective: str, order: str = NATURAL) -> bool:
+    """Whether its models read plain rows, in the text's order unless they are causal."""
+    sight = getattr(plugins.load("objectives", objective), "SIGHT", None)
+    return sight is not None and (order == NATURAL or sight.causal)
 
 
 def _pairs(folder: Folder, spec: RunSpec) -> torch.Tensor:

@@ -14,6 +14,7 @@ from bytegap.store import Folder, read_record
 from bytegap.windows import Windows
 
 SPLIT = "test"
+EOS = 256
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,13 @@ class Texts:
     """Windows of one length."""
 
     symbols_BS: Tensor
+    keys_B: np.ndarray
+    """Which window of the split each is."""
     starts: dict[str, Tensor]
     """(B, S) each: whether a `word`'s first letter stands there; whether a symbol of another set, by its name, begins
     there; and whether what follows the space that a symbol begins with does."""
+    labels: dict[str, Tensor]
+    """(B, S) each: which `word`, or which symbol of another set, a byte is in, numbered; -1 where it is in none."""
 
 
 def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
@@ -35,17 +40,36 @@ def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
     counts = read_array(place, own.counts)[:most]
     total = int(counts.astype(np.int64).sum())
     windows = Windows(read_array(place, own.symbols)[:total], counts, split.bytes, split.sha256)
-    begun = {name: _starts(folder, manifest, name, most) for name in split.tokens if name != byte_tokens}
+    others = {name: _symbols(folder, manifest, name, most) for name in split.tokens if name != byte_tokens}
+    numbers: dict[bytes, int] = {}
     ends = np.cumsum(counts.astype(np.int64))
     for which, symbols in windows.by_length():
         symbols_BS = torch.from_numpy(symbols)
-        of_word_BS = words(symbols_BS).diff(dim=1, prepend=torch.full((len(which), 1), -1)) > 0
+        word_BS = words(symbols_BS)
+        of_word_BS = word_BS.diff(dim=1, prepend=torch.full((len(which), 1), -1)) > 0
         starts = {"word": past_space(of_word_BS, symbols_BS)}
-        for name, flags in begun.items():
-            where = (ends[which] - symbols.shape[1])[:, None] + np.arange(symbols.shape[1])
-            of_symbol_BS = torch.from_numpy(flags[where])
+        labels = {"word": numbered(word_BS, symbols_BS, numbers)}
+        where = (ends[which] - symbols.shape[1])[:, None] + np.arange(symbols.shape[1])
+        for name, (ids, begins) in others.items():
+            of_symbol_BS = torch.from_numpy(begins[where])
             starts |= {name: of_symbol_BS, f"{name}, past its space": past_space(of_symbol_BS, symbols_BS)}
-        yield Texts(symbols_BS, starts)
+            labels |= {name: torch.from_numpy(ids[where])}
+        yield Texts(symbols_BS, which, starts, labels)
+
+
+def numbered(word_BS: Tensor, symbols_BS: Tensor, numbers: dict[bytes, int]) -> Tensor:
+    """The number of the word at each byte, equal words alike; new ones are added to `numbers`. -1 at spaces and EOS.
+
+    A window's first and last word may be cut; they count as what is left of them.
+    """
+    labels_BS = torch.full_like(word_BS, -1)
+    for word_S, symbols_S, labels_S in zip(word_BS, symbols_BS, labels_BS, strict=True):
+        letters_S = (symbols_S != ord(" ")) & (symbols_S < EOS)
+        for one in word_S[letters_S].unique():
+            at_S = (word_S == one) & letters_S
+            spelling = bytes(symbols_S[at_S].tolist())
+            labels_S[at_S] = numbers.setdefault(spelling, len(numbers))
+    return labels_BS
 
 
 def past_space(starts_BS: Tensor, symbols_BS: Tensor) -> Tensor:
@@ -54,14 +78,14 @@ def past_space(starts_BS: Tensor, symbols_BS: Tensor) -> Tensor:
     return (starts_BS & ~at_space_BS) | torch.nn.functional.pad(at_space_BS, (1, 0))[:, :-1]
 
 
-def _starts(folder: Folder, manifest: WindowsManifest, name: str, most: int) -> np.ndarray:
-    """Over the bytes of all windows end to end, and each document's EOS as one more: whether a symbol begins there."""
+def _symbols(folder: Folder, manifest: WindowsManifest, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the symbol there, -1 for EOS; whether it begins there), over the bytes and EOS of all windows, end to end."""
     own = manifest.splits[SPLIT].tokens[name]
     tokens = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
     lengths = read_array(folder.tokens_of(name), tokens.lengths).astype(np.int64)
     counts = read_array(folder.tokens / "windows", own.counts)[:most]
     symbols = read_array(folder.tokens / "windows", own.symbols)[: int(counts.astype(np.int64).sum())].astype(np.int64)
     widths = np.append(lengths, 1)[symbols]  # EOS is a place of its own among a byte model's symbols
-    flags = np.zeros(int(widths.sum()), bool)
-    flags[np.cumsum(widths) - widths] = True
-    return flags
+    begins = np.zeros(int(widths.sum()), bool)
+    begins[np.cumsum(widths) - widths] = True
+    return np.repeat(np.where(symbols < len(lengths), symbols, -1), widths), begins
