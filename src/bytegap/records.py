@@ -566,11 +566,15 @@ class Cell(Part):
     """(N, BPB) along the parabola, to draw."""
 
 
+Form = Literal["no floor", "shared floor", "own floor"]
+"""Of a frontier."""
+
+
 class Frontier(Part):
     """L(C) = E + A C^-g of one arm through its cells' minima."""
 
     arm: str
-    form: Literal["no floor", "shared floor", "own floor"]
+    form: Form
     floor_bpb: Quantity
     amplitude: Quantity
     exponent: Quantity
@@ -591,7 +595,8 @@ class Estimand(Part):
     objective: str
     """Of the pair of arms; for the interaction `mdm - ar`."""
     arms: list[str]
-    form: Literal["no floor", "shared floor", "own floor"]
+    form: Form | Literal["minima"]
+    """Of the frontiers; `minima` where it is those of two cells that are compared."""
     at_bpb: float | None = None
     at_flops: float | None = None
     quantity: Quantity

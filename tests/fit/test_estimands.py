@@ -212,7 +212,8 @@ def test_an_arm_of_one_budget_still_bounds() -> None:
     assert row.label == "censored"
     assert row.bound == ">"
     assert row.quantity.value < np.exp(ln_k("mdm", row.at_bpb))
-    assert not [row for row in fit.estimands if row.arms == MDM and row.name in {"gap", "slope", "parity"}]
+    others = [row for row in fit.estimands if row.arms == MDM and row.name in {"gap", "slope", "parity"}]
+    assert [row.form for row in others] == ["minima"]  # a gap at the budget that both have
 
 
 def test_an_arm_without_a_budget_says_nothing() -> None:
@@ -276,3 +277,15 @@ def test_intervals_cover_the_truth() -> None:
                 widths.append(high - low)
     assert all(88 <= hits <= 100 for hits in covered.values()), covered
     assert np.mean(widths) < 0.2
+
+
+def test_one_budget_an_arm_has_the_gap_of_its_minima() -> None:
+    rows = simulated_rows(LAWS, {arm: (4e13,) if arm.endswith("ar") else (2e13 * len(arm),) for arm in LAWS}, noise=0)
+    (gap,) = [row for row in fit_rows(rows, bootstraps=50).estimands if row.name == "gap"]
+    assert (gap.arms, gap.form, gap.label, gap.at_flops) == (AR, "minima", "estimated", pytest.approx(4e13))
+    truth = best_bpb("byte-ar", np.log(4e13)) - best_bpb("bpe512-ar", np.log(4e13))
+    assert gap.quantity.value == pytest.approx(truth, rel=0.02)
+
+
+def test_frontiers_speak_for_minima_where_there_are_two(exact: Fit) -> None:
+    assert not [row for row in exact.estimands if row.form == "minima"]

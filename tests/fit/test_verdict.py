@@ -146,3 +146,19 @@ def test_a_cost_is_not_equivalence_however_sure(noisy: Fit) -> None:
     found = fit_rows(simulated_rows(), bootstraps=400, asked=Asked(margin=1.05))
     assert found.verdict == noisy.verdict
     assert found.inputs != noisy.inputs
+
+
+def test_what_is_not_identified_for_one_reason_is_said_once() -> None:
+    rows = simulated_rows(LAWS, dict.fromkeys(LAWS, (1e13,)), noise=0.002)
+    renamed = {"tokens": "bpe1k", "vocabulary": 1024}
+    twins = [
+        row.model_copy(update=renamed | {"arm": f"bpe1k-{row.objective}", "run": f"{row.run}b"})
+        for row in rows
+        if row.tokens == "bpe512"
+    ]
+    ar, mdm, _ = fit_rows([*rows, *twins], bootstraps=100).verdict
+    beside = (
+        "beside bpe1k (V = 1024) and bpe512 (V = 512), as the budgets of the two arms say nothing at a common loss."
+    )
+    assert ar == f"Not identified at this scale: what bytes cost under AR {beside}"
+    assert mdm == f"Not identified at this scale: what bytes cost under MDM {beside}"

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bytegap.records import ContextLoss, Control, Controls, Fragility, Probe, Reconstruction, Segmentation
+from bytegap.records import ContextLoss, Control, Controls, Fragility, Probe, Reconstruction, Segmentation, Semantics
 from bytegap.report import stage
 from bytegap.store import write_record
 
@@ -37,7 +37,15 @@ def probe():
         **WHO, pattern="scattered", hidden=2, words=400, nats_a_byte=1.5, nats_a_byte_se=0.1, all_right=0.2
     )
     cut = ContextLoss(**WHO, lengths=[1, 2, 4], nats=[2.5, 2.0, 1.9], nats_se=[0.1, 0.1, 0.1], effective=4)
-    return Probe(inputs="", windows=400, segmentation=found, fragility=[fragile], reconstruction=[words], context=[cut])
+    known = [
+        Semantics(**WHO, given=f"mask {ratio}", mask_ratio=ratio, at="visible", label=label, labels=50, chance=0.2,
+                  accuracy=[0.25, 0.4, 0.4321987654], positions=900)
+        for ratio in (0.1, 0.5) for label in ("word", "bpe")
+    ]  # fmt: skip
+    return Probe(
+        inputs="", windows=400, segmentation=found, fragility=[fragile], reconstruction=[words], semantics=known,
+        context=[cut],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +58,10 @@ def page(study, build, tmp_path_factory):
 
 def test_every_figure_is_drawn_and_every_table_is_there(page):
     html = page.read_text(encoding="utf-8")
-    for name in ("information", "boundaries", "neighbours"):
+    for name in ("information", "boundaries", "neighbours", "states"):
         assert (page.parent / "figures" / f"{name}.png").stat().st_size > 5000
         assert f'id="{name}"' in html
-    for name in ("controls", "segmentation", "fragility", "reconstruction", "context"):
+    for name in ("controls", "segmentation", "fragility", "reconstruction", "semantics", "context"):
         assert f'id="table-{name}"' in html
 
 
@@ -66,6 +74,7 @@ def test_tables_keep_every_digit(page):
     assert rows("controls")[0]["information_bits_64"] == "2e-05"
     assert rows("fragility")[0]["none_visible_nats"] == "2.5"
     assert rows("reconstruction")[0]["all_right"] == "0.2"
+    assert rows("semantics")[0]["layer_2"] == "0.4321987654"
 
 
 def test_a_study_without_them_shows_neither(study, build, tmp_path):

@@ -11,9 +11,8 @@ import numpy as np
 
 from bytegap.fit.bounds import Known, Side
 from bytegap.fit.draws import Interval, interval, quantity
-from bytegap.fit.frontiers import Form
 from bytegap.laws import Array
-from bytegap.records import Estimand, Label, Quantity
+from bytegap.records import Estimand, Form, Label, Quantity
 
 INNER_POINTS, OUTER_POINTS = 9, 6
 """Losses asked about where all arms were observed (odd, so that one is its middle), and beside."""
@@ -54,7 +53,7 @@ class Subject:
 
     objective: str
     arms: list[str]
-    form: Form
+    form: Form | Literal["minima"]
 
     def say(
         self,

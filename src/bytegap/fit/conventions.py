@@ -139,7 +139,7 @@ def _asked_again(answers: Sequence[Estimand], arms: Sequence[Arm], curves: Seque
     """What other frontiers say to the same questions; nothing where an arm has no budget left to show."""
     by_name = {arm.name: arm for arm in arms if arm.budgets}
     for asked in answers:
-        if not all(name in by_name for name in asked.arms):
+        if asked.form == "minima" or not all(name in by_name for name in asked.arms):
             continue
         subject = Subject(asked.objective, asked.arms, asked.form)
         byte, other, *base = (by_name[name] for name in asked.arms)

@@ -5,13 +5,14 @@ pair of another objective is held against the AR pair of the same symbol sets.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from bytegap.fit.answers import Subject
 from bytegap.fit.bounds import Pair, Reach
-from bytegap.fit.frontiers import Arm, Curve, Form, preferred_form
+from bytegap.fit.frontiers import Arm, Curve, preferred_form
 from bytegap.fit.interaction import interactions
-from bytegap.fit.overhead import overheads
-from bytegap.records import Estimand
+from bytegap.fit.overhead import gaps_at_budgets, overheads
+from bytegap.records import Estimand, Form
 
 ArmPair = tuple[Arm, Arm]
 
@@ -49,6 +50,8 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
             row for form in _forms(pair, curves) for row in overheads(_subject(pair, form), in_form(pair, form, curves))
         ]
         found += _with_headline(answers, preferred_form(pair, curves))
+        if not all(any(curve.arm is arm for curve in curves) for arm in pair):
+            found += gaps_at_budgets(_subject(pair, "minima"), *pair)
     for pair, base in pairs_over_ar(arms):
         both = (*pair, *base)
         answers = [
@@ -60,7 +63,7 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
     return found
 
 
-def _subject(arms: Sequence[Arm], form: Form) -> Subject:
+def _subject(arms: Sequence[Arm], form: Form | Literal["minima"]) -> Subject:
     objectives = dict.fromkeys(arm.objective for arm in arms)
     orders = dict.fromkeys(arm.order for arm in arms if arm.order != "identity")
     return Subject(", ".join([" - ".join(objectives), *orders]), [arm.name for arm in arms], form)

@@ -9,7 +9,6 @@ Suffixes: K = point estimate and draws, P = budgets kept, G = grid of floors.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from bytegap import laws
 from bytegap.fit.draws import interval, quantity
 from bytegap.fit.isoflop import FittedCell
 from bytegap.laws import Array
-from bytegap.records import Frontier, RunRow
-
-Form = Literal["no floor", "shared floor", "own floor"]
+from bytegap.records import Form, Frontier, RunRow
 
 LEAST_BUDGETS = 2
 OWN_FLOOR_BUDGETS = 5

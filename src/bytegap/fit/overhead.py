@@ -2,7 +2,7 @@
 
     overhead at equal loss       k(L) = C_byte(L) / C_other(L)      on a grid of L
     overhead at equal compute    k(C) = C_byte(L_other(C)) / C      on a grid of C
-    gap                          L_byte(C) - L_other(C)             where both were observed
+    gap                          L_byte(C) - L_other(C)             where both were observed, or both have a minimum
     slope                        d ln k / d ln C = (dL_other / d ln C) / (dL_byte / d ln C) - 1 at L
     parity                       the C from which on bytes cost no more
 
@@ -16,11 +16,13 @@ import numpy as np
 from bytegap.fit.answers import Answer, Subject, answer, loss_grid, overlap
 from bytegap.fit.bounds import Known, Pair
 from bytegap.fit.draws import quantity
-from bytegap.fit.frontiers import Curve
+from bytegap.fit.frontiers import Arm, Curve
 from bytegap.laws import Array
 from bytegap.records import Estimand
 
 COMPUTE_POINTS = 5
+SAME_BUDGET = 0.02
+"""In ln C: runs match their budgets within 1 %."""
 PARITY_FLOPS = np.geomspace(1e6, 1e40, 800)
 """Where a crossing of frontiers is looked for, 0.1 e-folds apart."""
 
@@ -46,6 +48,15 @@ def overheads(subject: Subject, pair: Pair) -> Iterator[Estimand]:
     yield _slope(subject, byte, other)
     if found := parity(subject, pair):
         yield found
+
+
+def gaps_at_budgets(subject: Subject, byte: Arm, other: Arm) -> Iterator[Estimand]:
+    """Gaps of the minima themselves, at each budget that has one of either arm: for arms without a frontier."""
+    for place, ln_flops in enumerate(byte.ln_flops_P):
+        same = np.flatnonzero(np.abs(other.ln_flops_P - ln_flops) < SAME_BUDGET)
+        if len(same):
+            gap_K = np.exp(byte.ln_bpb_KP[:, place]) - np.exp(other.ln_bpb_KP[:, same[0]])
+            yield subject.say("gap", Answer(quantity(gap_K), "estimated"), at_flops=float(np.exp(ln_flops)))
 
 
 def at_loss(subject: Subject, pair: Pair, bpb: float) -> Estimand | None:

@@ -32,15 +32,35 @@ def verdict(
         asked = [pair for pair in pairs(natural) if pair[0].objective == objective]
         clauses = [_cost(title, pair, cells, estimands, margin) for pair in asked]
         not_asked = f"What bytes cost under {title} was not asked: no byte arm there has another to stand beside"
-        sentences.append("; ".join(clauses or [not_asked]) + ".")
-    answers = [
+        sentences.append(_together(clauses, f"what bytes cost under {title}", not_asked))
+    clauses = [
         _interaction(pair, base, cells, estimands, margin)
         for pair, base in pairs_over_ar(natural)
         if pair[0].objective == "mdm"
     ]
     not_asked = "Whether bytes cost MDM more than AR was not asked: that takes pairs of arms under both"
-    sentences.append("; ".join([clause for _, clause in answers] or [not_asked]) + ".")
-    return bool(answers) and all(known for known, _ in answers), sentences
+    sentences.append(_together(clauses, "whether bytes cost MDM more than AR", not_asked))
+    return bool(clauses) and all(isinstance(clause, str) for clause in clauses), sentences
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """A question left open: beside which symbol set, and why; what is known all the same."""
+
+    other: str
+    why: str
+    bound: str = ""
+
+
+def _together(clauses: Sequence[str | _Unknown], what: str, not_asked: str) -> str:
+    """One sentence: what is known, then what is not, once a reason."""
+    said = [clause for clause in clauses if isinstance(clause, str)]
+    open_ones = [clause for clause in clauses if not isinstance(clause, str)]
+    for why, bound in dict.fromkeys((each.why, each.bound) for each in open_ones):
+        others = [each.other for each in open_ones if (each.why, each.bound) == (why, bound)]
+        beside = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
+        said.append(f"{NOT_IDENTIFIED}: {what} beside {beside}, as {why}{bound}")
+    return "; ".join(said or [not_asked]) + "."
 
 
 @dataclass(frozen=True)
@@ -116,7 +136,9 @@ def _trouble(arms: Sequence[Arm], cells: Sequence[Cell]) -> str | None:
     return None
 
 
-def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None) -> str:
+def _cost(
+    title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
+) -> str | _Unknown:
     other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
     lead, trouble = _lead(pair, estimands), _trouble(pair, cells)
     at = f"to reach {lead.row.at_bpb:.2f} BPB" if lead else ""
@@ -127,13 +149,12 @@ def _cost(title: str, pair: ArmPair, cells: Sequence[Cell], estimands: Sequence[
         side, end = lead.bound
         need = f"Under {title} bytes need {side} {end:.3g} times the compute of {other} {at}"
         return f"{need}, a bound, since the arms' budgets share no loss"
-    why = trouble or f"the budgets of {pair[0].name} and {pair[1].name} say nothing at a common loss"
-    return f"{NOT_IDENTIFIED}: what bytes cost under {title} beside {other}, as {why}"
+    return _Unknown(other, trouble or "the budgets of the two arms say nothing at a common loss")
 
 
 def _interaction(
     pair: ArmPair, base: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
-) -> tuple[bool, str]:
+) -> str | _Unknown:
     arms = [*pair, *base]
     other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
     lead, trouble = _lead(arms, estimands), _trouble(arms, cells)
@@ -141,7 +162,7 @@ def _interaction(
         assert lead.ci95 is not None
         low, high = lead.ci95
         says = "which is more" if low > 0 else "which is less" if high < 0 else "not told apart from 1"
-        return True, (
+        return (
             f"At {lead.row.at_bpb:.2f} BPB the overhead of bytes over {other} under MDM is "
             f"{np.exp(lead.value):.3g} times that under AR, {says} "
             f"(interaction {lead.value:.3g} in natural log, {lead.spread}){lead.equivalence(margin)}"
@@ -154,4 +175,4 @@ def _interaction(
             f"; the runs only say that the overhead under MDM is {side} {np.exp(end):.3g} times that under AR "
             f"at {lead.row.at_bpb:.2f} BPB"
         )
-    return False, (f"{NOT_IDENTIFIED}: whether bytes cost MDM more than AR beside {other}, as {why}{bound}")
+    return _Unknown(other, why, bound)

@@ -117,43 +117,69 @@ def figure(inputs: Inputs, name: str) -> Figure | None:
     )
 
 
-def side_by_side(inputs: Inputs) -> Figure | None:
-    """The headline overheads one above the other; None where they are so few that the figures before tell all."""
-    items = [item for item in inputs.fit.estimands if item.headline and item.name == "overhead"]
-    kinds = list(dict.fromkeys(item.objective for item in items))
-    if len(kinds) < _LEAST_SIDE_BY_SIDE:
+def side_by_side(inputs: Inputs) -> list[Figure]:
+    """Headline overheads, and gaps of minima, one above the other; none where they are so few that others tell all."""
+    overheads = [item for item in inputs.fit.estimands if item.headline and item.name == "overhead"]
+    at_minima = [item for item in estimands(inputs, "gap") if item.form == "minima"]
+    largest = {(item.objective, *item.arms): item for item in at_minima}  # budgets ascend
+    found = [
+        _side_by_side(
+            inputs,
+            overheads,
+            name="kinds",
+            title="Overhead side by side",
+            caption=(
+                "The headline overhead of bytes over each symbol set under each objective and order, each at the loss "
+                "named in the table of estimands. Bars: 95 % intervals; triangles are bounds."
+            ),
+        ),
+        _side_by_side(
+            inputs,
+            list(largest.values()),
+            name="gaps",
+            title="Gap side by side",
+            caption=(
+                "How much higher the minimum of bytes lies than that of each symbol set, at the largest budget that "
+                "has one of both: pairs of which an arm has no frontier. Bars: 95 % intervals."
+            ),
+        ),
+    ]
+    return [figure for figure in found if figure]
+
+
+def _side_by_side(inputs: Inputs, items: list[Estimand], *, name: str, title: str, caption: str) -> Figure | None:
+    if len(items) < _LEAST_SIDE_BY_SIDE:
         return None
-    rows = [_row(item, item.form) | {"arms": " / ".join(item.arms)} for item in items]
+    asked = items[0].name
+    rows = [_row(item, item.form) | {"who": f"{item.objective}, {inputs.traits(item.arms[1])[0]}"} for item in items]
     known = [key for key in _SHAPES if any(row["known"] == key for row in rows)]
-    y = alt.Y("objective:N", title=None, sort=kinds).axis(labelLimit=260)
-    k = alt.Scale(type="log", nice=False, padding=16)
+    y = alt.Y("who:N", title=None, sort=[row["who"] for row in rows]).axis(labelLimit=260)
+    x = alt.Scale(type="log", nice=False, padding=16) if asked == "overhead" else alt.Scale(zero=False, padding=16)
     colour = alt.Color("objective:N", scale=alt.Scale(domain=objectives(inputs)), legend=None)
     shape = alt.Shape("known:N", title="known as").scale(domain=known, range=[_SHAPES[key] for key in known])
+    neutral = alt.Chart(data([{"value": _NEUTRAL[asked][0]}])).mark_rule(style="one", strokeDash=[2, 2])
     layers = present(
-        alt.Chart(data([{"value": 1.0}])).mark_rule(style="one", strokeDash=[2, 2]).encode(x=alt.X("value:Q", scale=k)),
+        neutral.encode(x=alt.X("value:Q", scale=x)),
         alt.Chart(data(row for row in rows if "low" in row))
         .mark_rule(strokeWidth=1.2)
-        .encode(x=alt.X("low:Q", scale=k), x2="high:Q", y=y, color=colour),
+        .encode(x=alt.X("low:Q", scale=x), x2="high:Q", y=y, color=colour),
         alt.Chart(data(rows))
         .mark_point(filled=True, size=64)
         .encode(
-            x=alt.X("value:Q", title="overhead k", scale=k),
+            x=alt.X("value:Q", title=_TITLES[asked], scale=x),
             y=y,
             color=colour,
-            shape=shape,
-            tooltip=tooltips(*_TIPS, ("arms", "arms")),
+            shape=shape if len(known) > 1 else shape.legend(None),
+            tooltip=tooltips(*_TIPS, ("who", "beside")),
         ),
     )
     return Figure(
-        name="kinds",
-        title="Overhead by objective and order",
-        caption=(
-            "The headline overhead of bytes under each objective and order, each at the loss named in the table of "
-            "estimands. Bars: 95 % intervals; triangles are bounds."
-        ),
-        alt=f"{len(items)} overheads; the table of estimands holds the same numbers.",
+        name=name,
+        title=title,
+        caption=caption,
+        alt=f"{len(items)} values of {text.LONG[asked]}; the table of estimands holds the same numbers.",
         source="../fit.json",
-        chart=alt.layer(*layers).properties(width=520, height=_KIND_HEIGHT * len(kinds), name="kinds"),
+        chart=alt.layer(*layers).properties(width=520, height=_KIND_HEIGHT * len(rows), name=name),
         columns=1,
         colours="objectives",
     )
@@ -166,7 +192,7 @@ def _row(item: Estimand, lead: str) -> dict[str, Any]:
         "value": item.quantity.value,
         "objective": item.objective,
         "form": item.form,
-        "lead": item.form == lead,
+        "lead": item.form in {lead, "minima"},
         "known": known,
         "label": item.label,
         "where": text.place(item),

@@ -1,12 +1,7 @@
-"""What trained byte models know: tables and figures of segmentation, fragility and words guessed back."""
-
-from typing import Any
-
-import altair as alt
+"""What trained byte models know, as tables: segmentation, fragility, words guessed back, states, context."""
 
 from bytegap.records import Probe, Probed
 from bytegap.report import text
-from bytegap.report.figures import Figure, data, present, tooltips
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables import Column, Item, Table, number, words
 
@@ -29,7 +24,9 @@ def _who(row: Probed) -> tuple[Item, ...]:
 def tables(inputs: Inputs) -> list[Table]:
     """One a probe; none where none was made."""
     probe = inputs.probe
-    return [_segmentation(probe), _fragility(probe), _words(probe), _context(probe)] if probe else []
+    if not probe:
+        return []
+    return [_segmentation(probe), _fragility(probe), _words(probe), _semantics(probe), _context(probe)]
 
 
 def _segmentation(probe: Probe) -> Table:
@@ -134,14 +131,52 @@ def _words(probe: Probe) -> Table:
     )
 
 
+def _semantics(probe: Probe) -> Table:
+    depth = max((len(row.accuracy) for row in probe.semantics), default=0)
+    return Table(
+        name="semantics",
+        title="Probe: what hidden states know",
+        caption=(
+            "How often a linear probe reads the word, or the symbol of another set, that a byte is in off the states "
+            "at its own position, on windows that it was not fitted on: the commonest 50 labels, after each layer; "
+            "layer 0 is the embeddings. Chance is the commonest label's share."
+        ),
+        source="../probe.json",
+        columns=(
+            *_WHO,
+            Column("given", "given", numeric=False),
+            Column("at", "at bytes", numeric=False),
+            Column("label", "label", numeric=False),
+            Column("chance", "chance"),
+            *(Column(f"layer_{layer}", f"layer {layer}") for layer in range(depth)),
+            Column("positions", "positions"),
+        ),
+        rows=tuple(
+            (
+                *_who(row),
+                words(row.given),
+                words(row.at),
+                words(row.label),
+                number(row.chance, text.general),
+                *(
+                    number(row.accuracy[layer] if layer < len(row.accuracy) else None, text.general)
+                    for layer in range(depth)
+                ),
+                number(row.positions, text.count),
+            )
+            for row in probe.semantics
+        ),
+    )
+
+
 def _context(probe: Probe) -> Table:
     lengths = sorted({length for row in probe.context for length in row.lengths})
     return Table(
         name="context",
         title="Probe: effective context",
         caption=(
-            "Loss in nats on a byte by how many bytes before it an AR model is given; the effective length is the "
-            "least whose loss is within 1 % of the longest's."
+            "Loss in nats on a byte by how many bytes before it an AR model is given, in the order it was trained in; "
+            "the effective length is the least whose loss is within 1 % of the longest's."
         ),
         source="../probe.json",
         columns=(
@@ -160,107 +195,4 @@ def _context(probe: Probe) -> Table:
             )
             for row in probe.context
         ),
-    )
-
-
-def figures(inputs: Inputs) -> list[Figure]:
-    """Segmentation and fragility of each arm's largest budget; none where there was no probe."""
-    return [_where(inputs.probe), _worth(inputs.probe)] if inputs.probe else []
-
-
-def _largest(rows: list[Any]) -> list[Any]:
-    """Each arm's of its largest budget."""
-    most: dict[str, float] = {}
-    for row in rows:
-        most[row.arm] = max(most.get(row.arm, 0.0), row.budget_flops)
-    return [row for row in rows if row.budget_flops == most[row.arm]]
-
-
-def _where(probe: Probe) -> Figure:
-    rows = [
-        {
-            "who": f"{row.arm}, {row.given}",
-            "boundary": row.boundary,
-            "signal": row.signal,
-            "auc": row.auc,
-            "auc_text": text.general(row.auc),
-        }
-        for row in _largest(probe.segmentation)
-    ]
-    kinds = list(dict.fromkeys(row["who"] for row in rows))
-    boundaries = list(dict.fromkeys(row["boundary"] for row in rows))
-    panels: list[Any] = []
-    for boundary in boundaries:
-        own = [row for row in rows if row["boundary"] == boundary]
-        points = (
-            alt.Chart(data(own))
-            .mark_point(filled=True, size=54)
-            .encode(
-                x=alt.X("auc:Q", title="AUC", scale=alt.Scale(zero=False, padding=12)).axis(tickCount=5),
-                y=alt.Y("who:N", title=None, sort=kinds).axis(labelLimit=260),
-                color=alt.Color("signal:N", title="signal"),
-                tooltip=tooltips(("who", "model, given"), ("signal", "signal"), ("auc_text", "AUC")),
-            )
-        )
-        chance = alt.Chart(data([{"auc": 0.5}])).mark_rule(style="one", strokeDash=[2, 2]).encode(x="auc:Q")
-        title = "word starts" if boundary == "word" else f"starts of symbols of {boundary}"
-        panels.append((chance + points).properties(title=title, width=280, height=22 * len(kinds)))
-    return Figure(
-        name="boundaries",
-        title="Where tokens and words begin",
-        caption=(
-            "Chance that the first byte of a token or word has more entropy (or surprisal) than another byte, for each "
-            "arm's best model at its largest budget; 0.5 is no knowledge. `bigram` needs no network."
-        ),
-        alt=f"{len(rows)} AUCs; the table of the probe holds the same numbers.",
-        source="../probe.json",
-        chart=alt.concat(*panels, columns=2).properties(name="boundaries"),
-        columns=2,
-        colours="objectives",
-    )
-
-
-def _worth(probe: Probe) -> Figure:
-    rows = [
-        {
-            "arm": row.arm + (" (out of distribution)" if row.out_of_distribution else ""),
-            "reach": f"within {row.reach} byte{'s' * (row.reach > 1)}",
-            "share": visible / row.visible[-1],
-            "nats": nats,
-            "low": nats - 1.96 * error,
-            "high": nats + 1.96 * error,
-            "shown": f"{visible} of {row.visible[-1]}",
-            "nats_text": text.general(nats),
-        }
-        for row in _largest(probe.fragility)
-        for visible, nats, error in zip(row.visible, row.nats, row.nats_se, strict=True)
-    ]
-    panels: list[Any] = []
-    for reach in dict.fromkeys(row["reach"] for row in rows):
-        own = [row for row in rows if row["reach"] == reach]
-        base: dict[str, Any] = {
-            "x": alt.X("share:Q", title="neighbours visible", axis=alt.Axis(format="%", tickCount=5)),
-            "color": alt.Color("arm:N", title="arm"),
-        }
-        tips = tooltips(("arm", "arm"), ("shown", "visible"), ("nats_text", "nats"))
-        loss = alt.Y("nats:Q", title="loss on the byte, nats").scale(zero=False)
-        chart = alt.Chart(data(own))
-        layers = present(
-            chart.mark_line(strokeWidth=1.5).encode(**base, y=loss),
-            chart.mark_rule(strokeWidth=1.2).encode(**base, y=alt.Y("low:Q"), y2="high:Q"),
-            chart.mark_point(filled=True, size=40).encode(**base, y=loss, tooltip=tips),
-        )
-        panels.append(alt.layer(*layers).properties(title=reach, width=300, height=200))
-    return Figure(
-        name="neighbours",
-        title="What a neighbour is worth",
-        caption=(
-            "Loss on a hidden byte against how many of its neighbours are to be seen, the share of the window that is "
-            "hidden being the same: what is hidden close by is shown elsewhere. Bars: 95 % intervals."
-        ),
-        alt=f"{len(rows)} losses; the table of the probe holds their ends and slopes.",
-        source="../probe.json",
-        chart=alt.concat(*panels, columns=2).resolve_scale(y="shared").properties(name="neighbours"),
-        columns=2,
-        colours="objectives",
     )

@@ -26,6 +26,7 @@ from bytegap.report import (
     frontiers,
     inputs,
     isoflop,
+    probe_figures,
     probes,
     provenance,
     run_tables,
@@ -86,7 +87,12 @@ def _stands(page: Path, digest: str) -> bool:
 def _figures(given: Inputs) -> list[Figure]:
     found = [isoflop.figure(given), frontiers.figure(given)]
     found += [answers.figure(given, name) for name in ("overhead", "interaction", "gap")]
-    found += [answers.side_by_side(given), conventions.figure(given), controls.figure(given), *probes.figures(given)]
+    found += [
+        *answers.side_by_side(given),
+        conventions.figure(given),
+        controls.figure(given),
+        *probe_figures.figures(given),
+    ]
     return [figure for figure in found if figure]
 
 
