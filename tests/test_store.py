@@ -1,5 +1,7 @@
 """Files appear whole or not at all; damage is named."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,33 @@ def test_missing_and_damaged_files_name_the_verb_that_mends(tmp_path):
     path.write_text(TIMINGS.model_dump_json() + "\n{}\n")
     with pytest.raises(StoreError, match="line 2"):
         read_table(path, Timings, "runs")
+
+
+def test_a_record_altered_in_place_is_named_and_not_read(tmp_path):
+    path = tmp_path / "t.json"
+    write_record(path, TIMINGS)
+    good = path.read_bytes()
+    for place in range(len(good) - 3):
+        altered = good[:place] + bytes([good[place] ^ 0x02]) + good[place + 1 :]
+        path.write_bytes(altered)
+        try:
+            found = read_record(path, Timings, "train")
+        except StoreError:
+            continue
+        assert found == TIMINGS  # an altered space between words says the same
+    path.write_text(good.decode().replace("1.5", "2.5"))
+    with pytest.raises(StoreError, match="its checksum is not that of what it holds"):
+        read_record(path, Timings, "train")
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_file_stays(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    write_bytes(path, b"old")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(StoreError, match="f: no space left on the disk: free some"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The command line: one verb a stage, each a few lines; heavy imports inside, so that `--help` loads no torch."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,8 +45,9 @@ positions, at the supervised ones, or not at all; and 6nd, which is 6 x non-embe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when done, 2 where the user must mend something, 130 after Ctrl-C."""
+    """Run one verb; 0 when done, 2 where the user must mend something, 130 after Ctrl-C, 143 after SIGTERM."""
     chosen = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         chosen.verb(chosen)
     except BytegapError as error:
@@ -55,6 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("bytegap: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def _terminated(*_: object) -> None:
+    """Leave as after Ctrl-C, everything under way being put away: a default SIGTERM would not."""
+    print("bytegap: terminated; the same command continues where it stopped", file=sys.stderr)
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -312,16 +312,16 @@ class RunRecord(Record):
     run: str
     status: Literal["finished", "failed"]
     reason: str = ""
-    steps: int
-    supervised_symbols: int
+    steps: int = 0
+    supervised_symbols: int = 0
     """Loss-bearing positions over the whole run."""
-    counted_step_flops: float
-    """One real step by torch's counter, head at every position."""
-    counted_supervised_step_flops: float
+    counted_step_flops: float = 0.0
+    """One real step by torch's counter, head at every position; 0, as what follows, where memory did not suffice."""
+    counted_supervised_step_flops: float = 0.0
     """The same step as shipped, head at the supervised positions."""
-    analytic_supervised_step_flops: float
+    analytic_supervised_step_flops: float = 0.0
     """What the formulas say of that step."""
-    spent_flops: float
+    spent_flops: float = 0.0
     """counted_step_flops x steps."""
     gradient_norm: Spread | None = None
     clipped_steps: int = 0

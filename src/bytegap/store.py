@@ -1,24 +1,28 @@
 """The study folder: its layout, atomic writes, and whether a stage's result still stands.
 
 Reads and writes every record. A file appears whole or not at all; a folder of files is built aside and moved in whole.
+A record's file ends with a checksum of the rest, so that one altered in place is named and not read.
 """
 
 import contextlib
+import errno
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
 from bytegap.console import say
 from bytegap.errors import StoreError
-from bytegap.records import Record
+from bytegap.records import Record, digest
 
 R = TypeVar("R", bound=Record)
+_CHECKSUM = "checksum"
 
 
 class Folder:
@@ -61,9 +65,17 @@ def whole(path: Path) -> Generator[Path]:
             os.fsync(file.fileno())
         aside.chmod(0o644)
         aside.replace(path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise no_space(path) from None
         raise
+
+
+def no_space(path: Path) -> StoreError:
+    """What a full disk is told as."""
+    message = f"{path}: no space left on the disk: free some, then the same command continues where it stopped"
+    return StoreError(message)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -73,8 +85,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record as readable JSON."""
-    write_bytes(path, (record.model_dump_json(indent=1) + "\n").encode())
+    """Write a record as readable JSON, a checksum of it at its end."""
+    text = record.model_dump_json(indent=1)
+    write_bytes(path, f'{text[:-2]},\n "{_CHECKSUM}": "{digest(json.loads(text))}"\n}}\n'.encode())
 
 
 def write_table(path: Path, rows: Iterable[Record]) -> None:
@@ -85,17 +98,32 @@ def write_table(path: Path, rows: Iterable[Record]) -> None:
 def read_record(path: Path, model: type[R], made_by: str) -> R:
     """Read a record; StoreError names the verb that makes a missing one, or says the file is damaged."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        return _parsed(path, model)
     except FileNotFoundError:
         message = f"{path} is missing: run 'bytegap {made_by}' first"
         raise StoreError(message) from None
-    except ValidationError as error:
-        first = error.errors()[0]
+    except ValueError as error:
         message = (
-            f"{path} is damaged or of another version ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+            f"{path} is damaged or of another version ({_complaint(error)}): "
             f"delete it and run 'bytegap {made_by}' again"
         )
         raise StoreError(message) from None
+
+
+def _parsed(path: Path, model: type[R]) -> R:
+    """The record in a file; ValueError if it is torn, altered, or another kind of record."""
+    raw = json.loads(path.read_bytes())
+    if isinstance(raw, dict) and _CHECKSUM in raw and cast("dict[str, Any]", raw).pop(_CHECKSUM) != digest(raw):
+        message = "its checksum is not that of what it holds"
+        raise ValueError(message)
+    return model.model_validate(raw)
+
+
+def _complaint(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
 
 
 def read_table(path: Path, model: type[R], made_by: str) -> list[R]:
@@ -120,8 +148,8 @@ def standing(path: Path, model: type[R], inputs: str) -> R | None:
     if not path.exists():
         return None
     try:
-        record = model.model_validate_json(path.read_bytes())
-    except ValidationError:
+        record = _parsed(path, model)
+    except ValueError:
         say("stale", f"{path}: damaged or of another version, making it anew")
         return None
     if getattr(record, "inputs", None) == inputs:

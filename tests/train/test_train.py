@@ -15,7 +15,7 @@ from bytegap.records import Plan, RunRecord, TokensManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record, write_record
 from bytegap.tokens import stage as tokens
-from bytegap.train import checkpoint
+from bytegap.train import checkpoint, run
 from bytegap.train import stage as train_stage
 from bytegap.train.loop import Divergence, Training, learning_rate
 from bytegap.train.run import train_run
@@ -74,6 +74,65 @@ def test_a_run_that_blows_up_is_recorded_with_its_reason(prepared):
         training.model.lm_head.weight.fill_(math.nan)
     with pytest.raises(Divergence, match="at step 0"):
         list(training.steps())
+
+
+def test_a_loss_that_stays_above_its_start_is_a_divergence(prepared):
+    training = begin(prepared, "byte-ar", steps=100)
+    training.ledger.losses = [3.0] * 10
+    assert not training.ledger.is_above_its_start(5)
+    for after, gone in (([3.1] * 15, True), ([3.1] * 10 + [2.9] * 5, False), ([9.9] * 4 + [2.9] * 11, False)):
+        training.ledger.losses = [3.0] * 10 + after
+        assert training.ledger.is_above_its_start(5) is gone
+    training.ledger.losses = [0.1] * 10 + [9.0] * 29
+    training.step = 39
+    with pytest.raises(Divergence, match=r"rose above its start: .* at step 40"):
+        list(training.steps())
+
+
+def test_a_run_that_memory_does_not_suffice_for_is_recorded_and_named(prepared, monkeypatch):
+    folder, specs = prepared
+    spec = specs["byte-ar"].model_copy(update={"seed": 77})
+
+    def fails(words):
+        monkeypatch.setattr(run, "Training", lambda *_: (_ for _ in ()).throw(RuntimeError(words)))
+
+    fails("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+    record = run.train_run(spec, folder, lambda *_: None)
+    assert (record.status, record.reason) == ("failed", "out of memory")
+    assert read_record(folder.run(spec.id) / "record.json", RunRecord, "train") == record
+    fails("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        run.train_run(spec.model_copy(update={"seed": 78}), folder, lambda *_: None)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_resumed(prepared, tmp_path, capsys):
+    whole = begin(prepared, "byte-ar")
+    path = tmp_path / "checkpoint.safetensors"
+    for done in whole.steps():
+        if done in {4, 8}:
+            checkpoint.write(path, whole)
+    good = path.read_bytes()
+    for torn in (good[:-100], good[: len(good) // 2], b"", good[:-1] + bytes([good[-1] ^ 1]), b"\xff" * 64):
+        path.write_bytes(torn)
+        again = begin(prepared, "byte-ar")
+        checkpoint.resume(path, again)
+        assert again.step == 4
+        assert f"{path} is damaged" in capsys.readouterr().err.replace("\n", "")
+    list(again.steps())
+    assert all(torch.equal(weight, state(again)[name]) for name, weight in state(whole).items())
+    checkpoint.before(path).write_bytes(b"")
+    fresh = begin(prepared, "byte-ar")
+    checkpoint.resume(path, fresh)
+    assert fresh.step == 0
+
+
+def test_a_checkpoint_of_another_model_is_not_read(prepared, tmp_path, capsys):
+    checkpoint.write(tmp_path / "c", begin(prepared, "bpe-mdm"))
+    training = begin(prepared, "byte-ar")
+    before = state(training)
+    checkpoint.resume(tmp_path / "c", training)
+    assert "is of another model" in capsys.readouterr().err.replace("\n", " ")
+    assert all(torch.equal(weight, before[name]) for name, weight in state(training).items())
 
 
 def test_learning_rate_warms_up_and_decays_to_zero(prepared):

@@ -1,7 +1,6 @@
 """A finished run's model, ready to be asked. B rows, P positions, V ids."""
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +10,7 @@ from bytegap.objectives._base import Vocabulary, with_bos
 from bytegap.records import RunSpec
 from bytegap.sight import Sight
 from bytegap.store import Folder
+from bytegap.tensors import read_tensors
 
 _POSITIONS = 8192  # through the model at once
 
@@ -19,13 +19,14 @@ class Asked:
     """Log-probabilities of what is hidden in rows of symbols, or of what comes next."""
 
     def __init__(self, folder: Folder, spec: RunSpec) -> None:
-        path = folder.run(spec.id) / "weights.safetensors"
-        if not path.is_file():
-            message = f"{path} is missing: a probe needs the run's weights; run 'bytegap train' for this study again"
-            raise StoreError(message)
         module = plugins.load("models", spec.model)
         model = module.build(module.Shape(**spec.shape))
-        model.load_state_dict(load_file(path))
+        try:
+            weights, _ = read_tensors(folder.run(spec.id) / "weights.safetensors")
+        except StoreError as error:
+            message = f"{error}: a probe needs the run's weights; delete the run's folder and run 'bytegap train' again"
+            raise StoreError(message) from None
+        model.load_state_dict(weights)
         self.model, self.spec = model.eval(), spec
         self.sight: Sight = plugins.load("objectives", spec.objective).SIGHT
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)

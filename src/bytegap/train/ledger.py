@@ -11,6 +11,8 @@ from torch import nn
 from bytegap.records import Spread
 
 _CURVE_POINTS = 64
+_ABOVE_FOR = 3
+"""Stretches that a loss must lie above its start for to count as gone up for good."""
 
 
 class Ledger:
@@ -47,6 +49,14 @@ class Ledger:
             group: (change / max(size, torch.finfo(torch.float32).tiny)) ** 0.5
             for group, (change, size) in squares.items()
         }
+
+    def is_above_its_start(self, stretch: int) -> bool:
+        """Whether each of the last few stretches of steps has a mean loss above the first's."""
+        if len(self.losses) <= _ABOVE_FOR * stretch:
+            return False
+        start = np.mean(self.losses[:stretch])
+        last = np.array(self.losses[-_ABOVE_FOR * stretch :]).reshape(_ABOVE_FOR, stretch).mean(axis=1)
+        return bool((last > start).all())
 
     def spread(self) -> Spread | None:
         """How gradient norms were spread."""

@@ -17,9 +17,12 @@ from bytegap.records import Optimiser, RunSpec
 from bytegap.train.ledger import Ledger
 from bytegap.windows import Rows
 
+_STRETCHES, _LEAST_STRETCH = 20, 10
+"""Of a run, after each of which its loss is held against where it began; steps that one has at least."""
+
 
 class Divergence(Exception):
-    """The loss or the gradient is no longer a number."""
+    """The loss or the gradient is no longer a number, or the loss has gone up for good."""
 
 
 class Training:
@@ -57,6 +60,7 @@ class Training:
         """Train to the planned end, yielding after each step how many are done; Divergence if it blows up."""
         spec, optimiser = self.spec, self.spec.optimiser
         symbols = spec.rows_per_batch * spec.row_symbols
+        stretch = max(_LEAST_STRETCH, spec.steps // _STRETCHES)
         while self.step < spec.steps:
             question = self.question(self.step)
             self.adam.zero_grad()
@@ -71,6 +75,9 @@ class Training:
                 self.adam.step()
             self.ledger.add(loss, norm.item(), supervised, optimiser.clip_norm)
             self.step += 1
+            if self.step % stretch == 0 and self.ledger.is_above_its_start(stretch):
+                message = f"the loss rose above its start: {loss:.4g} nats a symbol at step {self.step}"
+                raise Divergence(message)
             yield self.step
 
 

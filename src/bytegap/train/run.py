@@ -1,9 +1,10 @@
 """One run from spec to record: resume, train, checkpoint, score, count, write.
 
-Reads tokens/ and runs/ID/checkpoint.safetensors; writes runs/ID/{spec,record,timings}.json and weights.safetensors.
+Reads tokens/ and runs/ID/checkpoint.*; writes runs/ID/{spec,record,timings}.json and weights.safetensors.
 """
 
 import platform
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,28 +26,47 @@ from bytegap.store import Folder, file_digest, read_record, write_record
 from bytegap.train import checkpoint
 from bytegap.train.count import analytic_supervised_flops, step_flops
 from bytegap.train.loop import Divergence, Training
+from bytegap.train.stopping import Stopping
 from bytegap.windows import Windows
 
-_CHECKPOINT_EVERY_S = 60.0
+_CHECKPOINT_EVERY_S, _LEAST_CHECKPOINT_S = 60.0, 5.0
+_CHECKPOINT_SHARE = 50
+"""Times what writing one takes, at least, lie between two checkpoints: under 2 % of training."""
 _REPORT_EVERY_S = 0.5
 
 Report = Callable[[str, int, float, float], None]
 """Told now and then: run id, steps done, latest loss (nats a symbol), symbols a second."""
 
 
-def train_run(spec: RunSpec, folder: Folder, report: Report) -> RunRecord:
-    """Bring one run to its record."""
+def train_run(spec: RunSpec, folder: Folder, report: Report, stopping: Stopping | None = None) -> RunRecord:
+    """Bring one run to its record; SystemExit, a checkpoint written, where `stopping` is asked to."""
     torch.set_num_threads(spec.numerics.threads)
-    home = folder.run(spec.id)
-    write_record(home / "spec.json", spec)
+    write_record(folder.run(spec.id) / "spec.json", spec)
     manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
-    training = Training(spec, read_array(folder.tokens_of(spec.tokens), manifest.stream))
-    checkpoint.resume(home / "checkpoint.safetensors", training)
+    stream = read_array(folder.tokens_of(spec.tokens), manifest.stream)
+    try:
+        return _trained(Training(spec, stream), folder, report, stopping or Stopping())
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        record = RunRecord(run=spec.id, status="failed", reason="out of memory")
+        write_record(folder.run(spec.id) / "record.json", record)
+        return record
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _trained(training: Training, folder: Folder, report: Report, stopping: Stopping) -> RunRecord:
+    spec, home = training.spec, folder.run(training.spec.id)
+    saved = home / "checkpoint.safetensors"
+    checkpoint.resume(saved, training)
 
     started, first_step = datetime.now(UTC), training.step
     clock = time.perf_counter()
     try:
-        _train(training, home / "checkpoint.safetensors", report)
+        _train(training, saved, report, stopping)
     except Divergence as error:
         record = _record(training, status="failed", reason=str(error))
         write_record(home / "record.json", record)
@@ -77,23 +97,29 @@ def train_run(spec: RunSpec, folder: Folder, report: Report) -> RunRecord:
         ),
     )
     write_record(home / "record.json", record)  # last: a run with a record is finished
-    (home / "checkpoint.safetensors").unlink(missing_ok=True)
+    checkpoint.clear(saved)
     return record
 
 
-def _train(training: Training, path: Path, report: Report) -> None:
+def _train(training: Training, path: Path, report: Report, stopping: Stopping) -> None:
     spec = training.spec
     saved = reported = time.monotonic()
-    reported_step = training.step
-    for step in training.steps():
-        now = time.monotonic()
-        if now - reported > _REPORT_EVERY_S or step == spec.steps:
-            speed = (step - reported_step) * spec.symbols / spec.steps / max(now - reported, 1e-9)
-            report(spec.id, step, training.ledger.losses[-1], speed)
-            reported, reported_step = now, step
-        if now - saved > _CHECKPOINT_EVERY_S and step < spec.steps:
-            checkpoint.write(path, training)
-            saved = now
+    reported_step, write_s = training.step, 0.0
+    with stopping.after_a_step():
+        for step in training.steps():
+            now = time.monotonic()
+            if now - reported > _REPORT_EVERY_S or step == spec.steps:
+                speed = (step - reported_step) * spec.symbols / spec.steps / max(now - reported, 1e-9)
+                report(spec.id, step, training.ledger.losses[-1], speed)
+                reported, reported_step = now, step
+            # The last step's is for a kill during evaluation, which is long; none is worth it after a few seconds.
+            due = _LEAST_CHECKPOINT_S if step == spec.steps else max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * write_s)
+            if stopping.asked or now - saved > due:
+                checkpoint.write(path, training)
+                saved = time.monotonic()
+                write_s = saved - now
+            if stopping.asked:
+                raise SystemExit(128 + signal.SIGTERM)
 
 
 def _scores(training: Training, folder: Folder) -> dict[str, Score]:

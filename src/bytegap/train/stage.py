@@ -21,12 +21,16 @@ from bytegap.errors import BytegapError
 from bytegap.records import Plan, RunRecord, RunSpec
 from bytegap.store import Folder, read_record
 from bytegap.train.run import train_run
+from bytegap.train.stopping import Stopping
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
     from multiprocessing.queues import Queue
 
 Event = tuple[int, str, str, int, float, float]
-"""(worker, what happened: step | done | failed, run id, steps done, loss, symbols a second)"""
+"""(worker, what happened: step | done | failed, run id, steps done, loss, symbols a second); or trouble, and what."""
+
+_PATIENCE_S, _AGAIN_S = 5.0, 1.0
 
 
 def run(folder: Folder, workers: int | None = None) -> None:
@@ -49,14 +53,18 @@ def run(folder: Folder, workers: int | None = None) -> None:
     for process in processes:
         process.start()
     display = _Display(plan, waiting)
-    with Live(console=console(), get_renderable=display.render, refresh_per_second=2, transient=True):
-        while any(process.is_alive() for process in processes) or not events.empty():
-            try:
-                display.take(events.get(timeout=0.5))
-            except queue.Empty:
-                continue
+    try:
+        with Live(console=console(), get_renderable=display.render, refresh_per_second=2, transient=True):
+            while any(process.is_alive() for process in processes) or not events.empty():
+                try:
+                    display.take(events.get(timeout=0.5))
+                except queue.Empty:
+                    continue
+    finally:
+        _end(processes)
+    if display.trouble:
+        raise BytegapError(display.trouble)
     for process in processes:
-        process.join()
         if process.exitcode:
             message = (
                 f"a training worker ended with exit code {process.exitcode}; what is finished is kept: "
@@ -65,31 +73,57 @@ def run(folder: Folder, workers: int | None = None) -> None:
             raise BytegapError(message)
     failed = [record for spec in plan.specs if (record := _record(folder, spec)).status == "failed"]
     for record in failed:
-        say("train", f"run {record.run} failed: {record.reason}")
+        say("train", f"run {record.run} failed: {record.reason} (delete {folder.run(record.run)} to train it again)")
     say("train", f"{len(plan.specs) - len(failed)} of {len(plan.specs)} runs finished in {display.elapsed}")
 
 
+def _end(processes: "list[SpawnProcess]") -> None:
+    """Workers that still train are asked to write their checkpoints and leave, then made to."""
+    for process in processes:
+        if process.is_alive():
+            process.terminate()
+    for process in processes:
+        process.join(_PATIENCE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
 def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]") -> None:
-    """One worker: claim what nobody has, train it; ends when the process that started it is gone."""
-    folder, parent = Folder(root), multiprocessing.parent_process()
+    """One worker: claim what nobody has, train it; ends when all is trained, or who started it is gone.
+
+    What another worker has claimed is waited for: should that one die, its claim is free and its run goes on here.
+    """
+    folder, parent, stopping = Folder(root), multiprocessing.parent_process(), Stopping()
+    stopping.listen()
 
     def report(run: str, steps: int, loss: float, speed: float) -> None:
         if parent and not parent.is_alive():
-            raise SystemExit
+            stopping.asked = True
         events.put((number, "step", run, steps, loss, speed))
 
-    for spec in waiting:
+    def trained(spec: RunSpec) -> bool:
+        """Whether this run has its record by now, if need be from here; no where somebody else has claimed it."""
         home = folder.run(spec.id)
         home.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(home / "lock", timeout=0):
-                if _finished(folder, spec):
-                    continue
-                record = train_run(spec, folder, report)
-                kind = "done" if record.status == "finished" else "failed"
-                events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
+                if not _finished(folder, spec):
+                    record = train_run(spec, folder, report, stopping)
+                    kind = "done" if record.status == "finished" else "failed"
+                    events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
         except Timeout:
-            continue
+            return False
+        return True
+
+    left = waiting
+    try:
+        while left := [spec for spec in left if not trained(spec)]:
+            if parent and not parent.is_alive():
+                return
+            time.sleep(_AGAIN_S)
+    except BytegapError as error:  # the folder's or the disk's: no other run would fare better
+        events.put((number, "trouble", str(error), 0, 0.0, 0.0))
 
 
 def _finished(folder: Folder, spec: RunSpec) -> bool:
@@ -111,9 +145,14 @@ class _Display:
         self.latest: dict[int, Event] = {}
         self.start = time.monotonic()
         self.done = 0
+        self.trouble = ""
+        """What no run can be trained for."""
 
     def take(self, event: Event) -> None:
         worker, kind, run, steps, _, _ = event
+        if kind == "trouble":
+            self.trouble = run
+            return
         self.steps[run] = steps
         if kind == "step":
             self.latest[worker] = event
