@@ -28,7 +28,7 @@ in this order; each does only what is not done, and says what a changed input ma
 
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
 loses every arm, and `bytegap probe` asks the byte models what they know. `bytegap fit --table RUNS.csv` fits anybody's
-runs, without a study; `bytegap count` says what a model costs.
+runs, without a study; `bytegap count` says what a model costs. `bytegap doctor` looks a study's folder over.
 """
 
 COUNT_EPILOG = """\
@@ -134,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("report", _report)
     verb("tune", _tune)
     verb("probe", _probe)
+    verb("doctor", _doctor)
     verb("quickstart", _quickstart)
     count = verb("count", _count, metavar="FILE", text="a study, a model's config.json, or a JSON list of shapes")
     count.formatter_class, count.epilog = argparse.RawDescriptionHelpFormatter, COUNT_EPILOG
@@ -256,6 +257,14 @@ def _probe(chosen: argparse.Namespace) -> None:
     from bytegap.probe import stage
 
     stage.run(*_open(chosen))
+
+
+def _doctor(chosen: argparse.Namespace) -> None:
+    """Look the study's folder over: checksums, leftovers, claims, plan against records, disk; says what to do."""
+    from bytegap.doctor import stage
+
+    _, folder = _open(chosen)
+    stage.run(folder)
 
 
 def _count(chosen: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bytegap.console import console, say
-from bytegap.errors import BytegapError
+from bytegap.errors import BytegapError, StoreError
 from bytegap.records import Plan, RunRecord, RunSpec
 from bytegap.store import Folder, read_record
 from bytegap.train.run import train_run
@@ -127,7 +127,15 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
 
 
 def _finished(folder: Folder, spec: RunSpec) -> bool:
-    return (folder.run(spec.id) / "record.json").exists()
+    """Whether the run has its record; a damaged one is none."""
+    if not (folder.run(spec.id) / "record.json").exists():
+        return False
+    try:
+        _record(folder, spec)
+    except StoreError as error:
+        say("train", f"{error}: training it again")
+        return False
+    return True
 
 
 def _record(folder: Folder, spec: RunSpec) -> RunRecord:
