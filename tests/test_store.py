@@ -4,9 +4,10 @@ import errno
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from bytegap.errors import StoreError
-from bytegap.records import CorpusManifest, Timings
+from bytegap.records import ArrayFile, CorpusManifest, Timings
 from bytegap.shards import read_array, smallest_dtype, verify, write_array
 from bytegap.store import new_folder, read_record, read_table, standing, write_bytes, write_record, write_table
 
@@ -115,3 +116,10 @@ def test_arrays_are_mapped_and_their_damage_is_seen(tmp_path):
 @pytest.mark.parametrize(("largest", "dtype"), [(255, "uint8"), (256, "uint16"), (2**16, "uint32"), (2**32, "uint64")])
 def test_the_narrowest_type_that_holds(largest, dtype):
     assert smallest_dtype(largest) == dtype
+
+
+def test_a_manifest_cannot_name_a_file_elsewhere(tmp_path):
+    array = write_array(tmp_path, "a", "uint8", [b"abc"])
+    for file in ("../a", "/etc/passwd", "a/b", ".hidden", ""):
+        with pytest.raises(ValidationError, match="file"):
+            ArrayFile.model_validate(array.model_dump() | {"file": file})

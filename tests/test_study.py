@@ -46,6 +46,7 @@ def test_the_studies_of_the_repository_are_read(request):
         ("budgets = [1e10]\n\n[arms.bpe", "budgets = [2e10, 1e10]\n\n[arms.bpe", ["byte-ar", "ascending"]),
         ("budgets = [1e10]\n\n[arms.bpe", "budgets = []\n\n[arms.bpe", ["arms.byte-ar.budgets"]),
         ('name = "tiny"', 'name = "../up"', ["'name'"]),
+        ("[tokens.byte]", '[tokens."../up"]', ["[tokens.'../up']", "a folder is named so"]),
         ('name = "tiny"', "", ["'name' is missing"]),
         ("[grid]", "[grid", ["not TOML"]),
         ("[grid]", "[fit]\nmargn = 1.1\n[grid]", ["unknown key 'fit.margn'", "did you mean 'margin'"]),

@@ -15,11 +15,13 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bytegap.plugins import label
 
 SCHEMA_VERSION = 1
+PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Of a file or folder: it leads nowhere else."""
 
 
 def digest(value: Any) -> str:
@@ -48,7 +50,7 @@ class Record(Part):
 class ArrayFile(Part):
     """A raw little-endian array beside the manifest that names it."""
 
-    file: str
+    file: str = Field(pattern=PLAIN_NAME)
     dtype: Literal["uint8", "uint16", "uint32", "uint64"]
     length: int
     sha256: str

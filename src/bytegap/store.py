@@ -112,7 +112,10 @@ def read_record(path: Path, model: type[R], made_by: str) -> R:
 
 def _parsed(path: Path, model: type[R]) -> R:
     """The record in a file; ValueError if it is torn, altered, or another kind of record."""
-    raw = json.loads(path.read_bytes())
+    try:
+        raw = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
     if isinstance(raw, dict) and _CHECKSUM in raw and cast("dict[str, Any]", raw).pop(_CHECKSUM) != digest(raw):
         message = "its checksum is not that of what it holds"
         raise ValueError(message)

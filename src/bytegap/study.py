@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bytegap import plugins
 from bytegap.errors import StudyError, nearest
+from bytegap.records import PLAIN_NAME
 
 
 class Table(BaseModel):
@@ -108,7 +109,7 @@ class Report(Table):
 class Study(Table):
     """A whole study."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=PLAIN_NAME)
     seed: int = 0
     corpus: Corpus
     context: Context
@@ -134,7 +135,7 @@ def load(path: Path) -> Study:
     except IsADirectoryError:
         message = f"{path} is a folder; name the study file in it"
         raise StudyError(message) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"{path}: not TOML: {error}"
         raise StudyError(message) from None
     try:
@@ -196,6 +197,12 @@ def _check_names(study: Study) -> None:
     if not study.tokens:
         message = '[tokens] is empty: name at least one, such as [tokens.byte] with kind = "bytes"'
         raise StudyError(message)
+    for name in study.tokens:
+        if not re.fullmatch(PLAIN_NAME, name):
+            message = (
+                f"[tokens.'{name}']: a folder is named so: letters, digits, dots, dashes and underscores"
+            )
+            raise StudyError(message)
     if "windows" in study.tokens:
         message = "[tokens.windows]: the name is taken by the scoring windows' folder; choose another"
         raise StudyError(message)

@@ -63,7 +63,7 @@ def read(path: Path, context: int | None) -> list[tuple[str, Llama, int]]:
     except IsADirectoryError:
         message = f"{path} is a folder: name the config.json in it"
         raise CountError(message) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         message = f"{path}: not JSON: {error}"
         raise CountError(message) from None
     if isinstance(given, dict):

@@ -71,7 +71,7 @@ def load(path: Path, study: Study) -> World:
     except FileNotFoundError:
         message = f"{path}: no such law file; 'bytegap plan --help' shows one"
         raise StudyError(message) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError, RecursionError) as error:
         message = f"{path}: not TOML: {error}"
         raise StudyError(message) from None
     except ValidationError as error:

@@ -1,0 +1,158 @@
+"""Files from strangers, altered at random: an error of ours or a result, never a traceback, and nothing written."""
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from bytegap import plugins, study
+from bytegap.corpus import files
+from bytegap.count import config
+from bytegap.errors import BytegapError
+from bytegap.fit import table
+from bytegap.plan import simulate
+from bytegap.records import Timings
+from bytegap.store import read_record, read_table, write_record, write_table
+from bytegap.tensors import read_tensors, write_tensors
+from tests.studies import simulated_rows
+from tests.tiny import STUDY, write_study
+
+pytestmark = pytest.mark.slow
+
+CASES = 2000
+ODD = [
+    *(each.encode() for each in ("\0", "{", "}", "[", "]", '"', "=", ",", "\n", "1e999", "-1", "null", "nan", "true")),
+    *(b"\xff", b"../../x", b"9" * 30, b"99999999999", b"[" * 3000, b'{"a":' * 1500),
+]
+
+kinds = st.sampled_from(["put", "drop", "swap", "double"])
+edits = st.lists(st.tuples(kinds, st.floats(0, 1), st.integers(1, 40), st.sampled_from(ODD)), min_size=1, max_size=6)
+
+
+def altered(sample: bytes, changes: list[tuple[str, float, int, bytes]]) -> bytes:
+    """The sample with each change made in turn, at its place from 0 to 1."""
+    for kind, where, length, odd in changes:
+        at = int(where * len(sample))
+        piece = sample[at : at + length]
+        sample = sample[:at] + {"put": odd, "drop": b"", "swap": piece[::-1], "double": piece * 2}[kind] + (
+            sample[at:] if kind == "put" else sample[at + length :]
+        )  # fmt: skip
+    return sample
+
+
+def survives(home: Path, name: str, sample: bytes, read: Callable[[Path], object]) -> None:
+    """2,000 altered samples, each read; whatever is written lies where the file does."""
+    beside = home.parent / "beside"
+    beside.mkdir(exist_ok=True)
+
+    @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(edits)
+    def one(changes: list[tuple[str, float, int, bytes]]) -> None:
+        path = home / name
+        path.write_bytes(altered(sample, changes))
+        try:
+            read(path)
+        except BytegapError as error:
+            assert str(error)  # noqa: PT017 - one of ours, and that is well
+        assert not list(beside.iterdir())
+
+    read(_written(home / name, sample))
+    one()
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_study_files(tmp_path):
+    sample = write_study(
+        tmp_path, STUDY + '\n[fit]\nslopes = [["byte-ar", "bpe-mdm"]]\nslope_margin = 0.1\n'
+    ).read_bytes()
+    survives(tmp_path, "s.toml", sample, study.load)
+
+
+def test_tables_of_runs(tmp_path):
+    draw = random.Random(0)
+    rows = [
+        f"{10 ** draw.uniform(8, 10):.4g},{10 ** draw.uniform(3, 5):.4g},{draw.uniform(2, 3):.4f}" for _ in range(30)
+    ]
+    sample = "\n".join(["flops,params,loss", *rows]).encode()
+    survives(tmp_path, "runs.csv", sample, lambda path: table.read(path, {}, "6nd"))
+
+
+def test_laws_to_simulate(tmp_path):
+    named = study.load(write_study(tmp_path))
+    arms = "".join(f"[arms.{name}]\nbpb = 2.1\nflops = 1e12\nparameters = 1e5\n" for name in named.arms)
+    survives(tmp_path, "law.toml", f"noise = 0.005\n{arms}".encode(), lambda path: simulate.load(path, named))
+
+
+@pytest.mark.parametrize("kind", ["config", "shapes"])
+def test_model_configurations(tmp_path, kind):
+    llama = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "vocab_size": 300, "max_position_embeddings": 128}  # fmt: skip
+    shapes = [{"width": 64, "depth": 2, "vocabulary": 300, "context": 128}]
+    sample = json.dumps(llama if kind == "config" else shapes).encode()
+    survives(tmp_path, "config.json", sample, lambda path: config.read(path, None))
+
+
+def test_records_and_their_tables(tmp_path):
+    timings = Timings(run="r", train_s=1, evaluate_s=1, symbols_per_s=1, flops_per_s=1, started="2026", host="h")
+    write_record(tmp_path / "sample.json", timings)
+    survives(tmp_path, "t.json", (tmp_path / "sample.json").read_bytes(), lambda p: read_record(p, Timings, "train"))
+    rows = simulated_rows()[:4]
+    write_table(tmp_path / "rows.jsonl", rows)
+    survives(
+        tmp_path, "r.jsonl", (tmp_path / "rows.jsonl").read_bytes(), lambda p: read_table(p, type(rows[0]), "runs")
+    )
+
+
+def test_checkpoints_and_weights(tmp_path):
+    write_tensors(tmp_path / "sample", {"a": torch.arange(12.0).reshape(3, 4), "b": torch.ones(5)}, {"step": "3"})
+    survives(tmp_path, "weights.safetensors", (tmp_path / "sample").read_bytes(), read_tensors)
+
+
+def test_json_lines_of_text(tmp_path):
+    sample = b"".join(json.dumps({"text": f"line {i} \u00e9", "id": i}).encode() + b"\n" for i in range(8))
+    read = plugins.options("corpus", "files", {"paths": [str(tmp_path / "text.jsonl")]})
+    survives(tmp_path, "text.jsonl", sample, lambda _: list(files.documents(read)))
+
+
+def _read_vocabulary(kind: str, file: Path) -> None:
+    module = plugins.load("tokens", kind)
+    kept = file.parent.parent / "kept"
+    kept.mkdir(exist_ok=True)
+    options = {"file": str(file)} | ({"pattern": "r50k"} if kind == "tiktoken" else {})
+    tokenizer = module.prepare(plugins.options("tokens", kind, options), iter(()), kept)
+    for text, symbols in zip([b"a text", b"\xff\xfe"], tokenizer.encode_batch([b"a text", b"\xff\xfe"]), strict=True):
+        assert b"".join(tokenizer.symbol_bytes[int(symbol)] for symbol in symbols) == text
+
+
+def _hugging_face() -> bytes:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=270, initial_alphabet=alphabet, special_tokens=[], show_progress=False)
+    tokenizer.train_from_iterator(["the text of the text and the text"] * 4, trainer)
+    return tokenizer.to_str().encode()
+
+
+def _tiktoken() -> bytes:
+    return b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256))
+
+
+@pytest.mark.parametrize(("kind", "name", "sample"), [
+    ("huggingface", "tokenizer.json", _hugging_face()),
+    ("tiktoken", "v.tiktoken", _tiktoken()),
+])  # fmt: skip
+def test_vocabularies(tmp_path, kind, name, sample):
+    home = tmp_path / "home"
+    home.mkdir()
+    survives(home, name, sample, lambda path: _read_vocabulary(kind, path))
