@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
     train = verb("train", _train)
     train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")
+    train.add_argument("--on", choices=["slurm"], help="submit a job a run, as the study's [launch] table says")
     runs = verb("runs", _runs)
     runs.add_argument(
         "--audit", action="store_true", help="FLOPs counted against planned, and every arm's optimisation"
@@ -203,10 +204,13 @@ def _plan(chosen: argparse.Namespace) -> None:
 
 def _train(chosen: argparse.Namespace) -> None:
     """Train every planned run that has no record yet; interrupted, the same command continues."""
-    from bytegap.train import stage
+    from bytegap.train import cluster, stage
 
-    _, folder = _open(chosen)
-    stage.run(folder, chosen.workers)
+    study, folder = _open(chosen)
+    if chosen.on:
+        cluster.run(folder, study.launch)
+    else:
+        stage.run(folder, chosen.workers)
 
 
 def _runs(chosen: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ tokens/windows.json     WindowsManifest     controls.json              Controls
 plan.json               Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
+jobs.json               Jobs
 fit.json                Fit                 audit.json                 Audit
 probe.json              Probe
 """
@@ -346,6 +347,19 @@ class Timings(Record):
     flops_per_s: float
     started: str
     host: str
+
+
+class Job(Part):
+    """A run's last job on a cluster."""
+
+    job: str
+    log: str
+
+
+class Jobs(Record):
+    """By run id."""
+
+    jobs: dict[str, Job]
 
 
 # -- runs -----------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Folder:
         self.windows_manifest = self.tokens / "windows.json"
         self.controls = root / "controls.json"
         self.plan = root / "plan.json"
+        self.jobs = root / "jobs.json"
         self.table = root / "runs.jsonl"
         self.audit = root / "audit.json"
         self.fit = root / "fit.json"

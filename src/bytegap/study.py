@@ -88,6 +88,19 @@ class Compute(Table):
     threads: int = Field(default=0, ge=0)
 
 
+class Launch(Table):
+    """What each run asks of a cluster: `bytegap train --on slurm`."""
+
+    partition: str | None = None
+    account: str | None = None
+    minutes: int = Field(default=1440, ge=1)
+    """After which a run goes back into the queue, and on from its checkpoint."""
+    gpus: int = Field(default=0, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    parallel: int = Field(default=256, ge=1)
+    """Runs at a time, at most."""
+
+
 class Fit(Table):
     """What is named before the runs are seen."""
 
@@ -117,6 +130,7 @@ class Study(Table):
     arms: dict[str, Arm]
     grid: Grid = Grid()
     compute: Compute = Compute()
+    launch: Launch = Launch()
     fit: Fit = Fit()
     report: Report = Report()
 
@@ -199,9 +213,7 @@ def _check_names(study: Study) -> None:
         raise StudyError(message)
     for name in study.tokens:
         if not re.fullmatch(PLAIN_NAME, name):
-            message = (
-                f"[tokens.'{name}']: a folder is named so: letters, digits, dots, dashes and underscores"
-            )
+            message = f"[tokens.'{name}']: a folder is named so: letters, digits, dots, dashes and underscores"
             raise StudyError(message)
     if "windows" in study.tokens:
         message = "[tokens.windows]: the name is taken by the scoring windows' folder; choose another"
@@ -279,6 +291,7 @@ def _known(path: list[str]) -> set[str]:
         "context": Context,
         "grid": Grid,
         "compute": Compute,
+        "launch": Launch,
         "fit": Fit,
         "report": Report,
         "arms": Arm,

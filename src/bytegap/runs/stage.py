@@ -4,6 +4,7 @@ from datetime import datetime
 
 from rich.table import Table
 
+from bytegap import slurm
 from bytegap.console import say, show
 from bytegap.errors import StoreError
 from bytegap.records import (
@@ -28,6 +29,7 @@ def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[
         for spec in plan.runs
         if (folder.run(spec.id) / "record.json").exists()
     ]
+    _say_jobs(folder, plan)
     if not done:
         message = f"{folder.runs}: no run has finished yet: run 'bytegap train' first"
         raise StoreError(message)
@@ -121,6 +123,17 @@ def _print_time(folder: Folder, plan: Plan) -> None:
         f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker; "
         f"{wall_s / 60:.1f} minutes in which any ran, {wall_s * plan.workers / train_s:.2f} times the training alone",
     )
+
+
+def _say_jobs(folder: Folder, plan: Plan) -> None:
+    """Where the jobs of runs without a record stand, if any was submitted to a cluster."""
+    jobs = slurm.standings(folder)
+    for spec in plan.specs:
+        if spec.id in jobs and not (folder.run(spec.id) / "record.json").exists():
+            job = jobs[spec.id]
+            state = job.state if job.state != "gone" else "failed: its job ended without a record"
+            why = f" ({job.reason})" if job.reason else ""
+            say("runs", f"{spec.id} {spec.arm}: {state}{why}; {job.log}")
 
 
 def _say_orphans(folder: Folder, plan: Plan) -> None:

@@ -36,7 +36,7 @@ _PATIENCE_S, _AGAIN_S = 5.0, 1.0
 def run(folder: Folder, workers: int | None = None) -> None:
     """Bring every planned run to its record; says which failed and why."""
     plan = read_record(folder.plan, Plan, "plan")
-    waiting = [spec for spec in plan.specs if not _finished(folder, spec)]
+    waiting = [spec for spec in plan.specs if not finished(folder, spec)]
     if not waiting:
         say("train", f"up to date: all {len(plan.specs)} runs have their records")
         return
@@ -108,7 +108,7 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
         home.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(home / "lock", timeout=0):
-                if not _finished(folder, spec):
+                if not finished(folder, spec):
                     record = train_run(spec, folder, report, stopping)
                     kind = "done" if record.status == "finished" else "failed"
                     events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
@@ -126,7 +126,7 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
         events.put((number, "trouble", str(error), 0, 0.0, 0.0))
 
 
-def _finished(folder: Folder, spec: RunSpec) -> bool:
+def finished(folder: Folder, spec: RunSpec) -> bool:
     """Whether the run has its record; a damaged one is none."""
     if not (folder.run(spec.id) / "record.json").exists():
         return False

@@ -1,0 +1,58 @@
+"""Runs on a cluster: one job a run, each claimed as a local worker claims it. The engine is Slurm."""
+
+from pathlib import Path
+
+from filelock import FileLock
+
+from bytegap import slurm
+from bytegap.console import say
+from bytegap.records import Plan, RunSpec
+from bytegap.store import Folder, read_record
+from bytegap.study import Launch
+from bytegap.train.run import train_run
+from bytegap.train.stage import finished
+from bytegap.train.stopping import Stopping
+
+
+def run(folder: Folder, launch: Launch) -> None:
+    """Submit every run that has no record and no job; says under which number."""
+    plan = read_record(folder.plan, Plan, "plan")
+    queued = {name for name, each in slurm.standings(folder).items() if each.state != "gone"}
+    left = [spec for spec in plan.specs if not finished(folder, spec)]
+    new = sorted((spec for spec in left if spec.id not in queued), key=lambda spec: -spec.flops)
+    if not new:
+        say("train", f"nothing to submit: {len(plan.specs) - len(left)} runs are trained, {len(left)} have their jobs")
+        return
+    threads = new[0].numerics.threads
+    arguments = {spec.id: (str(folder.root.absolute()), spec.id) for spec in new}
+    number = slurm.submit(folder, launch, threads, Trained(), arguments)
+    say("train", f"{len(new)} runs submitted as job array {number}; 'bytegap runs' shows where they stand")
+
+
+class Trained:
+    """A job: train one run of a folder, unless it is trained. After its time is up it goes back into the queue."""
+
+    def __call__(self, root: str, name: str) -> None:
+        """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint."""
+        folder, stopping = Folder(Path(root)), Stopping()
+        stopping.listen()
+        spec = next(spec for spec in read_record(folder.plan, Plan, "plan").specs if spec.id == name)
+        home = folder.run(spec.id)
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / "lock"):
+            if not finished(folder, spec):
+                train_run(spec, folder, _tell(spec), stopping)
+
+    def checkpoint(self, root: str, name: str) -> object:
+        """What submitit requeues when the job's time is up or it is preempted: the same, from its last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, root, name)
+
+
+def _tell(spec: RunSpec):  # noqa: ANN202 - a `Report`
+    def report(name: str, step: int, loss: float, speed: float) -> None:
+        if step % max(1, spec.steps // 100) == 0 or step == spec.steps:
+            say("train", f"{name} {spec.arm} {step}/{spec.steps} {loss:.3f} nats/symbol {speed:,.0f} symbols/s")
+
+    return report
