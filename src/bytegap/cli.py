@@ -1,6 +1,7 @@
 """The command line: one verb a stage, each a few lines; heavy imports inside, so that `--help` loads no torch."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
     train = verb("train", _train)
     train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")
+    train.add_argument("--shard", action="store_true", help="under torchrun: no device holds a whole model (FSDP2)")
     train.add_argument("--on", choices=["slurm"], help="submit a job a run, as the study's [launch] table says")
     runs = verb("runs", _runs)
     runs.add_argument(
@@ -204,13 +206,15 @@ def _plan(chosen: argparse.Namespace) -> None:
 
 def _train(chosen: argparse.Namespace) -> None:
     """Train every planned run that has no record yet; interrupted, the same command continues."""
-    from bytegap.train import cluster, stage
+    from bytegap.train import cluster, stage, together
 
     study, folder = _open(chosen)
     if chosen.on:
         cluster.run(folder, study.launch)
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun sets it
+        together.run(folder, sharded=chosen.shard, rows_at_once=study.compute.rows_at_once)
     else:
-        stage.run(folder, chosen.workers)
+        stage.run(folder, chosen.workers, study.compute.rows_at_once)
 
 
 def _runs(chosen: argparse.Namespace) -> None:

@@ -21,6 +21,15 @@ class Sight:
     aims_BP: Tensor | None = None
     """The place that each position is asked about, in models that are told."""
 
+    def rows(self, start: int, stop: int) -> "Sight":
+        """Of some of the rows."""
+        places, aims = self.places_P, self.aims_BP
+        return replace(
+            self,
+            places_P=places[start:stop] if places is not None and places.ndim > 1 else places,
+            aims_BP=aims[start:stop] if aims is not None else None,
+        )
+
     def to(self, device: str) -> "Sight":
         """The same on another device."""
         moved = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}

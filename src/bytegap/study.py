@@ -86,6 +86,8 @@ class Compute(Table):
 
     workers: int = Field(default=0, ge=0)
     threads: int = Field(default=0, ge=0)
+    rows_at_once: int = Field(default=0, ge=0)
+    """Rows of a batch through a model at once, gradients added up: for batches that memory does not hold. 0: all."""
 
 
 class Launch(Table):

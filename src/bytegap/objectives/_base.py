@@ -59,6 +59,14 @@ class Question:
         chosen = {name: tensor[answers] for name, tensor in vars(self).items() if name.endswith("_M")}
         return Question(inputs_BP=self.inputs_BP, sight=self.sight, **chosen)
 
+    def rows(self, start: int, stop: int) -> "Question":
+        """Some of the rows, with their answers."""
+        own_M = (self.rows_M >= start) & (self.rows_M < stop)
+        answers = {name: tensor[own_M] for name, tensor in vars(self).items() if name.endswith("_M")}
+        answers["positions_M"] = answers["positions_M"] - start * self.inputs_BP.shape[1]
+        answers["rows_M"] = answers["rows_M"] - start
+        return Question(inputs_BP=self.inputs_BP[start:stop], sight=self.sight.rows(start, stop), **answers)
+
     def to(self, device: str) -> "Question":
         """The same question on another device."""
         return Question(**{name: part.to(device) for name, part in vars(self).items()})

@@ -178,6 +178,7 @@ def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Set
 
 def _inputs(study: Study, settings: dict[str, Setting]) -> str:
     """What a plan is made from: the study without its corpus, and the contents of tokens and windows."""
-    parts = study.model_dump(mode="json", include={"seed", "arms", "grid", "compute"})
+    asked = {"seed": True, "arms": True, "grid": True, "compute": {"workers", "threads"}}
+    parts = study.model_dump(mode="json", include=asked)
     contents = {name: [s.tokens.content, s.windows.content] for name, s in settings.items()}
     return digest([parts, contents])

@@ -10,6 +10,7 @@ import torch
 from bytegap.console import say
 from bytegap.errors import StoreError
 from bytegap.tensors import read_tensors, write_tensors
+from bytegap.train.devices import like, whole
 from bytegap.train.ledger import Ledger
 from bytegap.train.loop import Training
 
@@ -17,12 +18,14 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def write(path: Path, training: Training) -> None:
-    """Write the state of a run in progress, the last one moving to `before(path)`."""
+    """Write the state of a run in progress, the last one moving to `before(path)`; of many devices the first writes."""
     names = {id(weight): name for name, weight in training.model.named_parameters()}
-    tensors = {f"weight/{name}": weight for name, weight in training.model.named_parameters()}
+    tensors = {f"weight/{name}": whole(weight.detach()) for name, weight in training.model.named_parameters()}
     for weight, moments in training.adam.state.items():
         for key, value in moments.items():
-            tensors[f"adam/{key}/{names[id(weight)]}"] = value
+            tensors[f"adam/{key}/{names[id(weight)]}"] = whole(value)
+    if not training.devices.is_first:
+        return
     new = path.with_suffix(".new")
     write_tensors(new, tensors, {"step": str(training.step), "ledger": training.ledger.to_json()})
     if path.exists():
@@ -64,10 +67,11 @@ def _restore(path: Path, training: Training) -> None:
         raise StoreError(message)
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(tensors[f"weight/{name}"])
+            weight.copy_(like(tensors[f"weight/{name}"], weight))
     if step > 0:
         for name, weight in weights.items():
-            training.adam.state[weight] = {key: tensors[f"adam/{key}/{name}"] for key in _MOMENTS}
+            kept = {key: tensors[f"adam/{key}/{name}"] for key in _MOMENTS}
+            training.adam.state[weight] = {k: kept[k] if k == "step" else like(kept[k], weight) for k in _MOMENTS}
     training.step, training.ledger = step, Ledger.from_json(words["ledger"])
 
 
@@ -79,4 +83,6 @@ def clear(path: Path) -> None:
 
 def write_weights(path: Path, training: Training) -> None:
     """Write the finished weights, names as in the model."""
-    write_tensors(path, dict(training.model.named_parameters()))
+    tensors = {name: whole(weight.detach()) for name, weight in training.model.named_parameters()}
+    if training.devices.is_first:
+        write_tensors(path, tensors)

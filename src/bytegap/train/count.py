@@ -17,12 +17,14 @@ def step_flops(training: Training, *, head_everywhere: bool) -> int:
 
     Attention runs as plain matmuls here: the counter sees nothing inside a fused kernel on CPU.
     """
-    question = training.question(0)
+    model, question = training.model, training.question(0)
+    if training.devices.sharded:  # a twin, whole: the counter's hooks and the shards' do not go together
+        model, question = training.built(), question.to("cpu")
     if head_everywhere:
         question = _everywhere(question)
     eager = training.spec.numerics.model_copy(update={"compile": False})  # the counter does not see compiled code
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        gradients(training.model, eager, training.objective.loss)(question, 1)
+        gradients(model, eager, training.objective.loss)(question, 1)
     training.adam.zero_grad()
     return counter.get_total_flops()
 

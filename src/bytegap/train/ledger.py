@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from bytegap.records import Spread
+from bytegap.train.devices import whole
 
 _CURVE_POINTS = 64
 _ABOVE_FOR = 3
@@ -41,10 +42,10 @@ class Ledger:
             return
         squares: dict[str, list[float]] = {}
         for name, weight in model.named_parameters():
-            change = (weight.detach() - before[name]).square().sum().item()
+            change = whole((weight.detach() - before[name]).square().sum()).item()
             entry = squares.setdefault(_group(name, weight), [0.0, 0.0])
             entry[0] += change
-            entry[1] += before[name].square().sum().item()
+            entry[1] += whole(before[name].square().sum()).item()
         self.update_rms = {
             group: (change / max(size, torch.finfo(torch.float32).tiny)) ** 0.5
             for group, (change, size) in squares.items()

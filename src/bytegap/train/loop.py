@@ -5,6 +5,7 @@ B rows, S symbols a row, M supervised positions, V ids.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from bytegap import numerics, plugins
 from bytegap.likelihood import lattice, stream
 from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import Optimiser, RunSpec
+from bytegap.train.devices import Devices, whole
 from bytegap.train.ledger import Ledger
 from bytegap.windows import Rows
 
+ONE = Devices()
 _STRETCHES, _LEAST_STRETCH = 20, 10
 """Of a run, after each of which its loss is held against where it began; steps that one has at least."""
 
@@ -28,24 +31,29 @@ class Divergence(Exception):
 class Training:
     """A run in progress: model, optimiser, ledger, and the step they stand at."""
 
-    def __init__(self, spec: RunSpec, tokens_stream: np.ndarray) -> None:
-        self.spec = spec
-        module = plugins.load("models", spec.model)
+    def __init__(self, spec: RunSpec, tokens_stream: np.ndarray, devices: Devices = ONE) -> None:
+        self.spec, self.devices = spec, devices
         self.objective = plugins.load("objectives", spec.objective)
         self.options = plugins.options("objectives", spec.objective, spec.objective_options)
         self.order = plugins.load("orders", spec.order)
         self.order_options = plugins.options("orders", spec.order, spec.order_options)
-        shape = module.Shape(**spec.shape)
-        self.costs = module.costs(shape)
+        self.module = plugins.load("models", spec.model)
+        shape = self.module.Shape(**spec.shape)
+        self.costs = self.module.costs(shape)
         self.vocabulary = Vocabulary(shape.vocabulary - 3)
-        model = module.build(shape)
+        model = self.built()
         model.initialise(spec.seed)
-        self.model: nn.Module = numerics.place(model, spec.numerics)
+        devices.lay(model)
+        self.model: Any = numerics.place(model, spec.numerics)
         self.gradients = numerics.gradients(self.model, spec.numerics, self.objective.loss)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
         self.adam = adam(self.model, spec.optimiser)
         self.ledger = Ledger()
         self.step = 0
+
+    def built(self) -> Any:
+        """The model, on the host and not yet initialised."""
+        return self.module.build(self.module.Shape(**self.spec.shape))
 
     def question(self, step: int) -> Question:
         """Batch `step`: rows in their order, asked as the objective asks."""
@@ -64,8 +72,9 @@ class Training:
         while self.step < spec.steps:
             question = self.question(self.step)
             self.adam.zero_grad()
-            loss, supervised = self.gradients(question, symbols)
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm)
+            parts = [self.gradients(piece, symbols) for piece in self.devices.pieces(question)]
+            loss, supervised = self.devices.sum_up(self.model, *map(sum, zip(*parts, strict=True)))
+            norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm))
             if not math.isfinite(norm.item()):
                 message = f"gradient norm {norm.item()} at step {self.step}, loss {loss:.4g} nats a symbol"
                 raise Divergence(message)

@@ -25,10 +25,12 @@ from bytegap.shards import read_array
 from bytegap.store import Folder, file_digest, read_record, write_record
 from bytegap.train import checkpoint
 from bytegap.train.count import analytic_supervised_flops, step_flops
-from bytegap.train.loop import Divergence, Training
+from bytegap.train.devices import Devices
+from bytegap.train.loop import ONE, Divergence, Training
 from bytegap.train.stopping import Stopping
 from bytegap.windows import Windows
 
+_LEAVE = 2
 _CHECKPOINT_EVERY_S, _LEAST_CHECKPOINT_S = 60.0, 5.0
 _CHECKPOINT_SHARE = 50
 """Times what writing one takes, at least, lie between two checkpoints: under 2 % of training."""
@@ -38,16 +40,22 @@ Report = Callable[[str, int, float, float], None]
 """Told now and then: run id, steps done, latest loss (nats a symbol), symbols a second."""
 
 
-def train_run(spec: RunSpec, folder: Folder, report: Report, stopping: Stopping | None = None) -> RunRecord:
-    """Bring one run to its record; SystemExit, a checkpoint written, where `stopping` is asked to."""
+def train_run(
+    spec: RunSpec, folder: Folder, report: Report, stopping: Stopping | None = None, devices: Devices = ONE
+) -> RunRecord:
+    """Bring one run to its record; SystemExit, a checkpoint written, where `stopping` is asked to.
+
+    Of many devices all call this, and the first writes.
+    """
     torch.set_num_threads(spec.numerics.threads)
-    write_record(folder.run(spec.id) / "spec.json", spec)
+    if devices.is_first:
+        write_record(folder.run(spec.id) / "spec.json", spec)
     manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
     stream = read_array(folder.tokens_of(spec.tokens), manifest.stream)
     try:
-        return _trained(Training(spec, stream), folder, report, stopping or Stopping())
+        return _trained(Training(spec, stream, devices), folder, report, stopping or Stopping())
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if devices.world > 1 or not _is_out_of_memory(error):  # the others wait for one that is out: all must end
             raise
         record = RunRecord(run=spec.id, status="failed", reason="out of memory")
         write_record(folder.run(spec.id) / "record.json", record)
@@ -59,7 +67,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _trained(training: Training, folder: Folder, report: Report, stopping: Stopping) -> RunRecord:
-    spec, home = training.spec, folder.run(training.spec.id)
+    spec, home, first = training.spec, folder.run(training.spec.id), training.devices.is_first
     saved = home / "checkpoint.safetensors"
     checkpoint.resume(saved, training)
 
@@ -69,7 +77,8 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
         _train(training, saved, report, stopping)
     except Divergence as error:
         record = _record(training, status="failed", reason=str(error))
-        write_record(home / "record.json", record)
+        if first:
+            write_record(home / "record.json", record)
         return record
     train_s = time.perf_counter() - clock
 
@@ -81,8 +90,10 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
         training,
         validation=scores["validation"],
         test=scores["test"],
-        weights_sha256=file_digest(home / "weights.safetensors"),
+        weights_sha256=file_digest(home / "weights.safetensors") if first else "",
     )
+    if not first:
+        return record
     done = (spec.steps - first_step) / spec.steps
     write_record(
         home / "timings.json",
@@ -114,11 +125,14 @@ def _train(training: Training, path: Path, report: Report, stopping: Stopping) -
                 reported, reported_step = now, step
             # The last step's is for a kill during evaluation, which is long; none is worth it after a few seconds.
             due = _LEAST_CHECKPOINT_S if step == spec.steps else max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * write_s)
-            if stopping.asked or now - saved > due:
+            # All devices leave if one is asked to, and write when the first one's clock says so.
+            wish = _LEAVE if stopping.asked else int(training.devices.is_first and now - saved > due)
+            wish = training.devices.agreed(wish)
+            if wish:
                 checkpoint.write(path, training)
                 saved = time.monotonic()
                 write_s = saved - now
-            if stopping.asked:
+            if wish == _LEAVE:
                 raise SystemExit(128 + signal.SIGTERM)
 
 
@@ -136,8 +150,8 @@ def _scores(training: Training, folder: Folder) -> dict[str, Score]:
             sha256=split.sha256,
         )
         scores[name] = score_windows(
-            lambda inputs_BP, positions_M, sight: training.model(
-                inputs_BP.to(device), positions_M.to(device), sight.to(device)
+            lambda inputs_BP, positions_M, sight: training.model.lm_head(
+                training.model.features(inputs_BP.to(device), positions_M.to(device), sight.to(device))
             ).cpu(),
             training.objective,
             training.options,

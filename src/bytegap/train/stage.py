@@ -20,6 +20,7 @@ from bytegap.console import console, say
 from bytegap.errors import BytegapError, StoreError
 from bytegap.records import Plan, RunRecord, RunSpec
 from bytegap.store import Folder, read_record
+from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
 from bytegap.train.stopping import Stopping
 
@@ -33,7 +34,7 @@ Event = tuple[int, str, str, int, float, float]
 _PATIENCE_S, _AGAIN_S = 5.0, 1.0
 
 
-def run(folder: Folder, workers: int | None = None) -> None:
+def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> None:
     """Bring every planned run to its record; says which failed and why."""
     plan = read_record(folder.plan, Plan, "plan")
     waiting = [spec for spec in plan.specs if not finished(folder, spec)]
@@ -47,7 +48,7 @@ def run(folder: Folder, workers: int | None = None) -> None:
     context = multiprocessing.get_context("spawn")
     events: Queue[Event] = context.Queue()
     processes = [
-        context.Process(target=_work, args=(number, waiting, folder.root, events), daemon=True)
+        context.Process(target=_work, args=(number, waiting, folder.root, events, rows_at_once), daemon=True)
         for number in range(min(workers or plan.workers, len(waiting)))
     ]
     for process in processes:
@@ -89,7 +90,7 @@ def _end(processes: "list[SpawnProcess]") -> None:
             process.join()
 
 
-def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]") -> None:
+def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]", rows_at_once: int) -> None:
     """One worker: claim what nobody has, train it; ends when all is trained, or who started it is gone.
 
     What another worker has claimed is waited for: should that one die, its claim is free and its run goes on here.
@@ -109,7 +110,7 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
         try:
             with FileLock(home / "lock", timeout=0):
                 if not finished(folder, spec):
-                    record = train_run(spec, folder, report, stopping)
+                    record = train_run(spec, folder, report, stopping, Devices(rows_at_once=rows_at_once))
                     kind = "done" if record.status == "finished" else "failed"
                     events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
         except Timeout:
