@@ -122,6 +122,8 @@ def side_by_side(inputs: Inputs) -> list[Figure]:
     overheads = [item for item in inputs.fit.estimands if item.headline and item.name == "overhead"]
     at_minima = [item for item in estimands(inputs, "gap") if item.form == "minima"]
     largest = {(item.objective, *item.arms): item for item in at_minima}  # budgets ascend
+    sizes = {floor.tokens: floor.vocabulary for floor in inputs.fit.floors}
+    gaps = sorted(largest.values(), key=lambda gap: (gap.objective, sizes.get(inputs.traits(gap.arms[1])[0], 0)))
     found = [
         _side_by_side(
             inputs,
@@ -135,7 +137,7 @@ def side_by_side(inputs: Inputs) -> list[Figure]:
         ),
         _side_by_side(
             inputs,
-            list(largest.values()),
+            gaps,
             name="gaps",
             title="Gap side by side",
             caption=(

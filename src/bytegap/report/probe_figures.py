@@ -118,7 +118,8 @@ def _worth(asked: list[Fragility]) -> Figure:
 def _known(asked: list[Semantics]) -> Figure:
     rows = [
         {
-            "who": f"{row.arm}, {row.at} bytes",
+            "arm": row.arm,
+            "at": f"{row.at} bytes",
             "label": row.label,
             "given": row.given,
             "ratio": row.mask_ratio,
@@ -129,18 +130,18 @@ def _known(asked: list[Semantics]) -> Figure:
         }
         for row in asked
     ]
-    kinds = list(dict.fromkeys(row["who"] for row in rows))
-    tips = tooltips(
-        ("who", "states of"), ("given", "given"), ("accuracy_text", "accuracy"), ("chance_text", "by chance")
-    )
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    names = {"arm": "arm", "at": "states at", "given": "given", "accuracy_text": "accuracy", "chance_text": "by chance"}
+    tips = tooltips(*names.items())
     panels: list[Any] = []
     for label in dict.fromkeys(row["label"] for row in rows):
         own = [row for row in rows if row["label"] == label]
         masked = [row for row in own if row["ratio"] is not None]
         base: dict[str, Any] = {
             "x": alt.X("ratio:Q", title="mask ratio", scale=alt.Scale(domain=[0, 1])),
-            "color": alt.Color("who:N", title="states of", scale=alt.Scale(domain=kinds)),
+            "color": alt.Color("arm:N", title="arm", scale=alt.Scale(domain=arms)),
         }
+        at = alt.StrokeDash("at:N", title="states at", scale=alt.Scale(domain=["visible bytes", "hidden bytes"]))
         accuracy = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]))
         layers = present(
             alt.Chart(data([{"chance": own[0]["chance"]}]))
@@ -149,8 +150,10 @@ def _known(asked: list[Semantics]) -> Figure:
             alt.Chart(data(row for row in own if row["ratio"] is None))
             .mark_rule(strokeWidth=1.5)
             .encode(y=accuracy, color=base["color"], tooltip=tips),
-            alt.Chart(data(masked)).mark_line(strokeWidth=1.5).encode(**base, y=accuracy),
-            alt.Chart(data(masked)).mark_point(filled=True, size=40).encode(**base, y=accuracy, tooltip=tips),
+            alt.Chart(data(masked)).mark_line(strokeWidth=1.5).encode(**base, y=accuracy, strokeDash=at),
+            alt.Chart(data(masked))
+            .mark_point(filled=True, size=40)
+            .encode(**base, y=accuracy, detail="at:N", tooltip=tips),
         )
         title = "the word a byte is in" if label == "word" else f"the symbol of {label} it is in"
         panels.append(alt.layer(*layers).properties(title=title, width=300, height=200))
