@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from bytegap import plugins
@@ -23,6 +22,7 @@ from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import RunSpec, WindowsManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record
+from bytegap.tensors import read_tensors
 from bytegap.windows import Windows
 
 BATCH = 64
@@ -80,7 +80,7 @@ class Bench:
         self.spec = read_record(folder.run(run) / "spec.json", RunSpec, "train")
         module = plugins.load("models", self.spec.model)
         self.model = module.build(module.Shape(**self.spec.shape))
-        self.model.load_state_dict(load_file(folder.run(run) / "weights.safetensors"))
+        self.model.load_state_dict(read_tensors(folder.run(run) / "weights.safetensors")[0])
         self.vocabulary = Vocabulary(self.spec.shape["vocabulary"] - 3)
         split = read_record(folder.windows_manifest, WindowsManifest, "tokens").splits["test"]
         own = split.tokens[self.spec.tokens]

@@ -206,9 +206,11 @@ def _plan(chosen: argparse.Namespace) -> None:
 
 def _train(chosen: argparse.Namespace) -> None:
     """Train every planned run that has no record yet; interrupted, the same command continues."""
+    from bytegap.plan import stage as plan
     from bytegap.train import cluster, stage, together
 
     study, folder = _open(chosen)
+    plan.tell_if_edited(study, folder)
     if chosen.on:
         cluster.run(folder, study.launch)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun sets it

@@ -53,6 +53,13 @@ def run(study: Study, folder: Folder) -> Plan:
     return plan
 
 
+def tell_if_edited(study: Study, folder: Folder) -> None:
+    """Say so where the plan that stands was made of another study, or of other symbols."""
+    plan = read_record(folder.plan, Plan, "plan")
+    if _inputs(study, _settings(study, folder, plan.runs[0].numerics)) != plan.inputs:
+        say("stale", f"{folder.plan} is followed as it is; the study was edited since: run 'bytegap plan' to follow it")
+
+
 def extend(study: Study, folder: Folder) -> int:
     """Add the sizes that finished cells lack to bracket their minima; how many runs were added."""
     plan = read_record(folder.plan, Plan, "plan")

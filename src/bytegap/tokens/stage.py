@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bytegap import plugins, shards
 from bytegap.console import say, track
-from bytegap.records import CorpusManifest, Split, TokensManifest, WindowsManifest, digest
+from bytegap.records import CorpusManifest, TokensManifest, WindowsManifest, digest
 from bytegap.store import Folder, new_folder, read_record, standing, write_record
 from bytegap.study import Plugin, Study
 from bytegap.tokens import scoring
@@ -26,8 +26,7 @@ _BATCH_BYTES = 1 << 22
 def run(study: Study, folder: Folder) -> WindowsManifest:
     """Every tokenizer of the study and the scoring windows common to them, prepared or found standing."""
     corpus = read_record(folder.corpus_manifest, CorpusManifest, "corpus")
-    train = corpus.splits["train"]
-    manifests = {name: _run_one(name, study.tokens[name], train, folder) for name in study.tokens}
+    manifests = {name: symbols_of(name, study, folder) for name in study.tokens}
     tokenizers = {name: load_tokenizer(folder, name, plugin) for name, plugin in study.tokens.items()}
     return scoring.run(study, folder, corpus, manifests, tokenizers)
 
@@ -39,7 +38,10 @@ def load_tokenizer(folder: Folder, name: str, plugin: Plugin) -> Tokenizer:
     return tokenizer
 
 
-def _run_one(name: str, plugin: Plugin, train: Split, folder: Folder) -> TokensManifest:
+def symbols_of(name: str, study: Study, folder: Folder) -> TokensManifest:
+    """One tokenizer, prepared or found standing, and the training split as its symbols."""
+    plugin = study.tokens[name]
+    train = read_record(folder.corpus_manifest, CorpusManifest, "corpus").splits["train"]
     options = plugins.options("tokens", plugin.name, plugin.options)
     kind = plugins.load("tokens", plugin.name)
     inputs = digest(
