@@ -111,6 +111,8 @@ def large(documents: list[str], size: int, folder: Path) -> list[Row]:
 def staged(folder: Path) -> tuple[dict[str, float], float]:
     """Seconds of either stage; peak resident memory in MB."""
     study, place = study_file.load(folder / "study.toml"), Folder(folder / "out")
+    for name in ("bytes", "bpe"):  # a second of imports, whatever the size
+        plugins.load("tokens", name)
     steps = {
         "corpus read and split": lambda: corpus.run(study, place),
         "bytes as symbols": lambda: tokens.symbols_of("byte", study, place),
