@@ -27,6 +27,8 @@ from bytegap.train import stage as train_stage
 from bytegap.train.run import train_run
 from tests.tiny import STUDY, write_study
 
+pytestmark = pytest.mark.xdist_group("slurm")  # one node, on ports of its own
+
 CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
