@@ -74,11 +74,11 @@ def _ranks(path: Path, vocabulary: str) -> dict[bytes, int]:
         except ValueError:
             message = f"{vocabulary}, line {number} is not base64 and a rank: name a .tiktoken file"
             raise TokensError(message) from None
-    if sorted(ranks.values()) != list(range(len(ranks))):
-        message = f"{vocabulary} has ranks that are not 0, 1, 2 ..., each once: it is not a whole .tiktoken file"
-        raise TokensError(message)
     absent = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if absent:
         message = f"{vocabulary} has no symbol for the byte 0x{absent[0]:02X}: it is not a whole .tiktoken file"
+        raise TokensError(message)
+    if sorted(ranks.values()) != list(range(len(ranks))):
+        message = f"{vocabulary} has ranks that are not 0, 1, 2 ..., each once: it is not a whole .tiktoken file"
         raise TokensError(message)
     return ranks

@@ -1,5 +1,6 @@
 """Runs on a cluster: one job a run, each claimed as a local worker claims it. The engine is Slurm."""
 
+import signal
 from pathlib import Path
 
 from filelock import FileLock
@@ -33,9 +34,18 @@ class Trained:
     """A job: train one run of a folder, unless it is trained. After its time is up it goes back into the queue."""
 
     def __call__(self, root: str, name: str) -> None:
-        """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint."""
+        """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint, and SIGUSR2, sent when time is short."""
         folder, stopping = Folder(Path(root)), Stopping()
-        stopping.listen()
+        requeue = signal.getsignal(signal.SIGUSR2)  # submitit's, which would not wait for the step under way
+        stopping.listen(signal.SIGUSR2)
+        try:
+            self._train(folder, name, stopping)
+        except SystemExit:
+            if stopping.by == signal.SIGUSR2 and callable(requeue):
+                requeue(signal.SIGUSR2, None)
+            raise
+
+    def _train(self, folder: Folder, name: str, stopping: Stopping) -> None:
         spec = next(spec for spec in read_record(folder.plan, Plan, "plan").specs if spec.id == name)
         home = folder.run(spec.id)
         home.mkdir(parents=True, exist_ok=True)

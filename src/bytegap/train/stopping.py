@@ -11,15 +11,17 @@ class Stopping:
 
     def __init__(self) -> None:
         self.asked = False
+        self.by = 0
+        """The signal's number."""
         self._waits = False
 
-    def listen(self) -> None:
-        """Answer both signals from now on; of the main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+    def listen(self, *others: int) -> None:
+        """Answer both signals, and others, from now on; of the main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT, *others):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        self.asked = True
+        self.asked, self.by = True, number
         if not self._waits:
             raise SystemExit(128 + number)
 
