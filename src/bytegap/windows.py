@@ -128,6 +128,14 @@ def _longest(
     raise PlanError(message)
 
 
+def begins(symbols: NDArray[np.int64], lengths: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Over the bytes of symbols end to end, EOS counted as one: whether a symbol begins there."""
+    widths = np.append(lengths, 1).astype(np.int64)[symbols]
+    flags = np.zeros(int(widths.sum()), bool)
+    flags[np.cumsum(widths) - widths] = True
+    return flags
+
+
 @dataclass(frozen=True)
 class Windows:
     """The scoring windows of a split as one arm's symbols."""

@@ -155,6 +155,21 @@ def test_spans_of_one_are_mdm():
     assert torch.equal(ours.weights_M, theirs.weights_M)
 
 
+def test_tokens_are_hidden_whole_where_their_starts_are_told():
+    rows = torch.randint(0, 256, (300, 24), generator=torch.Generator().manual_seed(0))
+    starts = torch.rand(rows.shape, generator=torch.Generator().manual_seed(1)) < 0.4
+    u = lattice(300, torch.Generator().manual_seed(2))
+    for first in (starts, torch.ones_like(starts), torch.zeros_like(starts)):
+        ours = words.ask(rows, u, torch.Generator().manual_seed(3), Vocabulary(256), words.Options(of="bpe"), first)
+        theirs = mdm.ask(rows, u, torch.Generator().manual_seed(3), Vocabulary(256), mdm.Options())
+        assert torch.equal(torch.bincount(ours.rows_M), torch.bincount(theirs.rows_M))
+    ours = words.ask(rows, u, torch.Generator().manual_seed(3), Vocabulary(256), words.Options(of="bpe"), starts)
+    for hidden_S, starts_S in zip(ours.inputs_BP[:, 1:] == Vocabulary(256).mask, starts, strict=True):
+        ends = sorted({0, 24, *starts_S.nonzero()[:, 0].tolist()})
+        tokens = [hidden_S[a:b] for a, b in pairwise(ends)]
+        assert sum(bool(token.any()) and not bool(token.all()) for token in tokens) <= 1  # the one that is cut
+
+
 def test_words_hide_as_many_bytes_as_mdm_but_whole_words():
     text = b"We the People of the United States, in Order to form a more perfect Union, 1787 and after"
     rows = torch.tensor([list(text)] * 400)

@@ -3,7 +3,10 @@
 B rows, S symbols a row, P positions a row (BOS and symbols), M supervised positions of the batch, V ids.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,6 +82,11 @@ class Answer:
     weighted_nats_B: Tensor
     """The bound, a row."""
     supervised: int
+
+
+def told(module: ModuleType, options: Mapping[str, Any]) -> str | None:
+    """The symbol set whose symbols' starts the objective is to be told, if it has an option for that."""
+    return options.get(getattr(module, "TOLD", ""))
 
 
 def answer(logits_MV: Tensor, question: Question) -> Answer:

@@ -11,9 +11,9 @@ from bytegap import plugins
 from bytegap.accounting.flops import SIX_ND, Convention, conventions, six_nd, training_flops
 from bytegap.accounting.rows import Row
 from bytegap.errors import PlanError, StudyError
-from bytegap.objectives._base import Vocabulary
+from bytegap.objectives._base import Vocabulary, told
 from bytegap.plan import rules
-from bytegap.records import Numerics, RunSpec, TokensManifest, WindowsManifest
+from bytegap.records import Numerics, RunSpec, TokensManifest, WindowsManifest, digest
 from bytegap.study import Arm, Study
 
 FLOPS_TOLERANCE = 0.01
@@ -30,6 +30,14 @@ class Setting:
     tokens: TokensManifest
     windows: WindowsManifest
     numerics: Numerics
+    told: TokensManifest | None = None
+    """The symbol set that the objective is told of, if it is."""
+
+    @property
+    def tokens_content(self) -> str:
+        """Of the symbols, and of what else the objective is told."""
+        own = self.tokens.content
+        return digest([own, self.told.content]) if self.told else own
 
     @property
     def row_symbols(self) -> int:
@@ -69,6 +77,13 @@ def check(setting: Setting) -> None:
         if getattr(module, "BYTES_ONLY", False) and setting.tokens.kind != "bytes":
             message = f"{where} is for bytes alone, and '{setting.arm.tokens}' are none"
             raise StudyError(message)
+        if kind == "objectives" and (name := told(module, plugin.options)):
+            if setting.told is None or setting.told.kind == "bytes":
+                message = f"{where}: '{name}' is no symbol set that has tokens: name one of [tokens] that is not bytes"
+                raise StudyError(message)
+            if setting.arm.order.name != "identity":
+                message = f"{where}: tokens have no places in an order of '{setting.arm.order.name}': leave order out"
+                raise StudyError(message)
         if hasattr(module, "check"):
             try:
                 module.check(setting.row_symbols, plugins.options(kind, plugin.name, plugin.options))
@@ -152,7 +167,7 @@ def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
         seed=seed,
         evaluation_passes=setting.study.grid.evaluation_passes,
         numerics=setting.numerics,
-        tokens_content=setting.tokens.content,
+        tokens_content=setting.tokens_content,
         windows_content=setting.windows.content,
     )
 

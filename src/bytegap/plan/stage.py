@@ -5,8 +5,10 @@ from pathlib import Path
 
 from rich.table import Table
 
+from bytegap import plugins
 from bytegap.console import say, show, track
 from bytegap.errors import StoreError
+from bytegap.objectives._base import told
 from bytegap.plan import estimate, measure, tuning
 from bytegap.plan.extend import missing
 from bytegap.plan.grid import Setting, cell, check
@@ -167,6 +169,11 @@ def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, f
 
 def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Setting]:
     windows = read_record(folder.windows_manifest, WindowsManifest, "tokens")
+
+    def manifest(name: str | None) -> TokensManifest | None:
+        known = name in study.tokens
+        return read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens") if known else None
+
     settings = {
         name: Setting(
             study=study,
@@ -175,6 +182,7 @@ def _settings(study: Study, folder: Folder, numerics: Numerics) -> dict[str, Set
             tokens=read_record(folder.tokens_of(arm.tokens) / "manifest.json", TokensManifest, "tokens"),
             windows=windows,
             numerics=numerics,
+            told=manifest(told(plugins.load("objectives", arm.objective.name), arm.objective.options)),
         )
         for name, arm in study.arms.items()
     }
@@ -187,5 +195,9 @@ def _inputs(study: Study, settings: dict[str, Setting]) -> str:
     """What a plan is made from: the study without its corpus, and the contents of tokens and windows."""
     asked = {"seed": True, "arms": True, "grid": True, "compute": {"workers", "threads"}}
     parts = study.model_dump(mode="json", include=asked)
-    contents = {name: [s.tokens.content, s.windows.content] for name, s in settings.items()}
+    contents = {name: [s.tokens.content, s.windows.content, *_content(s.told)] for name, s in settings.items()}
     return digest([parts, contents])
+
+
+def _content(manifest: TokensManifest | None) -> list[str]:
+    return [manifest.content] if manifest else []

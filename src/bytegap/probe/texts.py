@@ -11,7 +11,7 @@ from bytegap.objectives.words import words
 from bytegap.records import TokensManifest, WindowsManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record
-from bytegap.windows import Windows
+from bytegap.windows import Windows, begins
 
 SPLIT = "test"
 EOS = 256
@@ -50,8 +50,8 @@ def read(folder: Folder, byte_tokens: str, most: int) -> Iterator[Texts]:
         starts = {"word": past_space(of_word_BS, symbols_BS)}
         labels = {"word": numbered(word_BS, symbols_BS, numbers)}
         where = (ends[which] - symbols.shape[1])[:, None] + np.arange(symbols.shape[1])
-        for name, (ids, begins) in others.items():
-            of_symbol_BS = torch.from_numpy(begins[where])
+        for name, (ids, starting) in others.items():
+            of_symbol_BS = torch.from_numpy(starting[where])
             starts |= {name: of_symbol_BS, f"{name}, past its space": past_space(of_symbol_BS, symbols_BS)}
             labels |= {name: torch.from_numpy(ids[where])}
         yield Texts(symbols_BS, which, starts, labels)
@@ -86,6 +86,4 @@ def _symbols(folder: Folder, manifest: WindowsManifest, name: str, most: int) ->
     counts = read_array(folder.tokens / "windows", own.counts)[:most]
     symbols = read_array(folder.tokens / "windows", own.symbols)[: int(counts.astype(np.int64).sum())].astype(np.int64)
     widths = np.append(lengths, 1)[symbols]  # EOS is a place of its own among a byte model's symbols
-    begins = np.zeros(int(widths.sum()), bool)
-    begins[np.cumsum(widths) - widths] = True
-    return np.repeat(np.where(symbols < len(lengths), symbols, -1), widths), begins
+    return np.repeat(np.where(symbols < len(lengths), symbols, -1), widths), begins(symbols, lengths)

@@ -31,7 +31,9 @@ class Divergence(Exception):
 class Training:
     """A run in progress: model, optimiser, ledger, and the step they stand at."""
 
-    def __init__(self, spec: RunSpec, tokens_stream: np.ndarray, devices: Devices = ONE) -> None:
+    def __init__(
+        self, spec: RunSpec, tokens_stream: np.ndarray, devices: Devices = ONE, starts: np.ndarray | None = None
+    ) -> None:
         self.spec, self.devices = spec, devices
         self.objective = plugins.load("objectives", spec.objective)
         self.options = plugins.options("objectives", spec.objective, spec.objective_options)
@@ -47,6 +49,7 @@ class Training:
         self.model: Any = numerics.place(model, spec.numerics)
         self.gradients = numerics.gradients(self.model, spec.numerics, self.objective.loss)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
+        self.starts = None if starts is None else Rows(starts, spec.row_symbols, spec.seed)
         self.adam = adam(self.model, spec.optimiser)
         self.ledger = Ledger()
         self.step = 0
@@ -61,7 +64,10 @@ class Training:
         symbols_BS, keys_B = self.rows.batch(step, self.spec.rows_per_batch)
         symbols_BS = torch.from_numpy(self.order.permute(symbols_BS, keys_B, self.order_options))
         u_B = lattice(self.spec.rows_per_batch, generator)
-        question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options)
+        more = {}
+        if self.starts:  # what the objective asked to be told of these rows
+            more["starts_BS"] = torch.from_numpy(self.starts.batch(step, self.spec.rows_per_batch)[0]).bool()
+        question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options, **more)
         return question.to(self.spec.numerics.device)
 
     def steps(self) -> Iterator[int]:

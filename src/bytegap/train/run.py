@@ -10,9 +10,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from bytegap import plugins
 from bytegap.likelihood import score_windows
+from bytegap.objectives._base import told
 from bytegap.records import (
     RunRecord,
     RunSpec,
@@ -28,7 +31,7 @@ from bytegap.train.count import analytic_supervised_flops, step_flops
 from bytegap.train.devices import Devices
 from bytegap.train.loop import ONE, Divergence, Training
 from bytegap.train.stopping import Stopping
-from bytegap.windows import Windows
+from bytegap.windows import Windows, begins
 
 _LEAVE = 2
 _CHECKPOINT_EVERY_S, _LEAST_CHECKPOINT_S = 60.0, 5.0
@@ -53,13 +56,23 @@ def train_run(
     manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
     stream = read_array(folder.tokens_of(spec.tokens), manifest.stream)
     try:
-        return _trained(Training(spec, stream, devices), folder, report, stopping or Stopping())
+        return _trained(Training(spec, stream, devices, _starts(spec, folder)), folder, report, stopping or Stopping())
     except (MemoryError, RuntimeError) as error:
         if devices.world > 1 or not _is_out_of_memory(error):  # the others wait for one that is out: all must end
             raise
         record = RunRecord(run=spec.id, status="failed", reason="out of memory")
         write_record(folder.run(spec.id) / "record.json", record)
         return record
+
+
+def _starts(spec: RunSpec, folder: Folder) -> np.ndarray | None:
+    """Where symbols of another set begin among the training bytes, if the objective is to be told."""
+    name = told(plugins.load("objectives", spec.objective), spec.objective_options)
+    if name is None:
+        return None
+    manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
+    place = folder.tokens_of(name)
+    return begins(read_array(place, manifest.stream).astype(np.int64), read_array(place, manifest.lengths))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
