@@ -212,7 +212,7 @@ def _train(chosen: argparse.Namespace) -> None:
     study, folder = _open(chosen)
     plan.tell_if_edited(study, folder)
     if chosen.on:
-        cluster.run(folder, study.launch)
+        cluster.run(folder, study.launch, study.compute.rows_at_once)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun sets it
         together.run(folder, sharded=chosen.shard, rows_at_once=study.compute.rows_at_once)
     else:

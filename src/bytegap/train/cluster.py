@@ -1,6 +1,7 @@
 """Runs on a cluster: one job a run, each claimed as a local worker claims it. The engine is Slurm."""
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -10,12 +11,13 @@ from bytegap.console import say
 from bytegap.records import Plan, RunSpec
 from bytegap.store import Folder, read_record
 from bytegap.study import Launch
+from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
 from bytegap.train.stage import finished
 from bytegap.train.stopping import Stopping
 
 
-def run(folder: Folder, launch: Launch) -> None:
+def run(folder: Folder, launch: Launch, rows_at_once: int = 0) -> None:
     """Submit every run that has no record and no job; says under which number."""
     plan = read_record(folder.plan, Plan, "plan")
     queued = {name for name, each in slurm.standings(folder).items() if each.state != "gone"}
@@ -26,12 +28,15 @@ def run(folder: Folder, launch: Launch) -> None:
         return
     threads = new[0].numerics.threads
     arguments = {spec.id: (str(folder.root.absolute()), spec.id) for spec in new}
-    number = slurm.submit(folder, launch, threads, Trained(), arguments)
+    number = slurm.submit(folder, launch, threads, Trained(rows_at_once), arguments)
     say("train", f"{len(new)} runs submitted as job array {number}; 'bytegap runs' shows where they stand")
 
 
+@dataclass(frozen=True)
 class Trained:
     """A job: train one run of a folder, unless it is trained. After its time is up it goes back into the queue."""
+
+    rows_at_once: int
 
     def __call__(self, root: str, name: str) -> None:
         """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint, and SIGUSR2, sent when time is short."""
@@ -51,7 +56,7 @@ class Trained:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / "lock"):
             if not finished(folder, spec):
-                train_run(spec, folder, _tell(spec), stopping)
+                train_run(spec, folder, _tell(spec), stopping, Devices(rows_at_once=self.rows_at_once))
 
     def checkpoint(self, root: str, name: str) -> object:
         """What submitit requeues when the job's time is up or it is preempted: the same, from its last checkpoint."""

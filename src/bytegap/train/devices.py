@@ -88,7 +88,7 @@ class Devices:
         """The largest wish of any device."""
         if self.world == 1:
             return wish
-        wishes = torch.tensor(wish, device=_device())
+        wishes = torch.tensor(int(wish), device=_device())
         dist.all_reduce(wishes, dist.ReduceOp.MAX)
         return int(wishes)
 

@@ -65,13 +65,11 @@ def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> No
         _end(processes)
     if display.trouble:
         raise BytegapError(display.trouble)
-    for process in processes:
-        if process.exitcode:
-            message = (
-                f"a training worker ended with exit code {process.exitcode}; what is finished is kept: "
-                "run 'bytegap train' again to continue"
-            )
-            raise BytegapError(message)
+    left = sum(not finished(folder, spec) for spec in plan.specs)
+    if left:  # by workers that died; one that outlives another trains what that one had claimed
+        codes = ", ".join(str(process.exitcode) for process in processes if process.exitcode)
+        message = f"training workers ended with exit code {codes}, {left} runs are left: run 'bytegap train' again"
+        raise BytegapError(message)
     failed = [record for spec in plan.specs if (record := _record(folder, spec)).status == "failed"]
     for record in failed:
         say("train", f"run {record.run} failed: {record.reason} (delete {folder.run(record.run)} to train it again)")
