@@ -25,7 +25,7 @@ test: setup
 	$(BIN)/pytest -n 2 --durations 10
 
 test-slow: setup
-	$(BIN)/pytest -n 2 --dist loadgroup -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 check: setup
 	$(BIN)/ruff check .

@@ -8,10 +8,12 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from bytegap import slurm
 from bytegap.corpus import stage as corpus
@@ -26,8 +28,6 @@ from bytegap.train import cluster
 from bytegap.train import stage as train_stage
 from bytegap.train.run import train_run
 from tests.tiny import STUDY, write_study
-
-pytestmark = pytest.mark.xdist_group("slurm")  # one node, on ports of its own
 
 CONFIG = """\
 ClusterName=test
@@ -65,6 +65,11 @@ def node(tmp_path_factory):
     """One node and its controller, gone at the end."""
     if not shutil.which("slurmctld") or os.geteuid() != 0:
         pytest.skip("needs root, slurm-wlm and munge")
+    with FileLock(Path(tempfile.gettempdir()) / "bytegap-slurm.lock"):  # its ports are the machine's
+        yield from started(tmp_path_factory)
+
+
+def started(tmp_path_factory):
     home, host = tmp_path_factory.mktemp("slurm"), socket.gethostname().partition(".")[0]
     for name in ("state", "spool"):
         (home / name).mkdir()
