@@ -54,6 +54,15 @@ def test_a_missing_shard_ends_training_with_its_name(home, capsys):
     assert "delete its folder and make it again" in found
 
 
+def test_an_altered_shard_is_named_and_not_trained_on(home, capsys):
+    path = home / "out" / "tiny" / "tokens" / "byte" / "train.sym"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:99] + bytes([whole[99] ^ 1]) + whole[100:])
+    assert verb(home, "train") == 2
+    assert "tokens/byte/train.sym: checksum differs from its manifest" in told(capsys)
+    assert not list((home / "out" / "tiny" / "runs").glob("*/record.json"))
+
+
 def test_a_clock_that_jumps_changes_nothing(home, monkeypatch):
     folder = Folder(home / "out" / "tiny")
     spec = read_record(folder.plan, Plan, "plan").runs[0]

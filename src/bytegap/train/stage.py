@@ -18,7 +18,8 @@ from rich.text import Text
 
 from bytegap.console import console, say
 from bytegap.errors import BytegapError, StoreError
-from bytegap.records import Plan, RunRecord, RunSpec
+from bytegap.records import Plan, RunRecord, RunSpec, TokensManifest
+from bytegap.shards import verify
 from bytegap.store import Folder, read_record
 from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
@@ -44,6 +45,9 @@ def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> No
     if (device := waiting[0].numerics.device) == "cuda" and not torch.cuda.is_available():
         message = f"{folder.plan}: planned for {device}, and there is none here: train where it is, or delete the plan"
         raise BytegapError(message)
+    for name in {spec.tokens for spec in waiting}:
+        manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
+        verify(folder.tokens_of(name), manifest.stream)
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
     context = multiprocessing.get_context("spawn")
     events: Queue[Event] = context.Queue()
