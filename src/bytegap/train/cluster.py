@@ -13,7 +13,7 @@ from bytegap.store import Folder, read_record
 from bytegap.study import Launch
 from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
-from bytegap.train.stage import finished
+from bytegap.train.stage import check_shards, finished
 from bytegap.train.stopping import Stopping
 
 
@@ -26,6 +26,7 @@ def run(folder: Folder, launch: Launch, rows_at_once: int = 0) -> None:
     if not new:
         say("train", f"nothing to submit: {len(plan.specs) - len(left)} runs are trained, {len(left)} have their jobs")
         return
+    check_shards(folder, new)
     threads = new[0].numerics.threads
     arguments = {spec.id: (str(folder.root.absolute()), spec.id) for spec in new}
     number = slurm.submit(folder, launch, threads, Trained(rows_at_once), arguments)

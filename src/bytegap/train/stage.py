@@ -7,6 +7,7 @@ command started twice, never train one twice.
 import multiprocessing
 import queue
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,7 @@ def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> No
     if (device := waiting[0].numerics.device) == "cuda" and not torch.cuda.is_available():
         message = f"{folder.plan}: planned for {device}, and there is none here: train where it is, or delete the plan"
         raise BytegapError(message)
-    for name in {spec.tokens for spec in waiting}:
-        manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
-        verify(folder.tokens_of(name), manifest.stream)
+    check_shards(folder, waiting)
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
     context = multiprocessing.get_context("spawn")
     events: Queue[Event] = context.Queue()
@@ -127,6 +126,13 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
             time.sleep(_AGAIN_S)
     except BytegapError as error:  # the folder's or the disk's: no other run would fare better
         events.put((number, "trouble", str(error), 0, 0.0, 0.0))
+
+
+def check_shards(folder: Folder, specs: Iterable[RunSpec]) -> None:
+    """StoreError where the symbols that these runs would train on are not those that were written."""
+    for name in {spec.tokens for spec in specs}:
+        manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
+        verify(folder.tokens_of(name), manifest.stream)
 
 
 def finished(folder: Folder, spec: RunSpec) -> bool:

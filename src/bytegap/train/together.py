@@ -11,7 +11,7 @@ from bytegap.store import Folder, read_record
 from bytegap.train import devices
 from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
-from bytegap.train.stage import finished
+from bytegap.train.stage import check_shards, finished
 from bytegap.train.stopping import Stopping
 
 
@@ -21,6 +21,7 @@ def run(folder: Folder, *, sharded: bool, rows_at_once: int) -> None:
     stopping.listen()
     here = devices.joined(sharded=sharded, rows_at_once=rows_at_once)
     plan = read_record(folder.plan, Plan, "plan")
+    check_shards(folder, plan.specs)
     for spec in sorted(plan.specs, key=lambda spec: -spec.flops):
         _train(spec, folder, here, stopping)
     if here.is_first:
