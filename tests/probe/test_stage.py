@@ -13,6 +13,7 @@ from bytegap.probe.texts import past_space, read
 from bytegap.records import Plan
 from bytegap.store import Folder, read_record
 from bytegap.study import load
+from bytegap.symbols import reopen
 from bytegap.tokens import stage as tokens
 from bytegap.train import stage as train
 from tests.tiny import STUDY, write_study
@@ -48,7 +49,7 @@ def test_every_way_of_asking_is_there(finished, capsys):
 
 def test_starts_are_where_the_tokenizer_cuts(finished):
     study, folder = finished
-    tokenizer = tokens.load_tokenizer(folder, "bpe", study.tokens["bpe"])
+    tokenizer = reopen(folder, tokens.symbols_of("bpe", study, folder))
     seen = 0
     for text in read(folder, "byte", 40):
         for key, row, starts in zip(text.keys_B, text.symbols_BS, text.starts["bpe"], strict=True):

@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from bytegap import plugins
-from bytegap.tokens.lossless import Tokenizer
+from bytegap.symbols import Tokenizer
 
 TEXT = ["The United States and the people of the United States.", "Gruß, 水 and Été: it's 1790 again."] * 40
 
@@ -73,7 +73,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         first: Tokenizer = plugin.prepare(
             options, [text.encode() for text in (varied if kind == "unigram" else TEXT)], folder
         )
-        again: Tokenizer = plugin.reopen(options, folder)
+        again: Tokenizer = plugin.reopen(folder)
         assert again.symbol_bytes == first.symbol_bytes
         return again
 

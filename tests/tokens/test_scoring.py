@@ -10,6 +10,7 @@ from bytegap.corpus import stage as corpus
 from bytegap.records import CorpusManifest, TokensManifest, WindowsManifest
 from bytegap.shards import documents_of, read_array
 from bytegap.store import Folder, read_record
+from bytegap.symbols import reopen
 from bytegap.tokens import stage as tokens
 from tests.tiny import STUDY, opened, write_study
 
@@ -28,7 +29,7 @@ def test_windows_hold_the_same_bytes_for_every_tokenizer(tmp_path):
         assert document_ends <= set(ends.tolist())
         for arm, own in split.tokens.items():
             manifest = read_record(folder.tokens_of(arm) / "manifest.json", TokensManifest, "tokens")
-            tokenizer = tokens.load_tokenizer(folder, arm, study.tokens[arm])
+            tokenizer = reopen(folder, tokens.symbols_of(arm, study, folder))
             pieces = [*tokenizer.symbol_bytes, b""]
             symbols = read_array(folder.tokens / "windows", own.symbols)
             counts = read_array(folder.tokens / "windows", own.counts).astype(np.int64)

@@ -14,6 +14,7 @@ from bytegap.records import TokensManifest
 from bytegap.shards import documents_of, read_array, verify
 from bytegap.store import Folder, read_record
 from bytegap.study import Arm, Context, Corpus, Plugin, Study
+from bytegap.symbols import reopen
 from bytegap.tokens import stage
 
 BPE = Plugin(name="bpe", options={"vocabulary": 280})
@@ -67,7 +68,7 @@ def test_the_stream_is_the_training_text(text: Path, folder: Folder, monkeypatch
         symbols = read_array(place, manifest.stream).astype(np.int64)
         lengths = np.append(read_array(place, manifest.lengths), 0)
         assert lengths[symbols].sum() == manifest.bytes == train.bytes
-        symbol_bytes = stage.load_tokenizer(folder, name, study.tokens[name]).symbol_bytes
+        symbol_bytes = reopen(folder, stage.symbols_of(name, study, folder)).symbol_bytes
         assert len(symbol_bytes) == manifest.vocabulary
         decoded = b"".join([*symbol_bytes, b"<EOS>"][i] for i in symbols)
         assert decoded == b"".join(document + b"<EOS>" for document in documents)
@@ -150,9 +151,10 @@ def test_a_given_vocabulary_is_kept_and_watched(text: Path, folder: Folder, voca
     kind = Plugin(name="tiktoken", options={"file": str(given), "pattern": "r50k"})
     study = study_of(text, byte=kind)
     corpus_stage.run(study, folder)
-    assert run(study, folder)["byte"].vocabulary == len(lines)
+    manifest = run(study, folder)["byte"]
+    assert manifest.vocabulary == len(lines)
     given.write_bytes(b"".join(lines[:-1]))
-    assert len(stage.load_tokenizer(folder, "byte", kind).symbol_bytes) == len(lines), "the study's own copy"
+    assert len(reopen(folder, manifest).symbol_bytes) == len(lines), "the study's own copy"
     assert run(study, folder)["byte"].vocabulary == len(lines) - 1
 
 

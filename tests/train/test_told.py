@@ -10,6 +10,7 @@ from bytegap.records import TokensManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record
 from bytegap.study import load
+from bytegap.symbols import reopen
 from bytegap.tokens import stage as tokens
 from bytegap.train import run
 from bytegap.train.loop import Training
@@ -33,7 +34,7 @@ def test_training_is_told_where_symbols_begin(tmp_path):
     starts = run._starts(spec, folder)
     assert len(starts) == len(stream)
     training = Training(spec, stream, starts=starts)
-    tokenizer = tokens.load_tokenizer(folder, "bpe", study.tokens["bpe"])
+    tokenizer = reopen(folder, tokens.symbols_of("bpe", study, folder))
     text = bytes(stream[: int(np.flatnonzero(stream == 256)[0])].astype(np.uint8))
     (symbols,) = tokenizer.encode_batch([text])
     begun = np.cumsum([0, *(len(tokenizer.symbol_bytes[symbol]) for symbol in symbols)])

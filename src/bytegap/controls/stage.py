@@ -9,6 +9,7 @@ from bytegap.records import Control, Controls, TokensManifest, WindowsManifest, 
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record, standing, write_record
 from bytegap.study import Plugin, Study
+from bytegap.symbols import reopen
 from bytegap.windows import Symbols
 
 SAMPLE_BYTES = 4_000_000
@@ -34,7 +35,7 @@ def run(study: Study, folder: Folder) -> Controls:
         return found
     controls: list[Control] = []
     for name in sorted(manifests):
-        symbols_RS, of_symbol = _sample(study.tokens[name], folder, manifests[name], rows[name])
+        symbols_RS, of_symbol = _sample(folder, manifests[name], rows[name])
         plain = _Text.of(symbols_RS, of_symbol)
         for tokens, order in track(asked, f"controls of {name}"):
             if tokens == name:
@@ -45,11 +46,10 @@ def run(study: Study, folder: Folder) -> Controls:
     return made
 
 
-def _sample(kind: Plugin, folder: Folder, manifest: TokensManifest, row: int) -> tuple[Symbols, list[bytes]]:
+def _sample(folder: Folder, manifest: TokensManifest, row: int) -> tuple[Symbols, list[bytes]]:
     """Whole rows of training symbols, and each one's bytes, none for EOS."""
-    place, options = folder.tokens_of(manifest.name), plugins.options("tokens", kind.name, kind.options)
-    of_symbol: list[bytes] = plugins.load("tokens", kind.name).reopen(options, place).symbol_bytes
-    stream = read_array(place, manifest.stream)
+    of_symbol = reopen(folder, manifest).symbol_bytes
+    stream = read_array(folder.tokens_of(manifest.name), manifest.stream)
     rows = min(len(stream), int(SAMPLE_BYTES / manifest.bytes_per_symbol)) // row
     return stream[: rows * row].reshape(rows, row).astype(np.int64), [*of_symbol, b""]
 

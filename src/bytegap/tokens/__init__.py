@@ -2,5 +2,5 @@
 
 A kind offers `Options`, `fingerprint(options) -> str`, the SHA-256 of a given vocabulary file or "",
 `prepare(options, training_documents, folder) -> Tokenizer`, which leaves all it needs in `folder`, and
-`reopen(options, folder) -> Tokenizer`, which reads it back.
+`reopen(folder) -> Tokenizer`, which reads it back.
 """

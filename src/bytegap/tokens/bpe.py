@@ -34,9 +34,9 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
     )
     tokenizer = learn(models.BPE(), trainer, training_documents, options.vocabulary, "merges")
     tokenizer.save(str(folder / huggingface.KEPT), pretty=False)
-    return reopen(options, folder)
+    return reopen(folder)
 
 
-def reopen(options: Options, folder: Path) -> Lossless:
+def reopen(folder: Path) -> Lossless:
     """The vocabulary that `prepare` learned."""
-    return huggingface.read(folder / huggingface.KEPT, f"bpe with vocabulary = {options.vocabulary}")
+    return huggingface.reopen(folder)

@@ -36,6 +36,6 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
     return Bytes()
 
 
-def reopen(options: Options, folder: Path) -> Bytes:  # noqa: ARG001
+def reopen(folder: Path) -> Bytes:  # noqa: ARG001
     """Nothing was kept."""
     return Bytes()

@@ -41,9 +41,9 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
     return read(folder / KEPT, options.file)
 
 
-def reopen(options: Options, folder: Path) -> Lossless:
+def reopen(folder: Path) -> Lossless:
     """The copy that `prepare` kept."""
-    return read(folder / KEPT, options.file)
+    return read(folder / KEPT, str(folder / KEPT))
 
 
 def read(path: Path, vocabulary: str) -> Lossless:

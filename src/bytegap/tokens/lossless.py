@@ -8,29 +8,14 @@ alone is escaped: written as single-byte symbols. Symbols that stand for no text
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bytegap.errors import TokensError
-
-
-class Tokenizer(Protocol):
-    """Bytes into symbols: joined, the bytes of the symbols are the text."""
-
-    symbol_bytes: list[bytes]
-    """Of each of the V symbols; empty for one that stands for no text and is never produced."""
-    escaped_bytes: int
-    """So far, of all texts encoded: bytes that the vocabulary's own segmentation could not carry."""
-
-    def encode_batch(self, texts: list[bytes]) -> Sequence[NDArray[np.unsignedinteger]]:
-        """The symbols of each text; TokensError if the vocabulary cannot represent it."""
-        ...
-
 
 Segment = Callable[[list[str]], list[list[int]]]
 """A vocabulary's own segmentation of each of several texts."""

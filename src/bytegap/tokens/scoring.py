@@ -24,8 +24,8 @@ from bytegap.records import (
 from bytegap.shards import documents_of, pieces_of, read_array, smallest_dtype, write_array
 from bytegap.store import Folder, new_folder, standing, write_record
 from bytegap.study import Study
+from bytegap.symbols import Tokenizer
 from bytegap.tokens import ngrams
-from bytegap.tokens.lossless import Tokenizer
 from bytegap.windows import cut, row_symbols
 
 HELD_OUT: tuple[Literal["validation", "test"], ...] = ("validation", "test")

@@ -40,21 +40,25 @@ def fingerprint(options: Options) -> str:
 def prepare(options: Options, training_documents: Iterable[bytes], folder: Path) -> Lossless:  # noqa: ARG001
     """Keep a copy of the vocabulary; nothing is learned from the text."""
     shutil.copyfile(given_file(options.file), folder / _KEPT)
-    return reopen(options, folder)
+    return _read(folder / _KEPT, options.file)
 
 
-def reopen(options: Options, folder: Path) -> Lossless:
+def reopen(folder: Path) -> Lossless:
     """The copy that `prepare` kept."""
+    return _read(folder / _KEPT, str(folder / _KEPT))
+
+
+def _read(path: Path, vocabulary: str) -> Lossless:
     model = _Model()
     try:
-        model.ParseFromString((folder / _KEPT).read_bytes())
+        model.ParseFromString(path.read_bytes())
         model.normalizer_spec.add_dummy_prefix = False
         model.normalizer_spec.remove_extra_whitespaces = False
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
     except (DecodeError, RuntimeError) as error:
-        message = f"{options.file} is not a SentencePiece model ({error}): name a .model file"
+        message = f"{vocabulary} is not a SentencePiece model ({error}): name a .model file"
         raise TokensError(message) from None
-    return Lossless(options.file, [_bytes(piece) for piece in model.pieces], processor.encode)
+    return Lossless(vocabulary, [_bytes(piece) for piece in model.pieces], processor.encode)
 
 
 def _bytes(piece: Any) -> bytes:

@@ -14,9 +14,9 @@ from bytegap import plugins, shards
 from bytegap.console import say, track
 from bytegap.records import CorpusManifest, TokensManifest, WindowsManifest, digest
 from bytegap.store import Folder, new_folder, read_record, standing, write_record
-from bytegap.study import Plugin, Study
+from bytegap.study import Study
+from bytegap.symbols import Tokenizer, reopen
 from bytegap.tokens import scoring
-from bytegap.tokens.lossless import Tokenizer
 
 # A document is encoded in pieces, pieces in batches: memory is bounded whatever a document's length.
 _PIECE_BYTES = 1 << 20
@@ -27,15 +27,8 @@ def run(study: Study, folder: Folder) -> WindowsManifest:
     """Every tokenizer of the study and the scoring windows common to them, prepared or found standing."""
     corpus = read_record(folder.corpus_manifest, CorpusManifest, "corpus")
     manifests = {name: symbols_of(name, study, folder) for name in study.tokens}
-    tokenizers = {name: load_tokenizer(folder, name, plugin) for name, plugin in study.tokens.items()}
+    tokenizers = {name: reopen(folder, manifest) for name, manifest in manifests.items()}
     return scoring.run(study, folder, corpus, manifests, tokenizers)
-
-
-def load_tokenizer(folder: Folder, name: str, plugin: Plugin) -> Tokenizer:
-    """The tokenizer that was prepared as `name`."""
-    options = plugins.options("tokens", plugin.name, plugin.options)
-    tokenizer: Tokenizer = plugins.load("tokens", plugin.name).reopen(options, folder.tokens_of(name))
-    return tokenizer
 
 
 def symbols_of(name: str, study: Study, folder: Folder) -> TokensManifest:

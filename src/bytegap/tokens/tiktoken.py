@@ -15,7 +15,7 @@ from bytegap.errors import TokensError
 from bytegap.store import file_digest
 from bytegap.tokens.lossless import Lossless, given_file
 
-_KEPT = "vocabulary.tiktoken"
+_KEPT, _PATTERN = "vocabulary.tiktoken", "pattern"
 
 # Published vocabularies by their size.
 _PUBLISHED = {50_256: "r50k", 100_256: "cl100k", 199_998: "o200k"}
@@ -36,13 +36,8 @@ def fingerprint(options: Options) -> str:
 
 
 def prepare(options: Options, training_documents: Iterable[bytes], folder: Path) -> Lossless:  # noqa: ARG001
-    """Keep a copy of the vocabulary; nothing is learned from the text."""
+    """Keep a copy of the vocabulary and the name of its words; nothing is learned from the text."""
     shutil.copyfile(given_file(options.file), folder / _KEPT)
-    return reopen(options, folder)
-
-
-def reopen(options: Options, folder: Path) -> Lossless:
-    """The copy that `prepare` kept."""
     ranks = _ranks(folder / _KEPT, options.file)
     pattern = options.pattern or _PUBLISHED.get(len(ranks))
     if pattern is None:
@@ -51,11 +46,22 @@ def reopen(options: Options, folder: Path) -> Lossless:
             f"set pattern to one of {', '.join(_PUBLISHED.values())}"
         )
         raise TokensError(message)
-    encoding = tiktoken.Encoding(options.file, pat_str=_words(pattern), mergeable_ranks=ranks, special_tokens={})
+    (folder / _PATTERN).write_text(pattern, encoding="utf-8")
+    return _made(ranks, pattern, options.file)
+
+
+def reopen(folder: Path) -> Lossless:
+    """The copy that `prepare` kept."""
+    path = folder / _KEPT
+    return _made(_ranks(path, str(path)), (folder / _PATTERN).read_text(encoding="utf-8"), str(path))
+
+
+def _made(ranks: dict[bytes, int], pattern: str, vocabulary: str) -> Lossless:
+    encoding = tiktoken.Encoding(vocabulary, pat_str=_words(pattern), mergeable_ranks=ranks, special_tokens={})
     symbol_bytes = [b""] * (1 + max(ranks.values()))
     for piece, rank in ranks.items():
         symbol_bytes[rank] = piece
-    return Lossless(options.file, symbol_bytes, encoding.encode_ordinary_batch)
+    return Lossless(vocabulary, symbol_bytes, encoding.encode_ordinary_batch)
 
 
 def _words(name: str) -> str:

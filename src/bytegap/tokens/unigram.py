@@ -39,7 +39,7 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
     table = json.loads(tokenizer.to_str())
     table["model"]["vocab"] = _settled(table["model"]["vocab"])
     (folder / huggingface.KEPT).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
-    return reopen(options, folder)
+    return reopen(folder)
 
 
 def _settled(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -54,6 +54,6 @@ def _settled(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-def reopen(options: Options, folder: Path) -> Lossless:
+def reopen(folder: Path) -> Lossless:
     """The vocabulary that `prepare` learned."""
-    return huggingface.read(folder / huggingface.KEPT, f"unigram with vocabulary = {options.vocabulary}")
+    return huggingface.reopen(folder)
