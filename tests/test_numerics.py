@@ -38,6 +38,7 @@ def question(answers=M):
         targets_M=torch.randint(V, (answers,), generator=generator),
         weights_M=torch.rand(answers, generator=generator),
         rows_M=torch.arange(answers) * ROWS // M,
+        places_M=torch.zeros(answers, dtype=torch.long),
         sight=ALL,
     )
 

@@ -5,20 +5,23 @@ random shift, (i + shift) / W, dealt to the W windows at random. A pass is an un
 independent shifts give the standard error. Training, probes and evaluation all score through here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bytegap.accounting.bits import bits_per_byte
-from bytegap.objectives._base import Vocabulary
+from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import Score
 from bytegap.sight import Sight
 from bytegap.windows import Keys, Symbols, Windows
 
 Model = Callable[[Tensor, Tensor, Sight], Tensor]
+Permute = Callable[[Symbols, Keys], Symbols]
 
 _POSITIONS, _LOGITS = 4096, 2**22  # at most, through the model at once
 
@@ -49,25 +52,15 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
     *,
     passes: int,
     seed: int,
-    permute: Callable[[Symbols, Keys], Symbols],
+    permute: Permute,
 ) -> Score:
     """Score a split: nats summed in float64, bytes those of the original text."""
-
-    def one_pass(generator: torch.Generator) -> float:
-        u_W = lattice(len(windows.counts), generator)
+    totals: list[float] = []
+    for generator in _generators(objective, passes, seed):
         nats = 0.0
-        for which, symbols in windows.by_length():
-            rows = max(1, min(_POSITIONS, _LOGITS // vocabulary.ids) // symbols.shape[1])
-            for start in range(0, len(which), rows):
-                symbols_BS = torch.from_numpy(permute(symbols[start : start + rows], which[start : start + rows]))
-                u_B = u_W[torch.from_numpy(which[start : start + rows])]
-                question = objective.score(symbols_BS, u_B, generator, vocabulary, options)
-                logits_MV = model(question.inputs_BP, question.positions_M, question.sight)
-                answer = objective.loss(logits_MV.double(), question)
-                nats += float(answer.weighted_nats_B.sum())
-        return nats
-
-    totals = [one_pass(stream(seed, number)) for number in range(1 if objective.EXACT else passes)]
+        for _, question, logits_MV in _asked(model, objective, options, windows, vocabulary, generator, permute):
+            nats += float(objective.loss(logits_MV, question).weighted_nats_B.sum())
+        totals.append(nats)
     nats = torch.tensor(totals, dtype=torch.float64)
     error = float(nats.std() / len(totals) ** 0.5) if len(totals) > 1 else 0.0
     return Score(
@@ -78,3 +71,57 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
         bpb_se=bits_per_byte(error, windows.bytes),
         windows_sha256=windows.sha256,
     )
+
+
+@torch.no_grad()
+def symbol_nats(  # noqa: PLR0913 - as above
+    model: Model,
+    objective: ModuleType,
+    options: Any,
+    windows: Windows,
+    vocabulary: Vocabulary,
+    *,
+    passes: int,
+    seed: int,
+) -> Tensor:
+    """What each symbol of the windows costs, (passes, symbols), float64: a pass adds up to one of `score_windows`.
+
+    In an estimate a symbol is charged what it was asked times its weight, nothing where it was not asked: the mean over
+    passes is unbiased for its share of the bound.
+    """
+    generators = _generators(objective, passes, seed)
+    nats = torch.zeros(len(generators), len(windows.symbols), dtype=torch.float64)
+    counts_W = torch.from_numpy(windows.counts.astype(np.int64))
+    starts_W = counts_W.cumsum(0) - counts_W
+    for own, generator in zip(nats, generators, strict=True):
+        for which, question, logits_MV in _asked(
+            model, objective, options, windows, vocabulary, generator, lambda symbols, _: symbols
+        ):
+            nats_M = functional.cross_entropy(logits_MV, question.targets_M, reduction="none") * question.weights_M
+            own.index_add_(0, starts_W[torch.from_numpy(which)][question.rows_M] + question.places_M, nats_M)
+    return nats
+
+
+def _generators(objective: ModuleType, passes: int, seed: int) -> list[torch.Generator]:
+    """One for each pass that the objective takes."""
+    return [stream(seed, number) for number in range(1 if objective.EXACT else passes)]
+
+
+def _asked(  # noqa: PLR0913, PLR0917 - as above
+    model: Model,
+    objective: ModuleType,
+    options: Any,
+    windows: Windows,
+    vocabulary: Vocabulary,
+    generator: torch.Generator,
+    permute: Permute,
+) -> Iterator[tuple[Keys, Question, Tensor]]:
+    """One pass: of some windows at a time, which they are, what was asked, and the logits, float64."""
+    u_W = lattice(len(windows.counts), generator)
+    for which, symbols in windows.by_length():
+        rows = max(1, min(_POSITIONS, _LOGITS // vocabulary.ids) // symbols.shape[1])
+        for start in range(0, len(which), rows):
+            own = which[start : start + rows]
+            symbols_BS = torch.from_numpy(permute(symbols[start : start + rows], own))
+            question = objective.score(symbols_BS, u_W[torch.from_numpy(own)], generator, vocabulary, options)
+            yield own, question, model(question.inputs_BP, question.positions_M, question.sight).double()

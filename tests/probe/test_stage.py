@@ -102,7 +102,7 @@ def test_a_missing_checkpoint_is_named_with_its_mend(finished):
     weights = next(folder.runs.glob("*/weights.safetensors"))
     for path in folder.runs.glob("*/weights.safetensors"):
         path.rename(path.with_suffix(".away"))
-    with pytest.raises(StoreError, match=r"weights\.safetensors is missing: a probe needs the run's weights"):
+    with pytest.raises(StoreError, match=r"weights\.safetensors is missing: the run's weights are needed"):
         stage.run(study, folder)
     for path in folder.runs.glob("*/weights.away"):
         path.rename(path.with_suffix(".safetensors"))

@@ -54,6 +54,8 @@ class Question:
     """Each answer's weight in the bound."""
     rows_M: Tensor
     """The row each answer belongs to."""
+    places_M: Tensor
+    """The symbol of that row, 0 to S - 1, that it is about."""
     sight: Sight
     """What the positions see, and where they stand."""
 

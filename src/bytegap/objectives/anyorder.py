@@ -62,6 +62,7 @@ def ordered(symbols_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Que
         targets_M=asked_BS.flatten(),
         weights_M=torch.ones(B * S),
         rows_M=everything_M // S,
+        places_M=order_BS.flatten(),
         sight=Sight(causal=True, places_P=with_bos(places_BS[:, :-1], 0), aims_BP=places_BS),
     )
 

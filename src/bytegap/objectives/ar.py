@@ -55,6 +55,7 @@ def score(
         targets_M=symbols_BS.flatten(),
         weights_M=torch.ones(B * S, device=symbols_BS.device),
         rows_M=everything_M // S,
+        places_M=everything_M % S,
         sight=CAUSAL,
     )
 

@@ -66,6 +66,7 @@ def ask(
         targets_M=plain.targets_M,
         weights_M=plain.weights_M,
         rows_M=plain.rows_M,
+        places_M=plain.places_M,
         sight=_sight(S, options.size),
     )
 

@@ -102,6 +102,7 @@ def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: 
         targets_M=symbols_BS[rows_M, places_M],
         weights_M=(weight_B[rows_M] if weight_B.ndim == 1 else weight_B[rows_M, places_M]).float(),
         rows_M=rows_M,
+        places_M=places_M,
         sight=ALL,
     )
 

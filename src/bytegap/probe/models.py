@@ -5,12 +5,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from bytegap import plugins
-from bytegap.errors import StoreError
 from bytegap.objectives._base import Vocabulary, with_bos
 from bytegap.records import RunSpec
 from bytegap.sight import Sight
 from bytegap.store import Folder
-from bytegap.tensors import read_tensors
+from bytegap.trained import network_of
 
 _POSITIONS = 8192  # through the model at once
 
@@ -19,15 +18,7 @@ class Asked:
     """Log-probabilities of what is hidden in rows of symbols, or of what comes next."""
 
     def __init__(self, folder: Folder, spec: RunSpec) -> None:
-        module = plugins.load("models", spec.model)
-        model = module.build(module.Shape(**spec.shape))
-        try:
-            weights, _ = read_tensors(folder.run(spec.id) / "weights.safetensors")
-        except StoreError as error:
-            message = f"{error}: a probe needs the run's weights; delete the run's folder and run 'bytegap train' again"
-            raise StoreError(message) from None
-        model.load_state_dict(weights)
-        self.model, self.spec = model.eval(), spec
+        self.model, self.spec = network_of(folder.run(spec.id), spec), spec
         self.sight: Sight = plugins.load("objectives", spec.objective).SIGHT
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
 

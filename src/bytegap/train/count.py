@@ -39,6 +39,7 @@ def _everywhere(question: Question) -> Question:
         targets_M=torch.zeros_like(everywhere_M),
         weights_M=torch.ones_like(everywhere_M, dtype=question.weights_M.dtype),
         rows_M=everywhere_M // positions,
+        places_M=torch.zeros_like(everywhere_M),
     )
 
 
