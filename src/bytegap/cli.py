@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bytegap.store import Folder
     from bytegap.study import Study
 
+RUN = "a finished run's folder, out/STUDY/runs/ID"
+
 EPILOG = """\
 A study is one TOML file; studies/quickstart.toml is the one to copy. The verbs are the stages of one road and are run
 in this order; each does only what is not done, and says what a changed input made stale:
@@ -139,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
     verb("probe", _probe)
     verb("doctor", _doctor)
     verb("quickstart", _quickstart)
+    _sample_options(verb("sample", _sample, metavar="RUN", text=RUN))
+    for name, call, text, ending in (
+        ("compress", _compress, "the file to compress", ".bg"),
+        ("decompress", _decompress, "a file that 'compress' wrote", ""),
+    ):
+        codec = verb(name, call, metavar="FILE", text=text)
+        codec.add_argument("-o", dest="to", type=Path, required=True, metavar=f"FILE{ending}", help="where it goes")
+        codec.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN)
     count = verb("count", _count, metavar="FILE", text="a study, a model's config.json, or a JSON list of shapes")
     count.formatter_class, count.epilog = argparse.RawDescriptionHelpFormatter, COUNT_EPILOG
     count.add_argument(
@@ -149,6 +159,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     count.add_argument("--json", action="store_true", help="print one JSON document: every term, every convention")
     return parser
+
+
+def _sample_options(sample: argparse.ArgumentParser) -> None:
+    sample.add_argument("--prompt", default="", help="text to go on from")
+    sample.add_argument("--infill", metavar="'The ____ of'", help="text whose every _ is a symbol to be filled in")
+    sample.add_argument("--symbols", type=_positive, help="how many to draw (default: what is left of a row)")
+    sample.add_argument("--count", type=_positive, default=1, help="texts (default: %(default)s)")
+    sample.add_argument("--seed", type=int, default=0, help="the same one, the same text (default: %(default)s)")
+    sample.add_argument("--temperature", type=float, default=1.0, help="0: the likeliest (default: %(default)s)")
+    sample.add_argument("--steps", type=_positive, help="of masked runs, a row or a block (default: one a symbol)")
+    sample.add_argument(
+        "--how",
+        choices=["first-hitting", "ancestral", "confidence"],
+        default="first-hitting",
+        help="which symbols a step of a masked run reveals: equally many at random, each by chance, or the likeliest "
+        "(default: %(default)s, which is exact at one a step)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -275,6 +302,36 @@ def _doctor(chosen: argparse.Namespace) -> None:
 
     _, folder = _open(chosen)
     stage.run(folder)
+
+
+def _sample(chosen: argparse.Namespace) -> None:
+    """Draw text from a finished run: from left to right, over blocks, or by unmasking; with gaps to fill if it can."""
+    from bytegap.sample import stage
+    from bytegap.samplers._base import Settings
+
+    stage.run(
+        chosen.study,
+        prompt=chosen.prompt,
+        infill=chosen.infill,
+        symbols=chosen.symbols,
+        count=chosen.count,
+        settings=Settings(chosen.temperature, chosen.steps, chosen.how),
+        seed=chosen.seed,
+    )
+
+
+def _compress(chosen: argparse.Namespace) -> None:
+    """Compress a file with an autoregressive run, losslessly, to the bits per byte that it is evaluated at."""
+    from bytegap.codec import stage
+
+    stage.compress(chosen.study, chosen.to, chosen.run)
+
+
+def _decompress(chosen: argparse.Namespace) -> None:
+    """Get a compressed file back, with the run that compressed it and on a machine like the one that did."""
+    from bytegap.codec import stage
+
+    stage.decompress(chosen.study, chosen.to, chosen.run)
 
 
 def _count(chosen: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ BytegapError
 +-- StoreError       the study folder: a stage missing, a file torn or altered
 +-- CountError       a model's configuration that cannot be counted
 +-- FitError         too few runs, or runs that identify nothing
++-- SampleError      a text that the model cannot be asked to write, or go on from
++-- CodecError       a compressed file that is damaged, or of another run or machine
 """
 
 from collections.abc import Iterable
@@ -44,6 +46,14 @@ class CountError(BytegapError):
 
 class FitError(BytegapError):
     """The runs do not identify what is asked."""
+
+
+class SampleError(BytegapError):
+    """The model cannot write what is asked."""
+
+
+class CodecError(BytegapError):
+    """A compressed file cannot be read back."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

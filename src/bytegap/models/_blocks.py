@@ -135,6 +135,8 @@ class Attention(nn.Module):
         qkv_BHPK = self.qkv_proj(x_BPD).view(B, P, 3 * self.heads, D // self.heads).transpose(1, 2)
         qk_BHPK, v_BHPK = qkv_BHPK.split((2 * self.heads, self.heads), dim=1)
         q_BHPK, k_BHPK = rotate(qk_BHPK, cos_PK, sin_PK).chunk(2, dim=1)
+        if sight.memory is not None:
+            k_BHPK, v_BHPK = sight.memory.joined(self, k_BHPK, v_BHPK)
         mixed_BHPK = self.attend(q_BHPK, k_BHPK, v_BHPK, sight)
         return self.o_proj(mixed_BHPK.transpose(1, 2).reshape(B, P, D))
 

@@ -16,6 +16,7 @@ from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_
 from bytegap.sight import Sight
 
 EXACT = False
+DRAWN = "anyorder"
 AIMS = True
 """The model needs a table of places to be asked about."""
 
@@ -68,4 +69,4 @@ def ordered(symbols_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Que
 
 
 loss = answer
-__all__ = ["AIMS", "EXACT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["AIMS", "DRAWN", "EXACT", "Answer", "Options", "ask", "loss", "row", "score"]

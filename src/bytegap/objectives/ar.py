@@ -13,6 +13,8 @@ from bytegap.sight import CAUSAL
 
 EXACT = True
 """One pass gives the likelihood; more would repeat it."""
+DRAWN = "left"
+"""How text is drawn from its models: a file of `samplers`."""
 SIGHT = CAUSAL
 """What a position of a plain row sees: a model that can be asked about any such row says so here."""
 
@@ -61,4 +63,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

@@ -23,6 +23,7 @@ from bytegap.sight import Sight
 from bytegap.windows import divides
 
 EXACT = False
+DRAWN = "blocks"
 
 
 class Options(plugins.Options):
@@ -87,4 +88,4 @@ def _sight(S: int, size: int) -> Sight:
 
 score = ask
 loss = answer
-__all__ = ["EXACT", "Answer", "Options", "ask", "check", "loss", "row", "score"]
+__all__ = ["DRAWN", "EXACT", "Answer", "Options", "ask", "check", "loss", "row", "score"]

@@ -18,6 +18,7 @@ from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_
 from bytegap.sight import ALL
 
 EXACT = False
+DRAWN = "masked"
 SIGHT = ALL
 """What a position of a plain row sees: a model that can be asked about any such row says so here."""
 
@@ -108,4 +109,4 @@ def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: 
 
 
 loss = answer
-__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

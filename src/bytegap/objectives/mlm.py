@@ -10,6 +10,7 @@ from bytegap.objectives import mdm
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 
 EXACT = False
+DRAWN = "masked"
 SIGHT = mdm.SIGHT
 
 
@@ -48,4 +49,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

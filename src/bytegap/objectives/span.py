@@ -17,6 +17,7 @@ from bytegap.objectives import mdm
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 
 EXACT = False
+DRAWN = "masked"
 SIGHT = mdm.SIGHT
 
 
@@ -66,4 +67,4 @@ def score(
 
 
 loss = answer
-__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "bound", "check", "loss", "row", "score"]
+__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "bound", "check", "loss", "row", "score"]

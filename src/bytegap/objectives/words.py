@@ -15,6 +15,7 @@ from bytegap.objectives import mdm
 from bytegap.objectives._base import Answer, Question, Vocabulary, answer
 
 EXACT = False
+DRAWN = "masked"
 SIGHT = mdm.SIGHT
 BYTES_ONLY = True
 """Where a word begins is to be seen in single bytes."""
@@ -85,4 +86,4 @@ def score(
 
 
 loss = answer
-__all__ = ["BYTES_ONLY", "EXACT", "SIGHT", "TOLD", "Answer", "Options", "ask", "loss", "row", "score"]
+__all__ = ["BYTES_ONLY", "DRAWN", "EXACT", "SIGHT", "TOLD", "Answer", "Options", "ask", "loss", "row", "score"]

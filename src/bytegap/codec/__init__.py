@@ -1,0 +1,1 @@
+"""A lossless compressor driven by a run: what proves its bits per byte."""
