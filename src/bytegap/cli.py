@@ -32,6 +32,7 @@ in this order; each does only what is not done, and says what a changed input ma
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
 loses every arm, and `bytegap probe` asks the byte models what they know. `bytegap fit --table RUNS.csv` fits anybody's
 runs, without a study; `bytegap count` says what a model costs. `bytegap doctor` looks a study's folder over.
+`bytegap export` writes a run as a folder that others load.
 """
 
 COUNT_EPILOG = """\
@@ -140,6 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     verb("tune", _tune)
     verb("probe", _probe)
     verb("doctor", _doctor)
+    export = verbs.add_parser("export", help=_export.__doc__, description=_export.__doc__)
+    export.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder, out/STUDY/runs/ID")
+    export.add_argument("--to", choices=["hf"], default="hf", help="hf: what Hugging Face's transformers loads")
+    export.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="the folder to write, whole or not at all"
+    )
+    export.set_defaults(verb=_export)
     verb("quickstart", _quickstart)
     _sample_options(verb("sample", _sample, metavar="RUN", text=RUN))
     for name, call, text, ending in (
@@ -332,6 +340,13 @@ def _decompress(chosen: argparse.Namespace) -> None:
     from bytegap.codec import stage
 
     stage.decompress(chosen.study, chosen.to, chosen.run)
+
+
+def _export(chosen: argparse.Namespace) -> None:
+    """Write a finished run as safetensors that others load, its tokenizer and a model card beside."""
+    from bytegap.export import stage
+
+    stage.run(chosen.run, chosen.out)
 
 
 def _count(chosen: argparse.Namespace) -> None:

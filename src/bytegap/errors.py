@@ -7,6 +7,7 @@ BytegapError
 +-- PlanError        a budget that no size fits, a context longer than the text
 +-- StoreError       the study folder: a stage missing, a file torn or altered
 +-- CountError       a model's configuration that cannot be counted
++-- ModelError       another's model that cannot be loaded, a run that cannot be exported
 +-- FitError         too few runs, or runs that identify nothing
 +-- SampleError      a text that the model cannot be asked to write, or go on from
 +-- CodecError       a compressed file that is damaged, or of another run or machine
@@ -42,6 +43,10 @@ class StoreError(BytegapError):
 
 class CountError(BytegapError):
     """A model's configuration cannot be counted."""
+
+
+class ModelError(BytegapError):
+    """A model cannot be loaded, or not exported."""
 
 
 class FitError(BytegapError):

@@ -5,7 +5,7 @@ projections split, and gives the same logits. B rows, P positions, D width, M ch
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -21,6 +21,7 @@ from bytegap.models._blocks import Block, RMSNorm, rotary_table
 from bytegap.sight import Sight
 
 NORM_EPSILON = 1e-5
+_FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 
 
 class Shape(BaseModel):
@@ -79,6 +80,17 @@ def _counted(shape: Shape) -> llama.Llama:
     return llama.Llama(
         width=shape.width, depth=shape.depth, heads=shape.heads, hidden=shape.hidden, vocabulary=shape.vocabulary
     )
+
+
+def as_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, not copied, as `LlamaForCausalLM` names them, fused projections split; a table of aims beside."""
+    split: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        prefix = "" if name.startswith("lm_head") else "model."
+        fused = next((fused for fused in _FUSED if fused in name), "")
+        parts = [name.replace(fused, part) for part in _FUSED[fused]] if fused else [name]
+        split |= {prefix + part: own for part, own in zip(parts, weight.chunk(len(parts)), strict=True)}
+    return split
 
 
 def build(shape: Shape) -> "Transformer":

@@ -40,3 +40,6 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
 def reopen(folder: Path) -> Lossless:
     """The vocabulary that `prepare` learned."""
     return huggingface.reopen(folder)
+
+
+tokenizer_json = huggingface.tokenizer_json

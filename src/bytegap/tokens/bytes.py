@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bytegap import plugins
+from bytegap.tokens.huggingface import byte_level_alphabet
 
 
 class Options(plugins.Options):
@@ -39,3 +41,18 @@ def prepare(options: Options, training_documents: Iterable[bytes], folder: Path)
 def reopen(folder: Path) -> Bytes:  # noqa: ARG001
     """Nothing was kept."""
     return Bytes()
+
+
+def tokenizer_json(folder: Path) -> dict[str, Any]:  # noqa: ARG001
+    """The same as a `tokenizer.json`: byte-level BPE without merges, ids equal to the bytes."""
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "BPE", "vocab": byte_level_alphabet(), "merges": []},
+    }

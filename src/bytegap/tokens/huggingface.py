@@ -63,6 +63,11 @@ def read(path: Path, vocabulary: str) -> Lossless:
     return Lossless(vocabulary, _symbol_bytes(table, tokenizer), segment)
 
 
+def tokenizer_json(folder: Path) -> dict[str, Any]:
+    """The `tokenizer.json` that cuts text as the kept one does here; ids are those of the symbols."""
+    return _plain(json.loads((folder / KEPT).read_bytes()))
+
+
 def _plain(table: dict[str, Any]) -> dict[str, Any]:
     """The same vocabulary and merges, adding nothing to the text."""
     table |= {"truncation": None, "padding": None, "post_processor": None}
@@ -96,7 +101,7 @@ def _symbol_bytes(table: dict[str, Any], tokenizer: tokenizers.Tokenizer) -> lis
     added = tokenizer.get_added_tokens_decoder()
     silent = {i for i, token in added.items() if token.special}
     unknown = table["model"].get("unk_token")
-    to_byte = _byte_level_alphabet()
+    to_byte = byte_level_alphabet()
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     result = [b""] * (1 + max(vocabulary.values()))
     for token, i in vocabulary.items():
@@ -113,7 +118,7 @@ def _symbol_bytes(table: dict[str, Any], tokenizer: tokenizers.Tokenizer) -> lis
     return result
 
 
-def _byte_level_alphabet() -> dict[str, int]:
+def byte_level_alphabet() -> dict[str, int]:
     """GPT-2's letters for bytes: printable Latin-1 stands for itself, the rest for U+0100 on, in order."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [byte for byte in range(256) if byte not in printable]

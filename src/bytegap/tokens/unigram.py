@@ -57,3 +57,6 @@ def _settled(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
 def reopen(folder: Path) -> Lossless:
     """The vocabulary that `prepare` learned."""
     return huggingface.reopen(folder)
+
+
+tokenizer_json = huggingface.tokenizer_json

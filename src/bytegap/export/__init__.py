@@ -1,0 +1,1 @@
+"""The export stage: a finished run as a folder that others load."""

@@ -1,0 +1,44 @@
+"""Runs of a few steps, one an arm, for tests of what is done with finished ones."""
+
+from bytegap.corpus import stage as corpus
+from bytegap.plan import stage as plan
+from bytegap.store import Folder
+from bytegap.study import load
+from bytegap.tokens import stage as tokens
+from bytegap.train.run import train_run
+from tests.tiny import STUDY, write_study
+
+ARMS = {
+    "byte-ar": ("byte", '"ar"'),
+    "bpe-ar": ("bpe", '"ar"'),
+    "unigram-ar": ("unigram", '{ name = "ar", dropped = 0.1 }'),
+    "byte-mdm": ("byte", '"mdm"'),
+    "bpe-mdm": ("bpe", '"mdm"'),
+    "byte-block": ("byte", '{ name = "block", size = 4 }'),
+    "byte-anyorder": ("byte", '"anyorder"'),
+}
+
+
+def study_text(arms=ARMS):
+    """A tiny study of these arms."""
+    head, _, rest = STUDY.partition("[arms.byte-ar]")
+    tables = [
+        f'[arms.{arm}]\ntokens = "{of}"\nobjective = {asked}\nbudgets = [1e10]\n' for arm, (of, asked) in arms.items()
+    ]
+    learned = '[tokens.unigram]\nkind = "unigram"\nvocabulary = 270\n'
+    return "\n".join([head, learned, *tables, rest[rest.index("[grid]") :]])
+
+
+def finish(home, arms=ARMS, steps=12):
+    """The study's folder, and the folder of a finished run of each arm, its smallest, by arm."""
+    study = load(write_study(home, study_text(arms)))
+    folder = Folder(home / "out" / "tiny")
+    corpus.run(study, folder)
+    tokens.run(study, folder)
+    runs = {}
+    for spec in plan.resolve(study, folder).runs:
+        if spec.arm not in runs:
+            short = spec.model_copy(update={"steps": steps})
+            assert train_run(short, folder, lambda *_: None).status == "finished"
+            runs[spec.arm] = folder.run(short.id)
+    return folder, runs
