@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytegap import cli_models
+from bytegap.cli_models import positive
 from bytegap.errors import BytegapError, FitError
 
 if TYPE_CHECKING:
     from bytegap.store import Folder
     from bytegap.study import Study
-
-RUN = "a finished run's folder, out/STUDY/runs/ID"
 
 EPILOG = """\
 A study is one TOML file; studies/quickstart.toml is the one to copy. The verbs are the stages of one road and are run
@@ -32,6 +32,9 @@ in this order; each does only what is not done, and says what a changed input ma
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
 loses every arm, and `bytegap probe` asks the byte models what they know. `bytegap fit --table RUNS.csv` fits anybody's
 runs, without a study; `bytegap count` says what a model costs. `bytegap doctor` looks a study's folder over.
+
+A finished run is a folder, out/STUDY/runs/ID. `bytegap evaluate` scores any file with it, `sample` draws from it,
+`compress` and `decompress` use it as a codec, `export` writes it for others.
 `bytegap export` writes a run as a folder that others load.
 """
 
@@ -118,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         help="draw studies from these laws, one table an arm ([arms.NAME] bpb, flops, parameters; noise): "
         "how often is the gap identified, how wide are its intervals",
     )
-    plan.add_argument("--studies", type=_positive, default=20, help="studies to draw (default: %(default)s)")
+    plan.add_argument("--studies", type=positive, default=20, help="studies to draw (default: %(default)s)")
     plan.add_argument("--extend", action="store_true", help="add sizes where a trained grid's minimum lies at its edge")
     train = verb("train", _train)
     train.add_argument("--workers", type=int, help="processes side by side (default: the plan's)")
@@ -141,56 +144,18 @@ def _parser() -> argparse.ArgumentParser:
     verb("tune", _tune)
     verb("probe", _probe)
     verb("doctor", _doctor)
-    export = verbs.add_parser("export", help=_export.__doc__, description=_export.__doc__)
-    export.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder, out/STUDY/runs/ID")
-    export.add_argument("--to", choices=["hf"], default="hf", help="hf: what Hugging Face's transformers loads")
-    export.add_argument(
-        "--out", type=Path, metavar="DIR", required=True, help="the folder to write, whole or not at all"
-    )
-    export.set_defaults(verb=_export)
     verb("quickstart", _quickstart)
-    _sample_options(verb("sample", _sample, metavar="RUN", text=RUN))
-    for name, call, text, ending in (
-        ("compress", _compress, "the file to compress", ".bg"),
-        ("decompress", _decompress, "a file that 'compress' wrote", ""),
-    ):
-        codec = verb(name, call, metavar="FILE", text=text)
-        codec.add_argument("-o", dest="to", type=Path, required=True, metavar=f"FILE{ending}", help="where it goes")
-        codec.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN)
     count = verb("count", _count, metavar="FILE", text="a study, a model's config.json, or a JSON list of shapes")
     count.formatter_class, count.epilog = argparse.RawDescriptionHelpFormatter, COUNT_EPILOG
     count.add_argument(
         "--context",
-        type=_positive,
+        type=positive,
         metavar="SYMBOLS",
         help="symbols a row (default: a shape's own; a config's max_position_embeddings, at most 2048)",
     )
     count.add_argument("--json", action="store_true", help="print one JSON document: every term, every convention")
+    cli_models.add_verbs(verbs)
     return parser
-
-
-def _sample_options(sample: argparse.ArgumentParser) -> None:
-    sample.add_argument("--prompt", default="", help="text to go on from")
-    sample.add_argument("--infill", metavar="'The ____ of'", help="text whose every _ is a symbol to be filled in")
-    sample.add_argument("--symbols", type=_positive, help="how many to draw (default: what is left of a row)")
-    sample.add_argument("--count", type=_positive, default=1, help="texts (default: %(default)s)")
-    sample.add_argument("--seed", type=int, default=0, help="the same one, the same text (default: %(default)s)")
-    sample.add_argument("--temperature", type=float, default=1.0, help="0: the likeliest (default: %(default)s)")
-    sample.add_argument("--steps", type=_positive, help="of masked runs, a row or a block (default: one a symbol)")
-    sample.add_argument(
-        "--how",
-        choices=["first-hitting", "ancestral", "confidence"],
-        default="first-hitting",
-        help="which symbols a step of a masked run reveals: equally many at random, each by chance, or the likeliest "
-        "(default: %(default)s, which is exact at one a step)",
-    )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
 
 
 def _open(chosen: argparse.Namespace) -> "tuple[Study, Folder]":
@@ -310,43 +275,6 @@ def _doctor(chosen: argparse.Namespace) -> None:
 
     _, folder = _open(chosen)
     stage.run(folder)
-
-
-def _sample(chosen: argparse.Namespace) -> None:
-    """Draw text from a finished run: from left to right, over blocks, or by unmasking; with gaps to fill if it can."""
-    from bytegap.sample import stage
-    from bytegap.samplers._base import Settings
-
-    stage.run(
-        chosen.study,
-        prompt=chosen.prompt,
-        infill=chosen.infill,
-        symbols=chosen.symbols,
-        count=chosen.count,
-        settings=Settings(chosen.temperature, chosen.steps, chosen.how),
-        seed=chosen.seed,
-    )
-
-
-def _compress(chosen: argparse.Namespace) -> None:
-    """Compress a file with an autoregressive run, losslessly, to the bits per byte that it is evaluated at."""
-    from bytegap.codec import stage
-
-    stage.compress(chosen.study, chosen.to, chosen.run)
-
-
-def _decompress(chosen: argparse.Namespace) -> None:
-    """Get a compressed file back, with the run that compressed it and on a machine like the one that did."""
-    from bytegap.codec import stage
-
-    stage.decompress(chosen.study, chosen.to, chosen.run)
-
-
-def _export(chosen: argparse.Namespace) -> None:
-    """Write a finished run as safetensors that others load, its tokenizer and a model card beside."""
-    from bytegap.export import stage
-
-    stage.run(chosen.run, chosen.out)
 
 
 def _count(chosen: argparse.Namespace) -> None:

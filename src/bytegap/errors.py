@@ -9,6 +9,7 @@ BytegapError
 +-- CountError       a model's configuration that cannot be counted
 +-- ModelError       another's model that cannot be loaded, a run that cannot be exported
 +-- FitError         too few runs, or runs that identify nothing
++-- EvaluateError    nothing to score, or no bytes in it
 +-- SampleError      a text that the model cannot be asked to write, or go on from
 +-- CodecError       a compressed file that is damaged, or of another run or machine
 """
@@ -51,6 +52,10 @@ class ModelError(BytegapError):
 
 class FitError(BytegapError):
     """The runs do not identify what is asked."""
+
+
+class EvaluateError(BytegapError):
+    """There is nothing to score, or no way to."""
 
 
 class SampleError(BytegapError):

@@ -83,23 +83,26 @@ def symbol_nats(  # noqa: PLR0913 - as above
     *,
     passes: int,
     seed: int,
-) -> Tensor:
-    """What each symbol of the windows costs, (passes, symbols), float64: a pass adds up to one of `score_windows`.
+) -> tuple[Tensor, Tensor]:
+    """What each symbol of the windows costs, float64: (its mean over passes (symbols,), the passes' sums (passes,)).
 
-    In an estimate a symbol is charged what it was asked times its weight, nothing where it was not asked: the mean over
-    passes is unbiased for its share of the bound.
+    The sums are those of `score_windows`. In an estimate a pass charges a symbol what it was asked times its weight,
+    and nothing where it was not asked: the mean is unbiased for the symbol's share of the bound.
     """
     generators = _generators(objective, passes, seed)
-    nats = torch.zeros(len(generators), len(windows.symbols), dtype=torch.float64)
+    total = torch.zeros(len(windows.symbols), dtype=torch.float64)
+    sums: list[float] = []
     counts_W = torch.from_numpy(windows.counts.astype(np.int64))
     starts_W = counts_W.cumsum(0) - counts_W
-    for own, generator in zip(nats, generators, strict=True):
+    for generator in generators:
+        before = float(total.sum())
         for which, question, logits_MV in _asked(
             model, objective, options, windows, vocabulary, generator, lambda symbols, _: symbols
         ):
             nats_M = functional.cross_entropy(logits_MV, question.targets_M, reduction="none") * question.weights_M
-            own.index_add_(0, starts_W[torch.from_numpy(which)][question.rows_M] + question.places_M, nats_M)
-    return nats
+            total.index_add_(0, starts_W[torch.from_numpy(which)][question.rows_M] + question.places_M, nats_M)
+        sums.append(float(total.sum()) - before)
+    return total / len(generators), torch.tensor(sums, dtype=torch.float64)
 
 
 def _generators(objective: ModuleType, passes: int, seed: int) -> list[torch.Generator]:

@@ -12,11 +12,10 @@ from rich.live import Live
 from rich.text import Text
 from torch import Tensor
 
-from bytegap import plugins
 from bytegap.console import say
 from bytegap.errors import SampleError
 from bytegap.likelihood import stream
-from bytegap.samplers._base import Settings
+from bytegap.samplers._base import Settings, way_of
 from bytegap.trained import Trained, open_run
 
 GAP = "_"
@@ -42,15 +41,6 @@ def run(  # noqa: PLR0913 - one call site, everything is named
         if sys.stdout.isatty():
             _write(b"\n")
         say("sample", f"{size} bytes, {size / (time.perf_counter() - started):,.0f} bytes a second")
-
-
-def way_of(trained: Trained) -> Any:
-    """The module of `samplers` that draws from the run; SampleError where its objective names none."""
-    drawn = getattr(trained.objective, "DRAWN", None)
-    if drawn is None:
-        message = f"{trained.name}: its objective names no way of drawing (DRAWN): one of bytegap/samplers/"
-        raise SampleError(message)
-    return plugins.load("samplers", drawn)
 
 
 def _begun(trained: Trained, prompt: str, symbols: int | None) -> Tensor:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from bytegap import plugins
 from bytegap.errors import SampleError
 from bytegap.objectives._base import Vocabulary
+from bytegap.trained import Trained
 
 Ask = Callable[[Tensor], Tensor]
 """Logits (M, V) at places (M,) of the canvas as it is."""
@@ -24,6 +26,15 @@ class Settings:
     """Of masked models, over the row or over each block; None: one a symbol."""
     how: Literal["first-hitting", "ancestral", "confidence"] = "first-hitting"
     """Which symbols of a masked model a step reveals."""
+
+
+def way_of(trained: Trained) -> Any:
+    """The module of `samplers` that draws from the run; SampleError where its objective names none."""
+    drawn = getattr(trained.objective, "DRAWN", None)
+    if drawn is None:
+        message = f"{trained.name}: its objective names no way of drawing (DRAWN): one of bytegap/samplers/"
+        raise SampleError(message)
+    return plugins.load("samplers", drawn)
 
 
 def choose(logits_MV: Tensor, settings: Settings, vocabulary: Vocabulary, generator: torch.Generator) -> Tensor:
