@@ -17,16 +17,22 @@ ARMS = {
     "byte-block": ("byte", '{ name = "block", size = 4 }'),
     "byte-anyorder": ("byte", '"anyorder"'),
 }
+KINDS = {
+    "byte": 'kind = "bytes"',
+    "bpe": 'kind = "bpe"\nvocabulary = 300',
+    "unigram": 'kind = "unigram"\nvocabulary = 270',
+}
 
 
 def study_text(arms=ARMS):
-    """A tiny study of these arms."""
-    head, _, rest = STUDY.partition("[arms.byte-ar]")
-    tables = [
+    """A tiny study of these arms, and of the symbols that they need."""
+    used = {of for of, _ in arms.values()}
+    head, _, rest = STUDY.partition("[tokens.byte]")
+    tables = [f"[tokens.{name}]\n{kind}\n" for name, kind in KINDS.items() if name in used]
+    tables += [
         f'[arms.{arm}]\ntokens = "{of}"\nobjective = {asked}\nbudgets = [1e10]\n' for arm, (of, asked) in arms.items()
     ]
-    learned = '[tokens.unigram]\nkind = "unigram"\nvocabulary = 270\n'
-    return "\n".join([head, learned, *tables, rest[rest.index("[grid]") :]])
+    return "\n".join([head, *tables, rest[rest.index("[grid]") :]])
 
 
 def finish(home, arms=ARMS, steps=12):

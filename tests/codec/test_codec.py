@@ -85,9 +85,7 @@ def nats(home, text):
     if not len(symbols):
         return 0.0
     windows = Windows(symbols, counts, len(text), "")
-    own, _ = symbol_nats(
-        trained, trained.objective, trained.options, windows, trained.vocabulary, passes=1, seed=0
-    )
+    own, _ = symbol_nats(trained, trained.objective, trained.options, windows, trained.vocabulary, passes=1, seed=0)
     return float(own.sum())
 
 
