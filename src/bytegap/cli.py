@@ -212,11 +212,11 @@ def _train(chosen: argparse.Namespace) -> None:
     study, folder = _open(chosen)
     plan.tell_if_edited(study, folder)
     if chosen.on:
-        cluster.run(folder, study.launch, study.compute.rows_at_once)
+        cluster.run(folder, study.launch, study.compute.rows_at_once, study.track)
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun sets it
-        together.run(folder, sharded=chosen.shard, rows_at_once=study.compute.rows_at_once)
+        together.run(folder, sharded=chosen.shard, rows_at_once=study.compute.rows_at_once, track=study.track)
     else:
-        stage.run(folder, chosen.workers, study.compute.rows_at_once)
+        stage.run(folder, chosen.workers, study.compute.rows_at_once, study.track)
 
 
 def _runs(chosen: argparse.Namespace) -> None:
@@ -258,7 +258,7 @@ def _tune(chosen: argparse.Namespace) -> None:
 
     study, folder = _open(chosen)
     while plan.tune(study, folder):
-        train.run(folder)
+        train.run(folder, rows_at_once=study.compute.rows_at_once, track=study.track)
     runs.run(folder, with_audit=True)
 
 
@@ -301,9 +301,9 @@ def _quickstart(chosen: argparse.Namespace) -> None:
     if any(arm.order.name != "identity" for arm in study.arms.values()):
         controls.run(study, folder)
     plan.run(study, folder)
-    train.run(folder)
+    train.run(folder, rows_at_once=study.compute.rows_at_once, track=study.track)
     while plan.extend(study, folder):
-        train.run(folder)
+        train.run(folder, rows_at_once=study.compute.rows_at_once, track=study.track)
     runs.run(folder, with_audit=True)
     fit.run(study, folder)
     report.run(study, folder)

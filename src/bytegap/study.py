@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -103,6 +103,15 @@ class Launch(Table):
     """Runs at a time, at most."""
 
 
+class Track(Table):
+    """Where the curves of runs go while they train; of no part in what is trained."""
+
+    to: Literal["tensorboard", "wandb"]
+    """TensorBoard's files, in `tensorboard/` of the study's folder; or Weights & Biases, by its own client."""
+    project: str | None = None
+    """Of Weights & Biases; the study's name where left out."""
+
+
 class Fit(Table):
     """What is named before the runs are seen."""
 
@@ -133,6 +142,7 @@ class Study(Table):
     grid: Grid = Grid()
     compute: Compute = Compute()
     launch: Launch = Launch()
+    track: Track | None = None
     fit: Fit = Fit()
     report: Report = Report()
 
@@ -294,6 +304,7 @@ def _known(path: list[str]) -> set[str]:
         "grid": Grid,
         "compute": Compute,
         "launch": Launch,
+        "track": Track,
         "fit": Fit,
         "report": Report,
         "arms": Arm,

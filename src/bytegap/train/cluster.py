@@ -10,14 +10,15 @@ from bytegap import slurm
 from bytegap.console import say
 from bytegap.records import Plan, RunSpec
 from bytegap.store import Folder, read_record
-from bytegap.study import Launch
+from bytegap.study import Launch, Track
+from bytegap.train import track as tracking
 from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
 from bytegap.train.stage import check_shards, finished
 from bytegap.train.stopping import Stopping
 
 
-def run(folder: Folder, launch: Launch, rows_at_once: int = 0) -> None:
+def run(folder: Folder, launch: Launch, rows_at_once: int = 0, track: Track | None = None) -> None:
     """Submit every run that has no record and no job; says under which number."""
     plan = read_record(folder.plan, Plan, "plan")
     queued = {name for name, each in slurm.standings(folder).items() if each.state != "gone"}
@@ -26,10 +27,11 @@ def run(folder: Folder, launch: Launch, rows_at_once: int = 0) -> None:
     if not new:
         say("train", f"nothing to submit: {len(plan.specs) - len(left)} runs are trained, {len(left)} have their jobs")
         return
+    tracking.check(track)
     check_shards(folder, new)
     threads = new[0].numerics.threads
     arguments = {spec.id: (str(folder.root.absolute()), spec.id) for spec in new}
-    number = slurm.submit(folder, launch, threads, Trained(rows_at_once), arguments)
+    number = slurm.submit(folder, launch, threads, Trained(rows_at_once, track), arguments)
     say("train", f"{len(new)} runs submitted as job array {number}; 'bytegap runs' shows where they stand")
 
 
@@ -38,6 +40,7 @@ class Trained:
     """A job: train one run of a folder, unless it is trained. After its time is up it goes back into the queue."""
 
     rows_at_once: int
+    track: Track | None
 
     def __call__(self, root: str, name: str) -> None:
         """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint, and SIGUSR2, sent when time is short."""
@@ -57,7 +60,7 @@ class Trained:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / "lock"):
             if not finished(folder, spec):
-                train_run(spec, folder, _tell(spec), stopping, Devices(rows_at_once=self.rows_at_once))
+                train_run(spec, folder, _tell(spec), stopping, Devices(rows_at_once=self.rows_at_once), self.track)
 
     def checkpoint(self, root: str, name: str) -> object:
         """What submitit requeues when the job's time is up or it is preempted: the same, from its last checkpoint."""

@@ -26,13 +26,16 @@ from bytegap.records import (
 )
 from bytegap.shards import read_array
 from bytegap.store import Folder, file_digest, read_record, write_record
+from bytegap.study import Track
 from bytegap.train import checkpoint
 from bytegap.train.count import analytic_supervised_flops, step_flops
 from bytegap.train.devices import Devices
 from bytegap.train.loop import ONE, Divergence, Training
 from bytegap.train.stopping import Stopping
+from bytegap.train.track import Curves, curves
 from bytegap.windows import Windows, begins
 
+_CHECKPOINT = "checkpoint.safetensors"
 _LEAVE = 2
 _CHECKPOINT_EVERY_S, _LEAST_CHECKPOINT_S = 60.0, 5.0
 _CHECKPOINT_SHARE = 50
@@ -43,8 +46,13 @@ Report = Callable[[str, int, float, float], None]
 """Told now and then: run id, steps done, latest loss (nats a symbol), symbols a second."""
 
 
-def train_run(
-    spec: RunSpec, folder: Folder, report: Report, stopping: Stopping | None = None, devices: Devices = ONE
+def train_run(  # noqa: PLR0913, PLR0917 - a run, and all that is about it
+    spec: RunSpec,
+    folder: Folder,
+    report: Report,
+    stopping: Stopping | None = None,
+    devices: Devices = ONE,
+    track: Track | None = None,
 ) -> RunRecord:
     """Bring one run to its record; SystemExit, a checkpoint written, where `stopping` is asked to.
 
@@ -56,7 +64,8 @@ def train_run(
     manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
     stream = read_array(folder.tokens_of(spec.tokens), manifest.stream)
     try:
-        return _trained(Training(spec, stream, devices, _starts(spec, folder)), folder, report, stopping or Stopping())
+        training = Training(spec, stream, devices, _starts(spec, folder))
+        return _followed(training, folder, report, stopping or Stopping(), track)
     except (MemoryError, RuntimeError) as error:
         if devices.world > 1 or not _is_out_of_memory(error):  # the others wait for one that is out: all must end
             raise
@@ -79,15 +88,21 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _trained(training: Training, folder: Folder, report: Report, stopping: Stopping) -> RunRecord:
-    spec, home, first = training.spec, folder.run(training.spec.id), training.devices.is_first
-    saved = home / "checkpoint.safetensors"
-    checkpoint.resume(saved, training)
+def _followed(training: Training, folder: Folder, report: Report, stopping: Stopping, track: Track | None) -> RunRecord:
+    checkpoint.resume(folder.run(training.spec.id) / _CHECKPOINT, training)
+    with curves(track, training, folder) as followed:
+        record = _trained(training, folder, report, stopping, followed)
+        followed.end(record)
+    return record
 
+
+def _trained(training: Training, folder: Folder, report: Report, stopping: Stopping, followed: Curves) -> RunRecord:
+    spec, home, first = training.spec, folder.run(training.spec.id), training.devices.is_first
+    saved = home / _CHECKPOINT
     started, first_step = datetime.now(UTC), training.step
     clock = time.perf_counter()
     try:
-        _train(training, saved, report, stopping)
+        _train(training, saved, report, stopping, followed)
     except Divergence as error:
         record = _record(training, status="failed", reason=str(error))
         if first:
@@ -125,12 +140,13 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
     return record
 
 
-def _train(training: Training, path: Path, report: Report, stopping: Stopping) -> None:
+def _train(training: Training, path: Path, report: Report, stopping: Stopping, followed: Curves) -> None:
     spec = training.spec
     saved = reported = time.monotonic()
     reported_step, write_s = training.step, 0.0
     with stopping.after_a_step():
         for step in training.steps():
+            followed.take()
             now = time.monotonic()
             if now - reported > _REPORT_EVERY_S or step == spec.steps:
                 speed = (step - reported_step) * spec.symbols / spec.steps / max(now - reported, 1e-9)

@@ -22,6 +22,8 @@ from bytegap.errors import BytegapError, StoreError
 from bytegap.records import Plan, RunRecord, RunSpec, TokensManifest
 from bytegap.shards import verify
 from bytegap.store import Folder, read_record
+from bytegap.study import Track
+from bytegap.train import track as tracking
 from bytegap.train.devices import Devices
 from bytegap.train.run import train_run
 from bytegap.train.stopping import Stopping
@@ -36,7 +38,7 @@ Event = tuple[int, str, str, int, float, float]
 _PATIENCE_S, _AGAIN_S = 5.0, 1.0
 
 
-def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> None:
+def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0, track: Track | None = None) -> None:
     """Bring every planned run to its record; says which failed and why."""
     plan = read_record(folder.plan, Plan, "plan")
     waiting = [spec for spec in plan.specs if not finished(folder, spec)]
@@ -46,12 +48,13 @@ def run(folder: Folder, workers: int | None = None, rows_at_once: int = 0) -> No
     if (device := waiting[0].numerics.device) == "cuda" and not torch.cuda.is_available():
         message = f"{folder.plan}: planned for {device}, and there is none here: train where it is, or delete the plan"
         raise BytegapError(message)
+    tracking.check(track)
     check_shards(folder, waiting)
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
     context = multiprocessing.get_context("spawn")
     events: Queue[Event] = context.Queue()
     processes = [
-        context.Process(target=_work, args=(number, waiting, folder.root, events, rows_at_once), daemon=True)
+        context.Process(target=_work, args=(number, waiting, folder.root, events, rows_at_once, track), daemon=True)
         for number in range(min(workers or plan.workers, len(waiting)))
     ]
     for process in processes:
@@ -91,7 +94,9 @@ def _end(processes: "list[SpawnProcess]") -> None:
             process.join()
 
 
-def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]", rows_at_once: int) -> None:
+def _work(  # noqa: PLR0913, PLR0917 - the arguments of a process
+    number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]", rows_at_once: int, track: Track | None
+) -> None:
     """One worker: claim what nobody has, train it; ends when all is trained, or who started it is gone.
 
     What another worker has claimed is waited for: should that one die, its claim is free and its run goes on here.
@@ -111,7 +116,7 @@ def _work(number: int, waiting: list[RunSpec], root: Path, events: "Queue[Event]
         try:
             with FileLock(home / "lock", timeout=0):
                 if not finished(folder, spec):
-                    record = train_run(spec, folder, report, stopping, Devices(rows_at_once=rows_at_once))
+                    record = train_run(spec, folder, report, stopping, Devices(rows_at_once=rows_at_once), track)
                     kind = "done" if record.status == "finished" else "failed"
                     events.put((number, kind, spec.id, record.steps, 0.0, 0.0))
         except Timeout:
