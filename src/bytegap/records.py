@@ -41,6 +41,7 @@ class Record(Part):
     """A whole file."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Of the file's form; 1 so far."""
 
     @property
     def content(self) -> str:
@@ -369,39 +370,71 @@ class RunRow(Record):
     """One finished or failed run, all that a fit needs: `runs.jsonl` is refittable alone."""
 
     run: str
+    """Its id: twelve hex digits of the hash of all that was planned of it; the folder `runs/ID`."""
     status: Literal["finished", "failed"]
+    """`finished`, or `failed`: then with a reason and without scores."""
     reason: str
+    """Why it failed; empty where it did not."""
     arm: str
+    """As the study names it."""
     tokens: str
+    """The arm's symbol set, as the study names it."""
     tokens_kind: str
+    """The plug-in behind it: `bytes`, `bpe`, ..."""
     objective: str
+    """`ar`, `mdm`, ...; its options in brackets, if it was given any."""
     order: str
+    """What was done to the order of symbols; `identity` is nothing."""
     model: str
+    """The architecture."""
     vocabulary: int
+    """V, symbols that stand for text; the model has V + 3 ids."""
     context_bytes: int
+    """Text of a scoring window at most, and of a training row on average."""
     width: int
+    """Of the model's residual stream."""
     depth: int
+    """Layers."""
     non_embedding_parameters: int
+    """N: neither the embedding nor the head."""
     embedding_parameters: int
+    """(V + 3) x width, and a table of places where the objective wants one."""
     head_parameters: int
+    """Not shared with the embedding."""
     budget_flops: float
+    """Training FLOPs that the study gave to all runs of the cell."""
     flops: float
+    """Planned training FLOPs of this run, within 1 % of the budget, under the default convention."""
     flops_by_convention: dict[str, float]
+    """The same run counted otherwise, by the convention's name."""
     spent_flops: float
+    """Training FLOPs as torch's counter has them; 0 where a run failed before it was counted."""
     symbols: int
+    """D, symbols trained on: BOS not counted."""
     bytes: int
+    """Of text trained on."""
     epochs: float
+    """Times that the training text was seen."""
     steps: int
+    """Of the optimiser, planned."""
     batch_symbols: int
+    """Symbols a step."""
     learning_rate: float
+    """At its peak."""
     seed: int
+    """What everything random in the run derives from."""
     bpb: float | None
-    """Test bits per byte."""
+    """Test bits per byte; exact for `ar`, else a bound's estimate; none where the run failed."""
     bpb_se: float | None
+    """Standard error of that estimate; 0 where it is exact."""
     validation_bpb: float | None
+    """On the validation split."""
     unigram_bpb: float
+    """Of the symbol set's unigram model on the test split."""
     bigram_bpb: float
+    """Of its bigram model."""
     windows_sha256: str
+    """Of the scoring windows' text: equal for all runs that may be compared."""
 
 
 class AuditRow(Part):
