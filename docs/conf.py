@@ -4,4 +4,4 @@ project = "bytegap"
 extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = "bytegap"
-exclude_patterns = ["README.md"]
+exclude_patterns = ["README.md", "examples"]
