@@ -104,6 +104,10 @@ def test_the_objective_hides_one_stretch_and_is_scored_by_a_bound():
     assert (borders_B == 2).all()
     assert hidden_BS.sum(1).max() == 10
     assert hidden_BS.any(0).all(), "anywhere in the row"
+    assert len(question.positions_M) / 500 == pytest.approx(
+        stretch.row(20, stretch.Options(share=0.5)).supervised, rel=0.01
+    )
+    assert float(question.weights_M.sum()) / 500 == pytest.approx(20, rel=0.01), "as if all of the row had been asked"
 
 
 @pytest.mark.usefixtures("installed")
