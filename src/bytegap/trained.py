@@ -1,6 +1,7 @@
 """A trained model, opened to be asked: network, objective, symbols. Reads a run's folder and its study's tokens/."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,8 +38,14 @@ class Trained:
 
     def __call__(self, inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
         """Logits (M, V) on the CPU, at flat positions b * P + p."""
-        device = str(next(self.network.parameters()).device)
-        return self.network(inputs_BP.to(device), positions_M.to(device), sight.to(device)).cpu()
+        if self.device == "cpu":
+            return self.network(inputs_BP, positions_M, sight)
+        return self.network(inputs_BP.to(self.device), positions_M.to(self.device), sight.to(self.device)).cpu()
+
+    @cached_property
+    def device(self) -> str:
+        """Where the network is."""
+        return str(next(self.network.parameters()).device)
 
 
 def spec_of(home: Path) -> RunSpec:

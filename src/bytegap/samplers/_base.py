@@ -40,11 +40,13 @@ def way_of(trained: Trained) -> Any:
 def choose(logits_MV: Tensor, settings: Settings, vocabulary: Vocabulary, generator: torch.Generator) -> Tensor:
     """A symbol, or EOS, at each place, (M,): BOS and MASK are never text."""
     logits_MV = logits_MV.double()
-    logits_MV[:, [vocabulary.bos, vocabulary.mask]] = -torch.inf
+    for never in (vocabulary.bos, vocabulary.mask):
+        logits_MV[:, never] = -torch.inf
     if not settings.temperature:
         return logits_MV.argmax(-1)
-    shares_MV = (logits_MV / settings.temperature).softmax(-1)
-    return torch.multinomial(shares_MV, 1, generator=generator)[:, 0]
+    # The likeliest after Gumbel noise is a draw from the softmax (Gumbel 1954), in fewer operations than multinomial's.
+    noise_MV = torch.empty_like(logits_MV).exponential_(generator=generator).log_()
+    return (logits_MV / settings.temperature - noise_MV).argmax(-1)
 
 
 def given_before(canvas_S: Tensor, vocabulary: Vocabulary) -> int:
