@@ -34,8 +34,8 @@ loses every arm, and `bytegap probe` asks the byte models what they know. `byteg
 runs, without a study; `bytegap count` says what a model costs. `bytegap doctor` looks a study's folder over.
 
 A finished run is a folder, out/STUDY/runs/ID. `bytegap evaluate` scores any file with it, `sample` draws from it,
-`compress` and `decompress` use it as a codec, `export` writes it for others.
-`bytegap export` writes a run as a folder that others load.
+`compress` and `decompress` use it as a codec, `export` writes it for others. `bytegap evaluate --baselines` says what
+gzip, xz, zstd, brotli and PPMd make of the same text.
 """
 
 COUNT_EPILOG = """\

@@ -5,15 +5,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bytegap.errors import EvaluateError
+
 _RUN = "a finished run's folder, out/STUDY/runs/ID"
 
 EVALUATE_EPILOG = """\
-MODEL is a run's folder, out/STUDY/runs/ID, or hf:PATH, a local folder in safetensors: what `bytegap export` wrote, a
-causal model that `transformers` knows (pip install 'bytegap[hf]'), or a masked one like LLaDA or MDLM.
+  bytegap evaluate MODEL FILE...            a model on any files
+  bytegap evaluate STUDY.toml --baselines   compressors on the test windows; kept in baselines.json, for the report
+  bytegap evaluate --baselines FILE...      compressors on any files, as the command-line tools pack them
 
-Every file is one document of bytes, valid UTF-8 or not, cut into rows as long as the model was trained on; its bits are
-over its own bytes, whatever the tokenizer, its end included. A masked model's are an upper bound, estimated: se is the
-standard error of the estimate, which more --passes make smaller.
+MODEL is a run's folder, out/STUDY/runs/ID, or hf:PATH, a local folder in safetensors: what `bytegap export` wrote, a
+causal model that `transformers` knows (pip install 'bytegap[hf]'), or a masked one like LLaDA or MDLM. Every file is
+one document of bytes, valid UTF-8 or not, cut into rows as long as the model was trained on; its bits are over its own
+bytes, whatever the tokenizer, its end included. A masked model's are an upper bound, estimated: se is the standard
+error of the estimate, which more --passes make smaller.
+
+Compressors are gzip -9, bzip2 -9, xz -9e, zstd -19 and --ultra -22, brotli -q 11 and PPMd variant H (7-Zip's) of orders
+6 to 16; all but the first three are packages of their own: pip install 'bytegap[baselines]'. A study's test text is
+packed in four ways, of which the second is the like of a model's score, and the third what people quote:
+
+  each window alone    as short as the format allows; nothing is known but the window
+  each window, primed  after the training text, which both sides have: what a trained model knows too
+  whole text alone     one file, as the tool writes it; what stands before a window helps, which no model is given
+  whole text, primed   both
 """
 
 
@@ -46,8 +60,14 @@ def add_verbs(verbs: Any) -> None:
 
 def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.formatter_class, evaluate.epilog = argparse.RawDescriptionHelpFormatter, EVALUATE_EPILOG
-    evaluate.add_argument("model", metavar="MODEL", help="a run's folder, or hf:PATH")
-    evaluate.add_argument("files", type=Path, metavar="FILE", nargs="*", help="a text of any kind")
+    evaluate.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a run's folder, or hf:PATH; or what --baselines has"
+    )
+    evaluate.add_argument("files", metavar="FILE", nargs="*", help="a text of any kind")
+    evaluate.add_argument("--baselines", action="store_true", help="what compressors make of the text")
+    evaluate.add_argument(
+        "--out", type=Path, default=Path("out"), help="where study folders live (default: %(default)s)"
+    )
     evaluate.add_argument("--context", type=positive, metavar="SYMBOLS", help="symbols a row, of hf: models")
     evaluate.add_argument("--passes", type=positive, help="of an estimated likelihood (default: the run's own)")
     evaluate.add_argument(
@@ -106,18 +126,41 @@ def _temperature(text: str) -> float:
 
 
 def _evaluate(chosen: argparse.Namespace) -> None:
-    """Score any files with a model in bits per byte, by script and byte; what noise costs it; is what it draws text."""
+    """Bits per byte of any files under a model, by script and byte, spoilt by noise; or under compressors."""
+    if chosen.baselines:
+        _baselines(chosen)
+        return
+    if chosen.model is None:
+        message = "evaluate needs a model and files: bytegap evaluate MODEL FILE..., or --baselines FILE..."
+        raise EvaluateError(message)
     from bytegap.evaluate import stage
 
     stage.run(
         chosen.model,
-        chosen.files,
+        [Path(file) for file in chosen.files],
         context=chosen.context,
         passes=chosen.passes,
         noise_rate=chosen.noise,
         samples=chosen.samples,
         as_json=chosen.json,
     )
+
+
+def _baselines(chosen: argparse.Namespace) -> None:
+    from bytegap import store, study
+    from bytegap.evaluate import baselines
+
+    if chosen.model is None:
+        message = "evaluate --baselines needs a text: name a STUDY.toml, for its test windows, or files"
+        raise EvaluateError(message)
+    if not chosen.model.endswith(".toml"):
+        baselines.of_files([Path(file) for file in (chosen.model, *chosen.files)], as_json=chosen.json)
+        return
+    if chosen.files:
+        message = f"evaluate {chosen.model} --baselines is of the study's own test text: name no files beside it"
+        raise EvaluateError(message)
+    loaded = study.load(Path(chosen.model))
+    baselines.of_study(store.Folder(chosen.out / loaded.name), as_json=chosen.json)
 
 
 def _sample(chosen: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ BytegapError
 +-- CountError       a model's configuration that cannot be counted
 +-- ModelError       another's model that cannot be loaded, a run that cannot be exported
 +-- FitError         too few runs, or runs that identify nothing
-+-- EvaluateError    nothing to score, or no bytes in it
++-- EvaluateError    nothing to evaluate, no text to do it on, a compressor that is not installed
 +-- SampleError      a text that the model cannot be asked to write, or go on from
 +-- CodecError       a compressed file that is damaged, or of another run or machine
 """
@@ -55,7 +55,7 @@ class FitError(BytegapError):
 
 
 class EvaluateError(BytegapError):
-    """There is nothing to score, or no way to."""
+    """There is nothing to evaluate, or nothing to do it with."""
 
 
 class SampleError(BytegapError):

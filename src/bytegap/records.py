@@ -9,7 +9,7 @@ runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one a line
 jobs.json               Jobs
 fit.json                Fit                 audit.json                 Audit
-probe.json              Probe
+probe.json              Probe               baselines.json             Baselines
 """
 
 import hashlib
@@ -585,6 +585,36 @@ class Probe(Record):
     reconstruction: list[Reconstruction]
     semantics: list[Semantics]
     context: list[ContextLoss]
+
+
+# -- evaluate -------------------------------------------------------------------------------------
+
+
+class Compressed(Part):
+    """A text as one compressor packs it."""
+
+    compressor: str
+    """By the name of its command: `xz -9e`."""
+    of: Literal["windows", "text"]
+    """Every window by itself, in the least that the format allows; or the whole text as one file."""
+    prime_bytes: int
+    """Training text that both sides have read before, the last so many bytes of it; 0: none."""
+    bytes: int
+    """Compressed."""
+    bpb: float
+
+
+class Baselines(Record):
+    """What compressors make of the test windows."""
+
+    inputs: str
+    windows: int
+    bytes: int
+    """Of the windows' text."""
+    windows_sha256: str
+    versions: dict[str, str]
+    """Of the libraries behind the compressors that say theirs."""
+    compressed: list[Compressed]
 
 
 # -- fit ------------------------------------------------------------------------------------------

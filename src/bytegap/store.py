@@ -43,6 +43,7 @@ class Folder:
         self.audit = root / "audit.json"
         self.fit = root / "fit.json"
         self.probe = root / "probe.json"
+        self.baselines = root / "baselines.json"
 
     def tokens_of(self, name: str) -> Path:
         """The folder of one tokenizer."""
