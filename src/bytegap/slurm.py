@@ -50,6 +50,8 @@ def submit(
         "slurm_account": launch.account,
         "slurm_array_parallelism": launch.parallel,
         "slurm_signal_delay_s": _SIGNAL_BEFORE_S,
+        "slurm_additional_parameters": {"requeue": True},  # which a cluster may have switched off for who does not ask
+        "slurm_setup": ["trap : TERM"],  # sent to a job soon to be evicted, shell and all: it ends with what it runs
     }
     executor.update_parameters(**{name: value for name, value in asked.items() if value is not None})
     try:
@@ -81,6 +83,17 @@ def standings(folder: Folder) -> dict[str, Standing]:
         state, reason = queue.get(job.job, ("gone", ""))
         found[run] = Standing(state, "" if reason == "None" else reason, Path(job.log))
     return found
+
+
+def goes_on() -> bool:
+    """Whether Slurm still counts the job that this process is among the running: not if it was cancelled."""
+    import submitit
+
+    told = subprocess.run(  # noqa: S603 - our own words
+        [_tool("squeue"), "--noheader", "--jobs", submitit.JobEnvironment().job_id, "--format", "%T"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip() == "RUNNING"
 
 
 def _known(folder: Folder) -> dict[str, Job]:

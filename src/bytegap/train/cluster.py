@@ -43,14 +43,17 @@ class Trained:
     track: Track | None
 
     def __call__(self, root: str, name: str) -> None:
-        """Within Slurm; SIGTERM, as `scancel` sends it, leaves a checkpoint, and SIGUSR2, sent when time is short."""
+        """Within Slurm; SIGUSR2, sent when time is short, leaves a checkpoint, and so does SIGTERM.
+
+        That is sent by `scancel`, and to a job that another will soon evict: only the second goes back into the queue.
+        """
         folder, stopping = Folder(Path(root)), Stopping()
         requeue = signal.getsignal(signal.SIGUSR2)  # submitit's, which would not wait for the step under way
         stopping.listen(signal.SIGUSR2)
         try:
             self._train(folder, name, stopping)
         except SystemExit:
-            if stopping.by == signal.SIGUSR2 and callable(requeue):
+            if callable(requeue) and slurm.goes_on():
                 requeue(signal.SIGUSR2, None)
             raise
 
@@ -70,8 +73,12 @@ class Trained:
 
 
 def _tell(spec: RunSpec):  # noqa: ANN202 - a `Report`
+    told = -1  # hundredths of the run
+
     def report(name: str, step: int, loss: float, speed: float) -> None:
-        if step % max(1, spec.steps // 100) == 0 or step == spec.steps:
+        nonlocal told
+        if (now := 100 * step // spec.steps) > told:
+            told = now
             say("train", f"{name} {spec.arm} {step}/{spec.steps} {loss:.3f} nats/symbol {speed:,.0f} symbols/s")
 
     return report

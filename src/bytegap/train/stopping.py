@@ -11,8 +11,6 @@ class Stopping:
 
     def __init__(self) -> None:
         self.asked = False
-        self.by = 0
-        """The signal's number."""
         self._waits = False
 
     def listen(self, *others: int) -> None:
@@ -21,7 +19,9 @@ class Stopping:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        self.asked, self.by = True, number
+        if self.asked:  # it is leaving, and may be asking Slurm for another turn
+            return
+        self.asked = True
         if not self._waits:
             raise SystemExit(128 + number)
 
