@@ -2,10 +2,14 @@
 
 from bytegap.corpus import stage as corpus
 from bytegap.plan import stage as plan
-from bytegap.store import Folder
+from bytegap.records import WindowsManifest
+from bytegap.shards import read_array
+from bytegap.store import Folder, read_record
 from bytegap.study import load
 from bytegap.tokens import stage as tokens
 from bytegap.train.run import train_run
+from bytegap.trained import spec_of
+from bytegap.windows import Windows
 from tests.tiny import STUDY, write_study
 
 ARMS = {
@@ -48,3 +52,10 @@ def finish(home, arms=ARMS, steps=12):
             assert train_run(short, folder, lambda *_: None).status == "finished"
             runs[spec.arm] = folder.run(short.id)
     return folder, runs
+
+
+def windows_of(folder, run):
+    """The test windows in the symbols of a run."""
+    split = read_record(folder.windows_manifest, WindowsManifest, "tokens").splits["test"]
+    own, place = split.tokens[spec_of(run).tokens], folder.tokens / "windows"
+    return Windows(read_array(place, own.symbols), read_array(place, own.counts), split.bytes, split.sha256)

@@ -14,12 +14,10 @@ from bytegap.export import stage
 from bytegap.likelihood import score_windows, symbol_nats
 from bytegap.pretrained import open_pretrained
 from bytegap.records import RunRecord, WindowsManifest
-from bytegap.shards import read_array
 from bytegap.sight import ALL, CAUSAL
 from bytegap.store import read_record
-from bytegap.trained import open_run, spec_of
-from bytegap.windows import Windows
-from tests.finished import ARMS, finish
+from bytegap.trained import open_run
+from tests.finished import ARMS, finish, windows_of
 
 TEXTS = [
     "The people of the United States.",
@@ -41,16 +39,6 @@ def study(tmp_path_factory):
     return folder, runs, {arm: home / "exported" / arm for arm in runs}
 
 
-def test_windows(folder, run):
-    spec = spec_of(run)
-    split = read_record(folder.windows_manifest, WindowsManifest, "tokens").splits["test"]
-    own, place = split.tokens[spec.tokens], folder.tokens / "windows"
-    return Windows(read_array(place, own.symbols), read_array(place, own.counts), split.bytes, split.sha256)
-
-
-test_windows.__test__ = False
-
-
 @pytest.mark.parametrize("arm", CAUSAL_ARMS)
 def test_transformers_gives_the_logits_of_the_run(study, arm):
     _, runs, exports = study
@@ -67,7 +55,7 @@ def test_transformers_gives_the_logits_of_the_run(study, arm):
 def test_transformers_gives_the_bits_per_byte_of_the_record(study, arm):
     """From text to nats by `transformers` alone: its tokenizer, its model, BOS first, EOS where a document ends."""
     folder, runs, exports = study
-    windows, record = test_windows(folder, runs[arm]), read_record(runs[arm] / "record.json", RunRecord, "train")
+    windows, record = windows_of(folder, runs[arm]), read_record(runs[arm] / "record.json", RunRecord, "train")
     tokenizer, llama = AutoTokenizer.from_pretrained(exports[arm]), AutoModelForCausalLM.from_pretrained(exports[arm])
     pieces = open_run(runs[arm]).tokenizer.symbol_bytes
     nats, ends = 0.0, np.cumsum(windows.counts.astype(np.int64)).tolist()
@@ -106,7 +94,7 @@ def test_our_loader_gives_the_run_back(study, arm):
     texts = [*(text.encode() for text in TEXTS), b"", b"not \xff\xc3 UTF-8"]
     for one, other in zip(again.tokenizer.encode_batch(texts), run.tokenizer.encode_batch(texts), strict=True):
         assert one.tolist() == other.tolist()
-    windows, how = test_windows(folder, runs[arm]), {"passes": 2, "seed": run.seed}
+    windows, how = windows_of(folder, runs[arm]), {"passes": 2, "seed": run.seed}
     for ask in (run, again):
         own = symbol_nats(ask, ask.objective, ask.options, windows, ask.vocabulary, **how)
         score = score_windows(

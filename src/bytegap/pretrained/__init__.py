@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-from bytegap.pretrained import own
+from bytegap.pretrained import causal, llada, mdlm, own
 from bytegap.pretrained._folder import read_config
 from bytegap.trained import Trained
+
+_FAMILIES = {"llada": llada, "mdlm": mdlm}
 
 
 def open_pretrained(home: Path, context: int | None = None) -> Trained:
@@ -21,5 +23,6 @@ def open_pretrained(home: Path, context: int | None = None) -> Trained:
     trained for, at most 2048. ModelError or TokensError says in a sentence what cannot be loaded and why.
     """
     config = read_config(home)
-    trained = own.opened(home, config, context)
+    family = own if own.KEY in config else _FAMILIES.get(str(config.get("model_type")), causal)
+    trained: Trained = family.opened(home, config, context)
     return replace(trained, network=trained.network.to("cuda" if torch.cuda.is_available() else "cpu"))

@@ -8,13 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from bytegap import plugins
 from bytegap.errors import ModelError, StoreError
 from bytegap.models import transformer
 from bytegap.objectives._base import Vocabulary
-from bytegap.pretrained._folder import fill, row_symbols
+from bytegap.pretrained._folder import checked, fill, row_symbols
 from bytegap.records import Part, RunSpec
 from bytegap.tensors import read_tensors
 from bytegap.trained import Trained
@@ -91,13 +89,7 @@ def config(spec: RunSpec, kind: str, objective: ModuleType, vocabulary: Vocabula
 
 def opened(home: Path, config: dict[str, Any], context: int | None) -> Trained:
     """The model that `bytegap export` wrote to `home`, on the CPU; ModelError says what of it is not as it was."""
-    try:
-        exported, llama = Exported.model_validate(config[KEY]), _Llama.model_validate(config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        message = f"{home / 'config.json'}: '{where}': {first['msg']}: export the run again"
-        raise ModelError(message) from None
+    exported, llama = checked(home, Exported, config[KEY]), checked(home, _Llama, config)
     objective = plugins.load("objectives", exported.objective)
     network = transformer.build(
         transformer.Shape(
