@@ -1,11 +1,13 @@
-"""The page in a real browser: figures drawn in both schemes and at both widths, no complaint, nothing fetched."""
+"""The page in a real browser: drawn in both schemes and at both widths, no complaint, nothing fetched, open to all."""
 
 import json
 import shutil
 
 import pytest
 
+from bytegap.records import Fit
 from bytegap.report import stage
+from bytegap.store import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +23,13 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def page(study, build, tmp_path_factory):
-    return stage.run(study, build(tmp_path_factory.mktemp("browser") / "out"))
+def folder(build, tmp_path_factory):
+    return build(tmp_path_factory.mktemp("browser") / "out")
+
+
+@pytest.fixture(scope="module")
+def page(study, folder):
+    return stage.run(study, folder)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def browser():
     chrome.quit()
 
 
-def opened(browser, page, width, scheme):
+def opened(browser, page, width, scheme, place=""):
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.execute_cdp_cmd(
@@ -53,7 +60,8 @@ def opened(browser, page, width, scheme):
     )
     browser.get_log("browser")
     browser.get_log("performance")
-    browser.get(page.as_uri())
+    browser.get("about:blank")
+    browser.get(page.as_uri() + place)
     every = f"return [...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === '{scheme}')"
     WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(every))
 
@@ -96,3 +104,120 @@ def test_a_change_of_scheme_redraws(browser, page):
     )
     every = "return [...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === 'dark')"
     WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(every))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious(browser, page, width, scheme):
+    axe = pytest.importorskip("selenium_axe_python").Axe(browser)
+    opened(browser, page, width, scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    # Rows are alike: three a table spare axe a minute.
+    browser.execute_script("document.querySelectorAll('tr:nth-child(n + 4)').forEach(each => each.remove())")
+    browser.set_script_timeout(120)
+    axe.inject()
+    # Axe leaves the contrast of text in an SVG undecided, after much work: test_theme.py has that.
+    found = [axe.run("document", "{rules: {'color-contrast': {enabled: false}}}")]
+    found += [axe.run("{exclude: [['.chart']]}", "{runOnly: ['color-contrast']}")]
+    grave = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
+    assert not grave, axe.report(grave)
+    passed = {each["id"] for one in found for each in one["passes"]}
+    assert {"color-contrast", "label", "button-name", "aria-hidden-focus", "nested-interactive"} <= passed
+
+
+def drawn_again(browser, script):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 30).until(lambda chrome: chrome.execute_script(f"return {script}"))
+
+
+PANELS = "document.querySelectorAll('#chart-isoflop .role-title-text').length"
+LEGEND = "[...document.querySelectorAll('#chart-frontiers .role-legend-label text')].map(e => e.textContent).join()"
+NOTHING = "None of this figure"
+
+
+def test_an_arm_goes_and_comes_in_every_figure(browser, page):
+    opened(browser, page, 1280, "light")
+    assert browser.execute_script(f"return {PANELS}") == 4
+    browser.find_element("css selector", "#arms input[value=byte-mdm]").click()
+    drawn_again(browser, f"{PANELS} === 3 && {LEGEND} === 'bpe-ar,byte-ar,bpe-mdm'")
+    # The interaction takes all four arms, the overhead of AR two that are still on.
+    drawn_again(browser, f"document.getElementById('chart-interaction').textContent.includes('{NOTHING}')")
+    points = "document.querySelectorAll('#chart-overhead .mark-symbol.role-mark path').length"
+    drawn_again(browser, f"{points} === 10")
+    assert browser.execute_script("return document.getElementById('arms-on').textContent") == "3 of 4 drawn"
+    address = browser.current_url
+    assert address.endswith("#off=byte-mdm")
+    opened(browser, page, 1280, "light", address[address.index("#") :])
+    assert browser.execute_script(f"return {PANELS}") == 3
+    assert not browser.find_element("css selector", "#arms input[value=byte-mdm]").is_selected()
+    browser.find_element("id", "arms-none").click()
+    drawn_again(browser, f"document.getElementById('chart-isoflop').textContent.includes('{NOTHING}')")
+    browser.find_element("id", "arms-all").click()
+    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 6")
+    assert "#" not in browser.current_url
+    assert browser.get_log("browser") == []
+
+
+def test_hover_names_the_run_and_its_numbers(browser, page, folder):
+    from selenium.webdriver import ActionChains
+
+    opened(browser, page, 1280, "light")
+    cell = read_record(folder.fit, Fit, "fit").cells[-1]
+    found = browser.execute_script(
+        "const points = [...document.querySelectorAll('#chart-isoflop path')];"
+        "return points.find(e => e.__data__?.tooltip?.run === arguments[0])",
+        cell.runs[0],
+    )
+    ActionChains(browser).move_to_element(found).perform()
+    drawn_again(browser, "document.querySelector('#vg-tooltip-element.visible')")
+    shown = browser.find_element("id", "vg-tooltip-element").text
+    error = f"{cell.bpb[0]:.4f} \N{PLUS-MINUS SIGN} {cell.bpb_se[0]:.4f}"
+    for part in (cell.runs[0], cell.arm, "N", "D, symbols", "FLOPs", "1.003e15", error):
+        assert part in shown
+
+
+def test_the_keyboard_does_what_the_mouse_does(browser, page, folder):
+    from selenium.webdriver import ActionChains, Keys
+
+    opened(browser, page, 1280, "light")
+    (kept,) = [path.parent.name for path in folder.runs.glob("*/record.json")]
+    ActionChains(browser).move_to_element(browser.find_element("css selector", "h1")).perform()  # the mouse lies still
+
+    def press(*keys):
+        for key in keys:
+            ActionChains(browser).send_keys(key).perform()
+        return browser.switch_to.active_element
+
+    browser.execute_script("[...document.querySelectorAll('#frontiers figcaption a')].at(-1).focus()")
+    first = press(Keys.TAB)
+    assert first.get_attribute("aria-label") == "1e13: show alone"
+    assert press(Keys.ENTER).get_attribute("aria-pressed") == "true"
+    drawn_again(browser, "document.querySelector('#chart-isoflop path[opacity=\"0.07\"]')")
+    assert press(Keys.ENTER).get_attribute("aria-pressed") == "false"
+    count = "return [...document.querySelectorAll('#chart-isoflop path')].filter(e => e.__data__?.tooltip).length"
+    labels = {press(Keys.ARROW_RIGHT).get_attribute("aria-label") for _ in range(2 + browser.execute_script(count))}
+    runs = [run for cell in read_record(folder.fit, Fit, "fit").cells for run in cell.runs]
+    assert all(any(label.startswith(f"run {run}, arm ") for label in labels) for run in runs)
+    while not (here := press(Keys.ARROW_LEFT)).get_attribute("aria-label").startswith(f"run {kept}"):
+        pass
+    assert here.get_attribute("role") == "link"
+    drawn_again(browser, "document.querySelector('#vg-tooltip-element.visible')")
+    assert kept in browser.find_element("id", "vg-tooltip-element").text
+    press(Keys.TAB)
+    assert not browser.find_elements("css selector", "#vg-tooltip-element.visible")
+    with_shift = ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT)
+    with_shift.perform()
+    press(Keys.ENTER)
+    drawn_again(browser, f"location.href.endsWith('runs/{kept}/record.json')")
+
+
+def test_a_link_to_a_folded_table_unfolds_it(browser, page):
+    opened(browser, page, 390, "light")
+    folded = "return document.querySelector('#runs details').open"
+    assert not browser.execute_script(folded)
+    browser.find_element("css selector", "nav summary").click()
+    browser.find_element("css selector", "nav a[href='#runs']").click()
+    drawn_again(browser, "document.querySelector('#runs details').open")
+    top = browser.execute_script("return document.getElementById('runs').getBoundingClientRect().top")
+    assert -50 < top < 450

@@ -48,6 +48,16 @@ def test_estimands_agree_with_the_fit(given):
         assert row["bound"] == item.bound
 
 
+def test_a_pure_shift_stands_beside_the_interaction(given):
+    assert "pure_shift" not in parsed(tables.estimands(given))[0]
+    first, *others = given.fit.estimands
+    shifted = first.model_copy(update={"pure_shift": Quantity(value=0.125, ci95=(0.1, 0.15))})
+    asked = replace(given, fit=given.fit.model_copy(update={"estimands": [shifted, *others]}))
+    row, other, *_ = parsed(tables.estimands(asked))
+    assert [float(row[name]) for name in ("pure_shift", "pure_shift_low", "pure_shift_high")] == [0.125, 0.1, 0.15]
+    assert other["pure_shift"] == ""
+
+
 def test_conventions_agree_with_the_fit(given):
     found = read_record(given.folder.fit, Fit, "fit").by_convention
     rows = parsed(conventions.table(given))
@@ -57,6 +67,8 @@ def test_conventions_agree_with_the_fit(given):
         assert float(row["value"]) == item.quantity.value
         assert (float(row["low"]), float(row["high"])) == item.quantity.ci95
         assert float(row["largest_move"]) == one.largest_move
+        assert row["left_out"] == ", ".join(one.left_out)
+    assert rows[-1]["left_out"] == "bpe-ar, byte-ar"
     overheads = [item for _, item in pairs if item.name == "overhead"]
     marks = conventions.figure(given).chart.layer[-1].data.values
     assert [each["value"] for each in marks] == [i.quantity.value for i in overheads]

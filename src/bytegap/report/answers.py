@@ -20,6 +20,7 @@ _SHAPES = {
 }
 _TIPS = (
     ("objective", "objective"),
+    ("pair", "arms"),
     ("where", "where"),
     ("answer", "value"),
     ("label", "how it is known"),
@@ -109,11 +110,12 @@ def figure(inputs: Inputs, name: str) -> Figure | None:
         name=name,
         title=text.LONG[name][0].upper() + text.LONG[name][1:],
         caption=f"{_CAPTIONS[name]} {_READING}{faint}",
-        alt=f"{len(items)} values of {text.LONG[name]}; the table of estimands holds the same numbers.",
+        alt=f"{len(items)} values of {text.LONG[name]}; {_ends(rows)}. The table of estimands holds all.",
         source="../fit.json",
         chart=picked(layers, pick).properties(width=640, height=HEIGHT, name=name),
         columns=1,
         colours="objectives",
+        tables=("estimands",),
     )
 
 
@@ -184,6 +186,19 @@ def _side_by_side(inputs: Inputs, items: list[Estimand], *, name: str, title: st
         chart=alt.layer(*layers).properties(width=520, height=_KIND_HEIGHT * len(rows), name=name),
         columns=1,
         colours="objectives",
+        tables=("estimands",),
+    )
+
+
+def _ends(rows: list[dict[str, Any]]) -> str:
+    """The first and the last of each objective's own, in words: what is to be seen at a glance."""
+    own: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["lead"]:
+            own.setdefault(row["objective"], []).append(row)
+    return "; ".join(
+        f"{objective} from {found[0]['answer']} {found[0]['where']} to {found[-1]['answer']} {found[-1]['where']}"
+        for objective, found in own.items()
     )
 
 
@@ -193,6 +208,8 @@ def _row(item: Estimand, lead: str) -> dict[str, Any]:
         "at": item.at_flops if item.name == "gap" else item.at_bpb,
         "value": item.quantity.value,
         "objective": item.objective,
+        "arms": item.arms,
+        "pair": " / ".join(item.arms),
         "form": item.form,
         "lead": item.form in {lead, "minima"},
         "known": known,

@@ -100,4 +100,5 @@ def figure(inputs: Inputs) -> Figure | None:
         chart=alt.concat(*panels, columns=2).properties(name="information"),
         columns=2,
         colours="objectives",
+        tables=("controls",),
     )

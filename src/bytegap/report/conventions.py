@@ -43,6 +43,7 @@ def table(inputs: Inputs) -> Table | None:
             Column("cells_in_frontier", "cells in frontiers"),
             Column("largest_move", "largest move of C"),
             Column("bootstraps", "bootstraps"),
+            Column("left_out", "arms left out", numeric=False),
         ),
         rows=tuple(_entry(one, item) for one in found for item in one.estimands),
     )
@@ -66,6 +67,7 @@ def _entry(one: Recount, item: Estimand) -> tuple[Item, ...]:
         number(one.cells_in_frontier),
         number(one.largest_move, text.ratio),
         number(one.bootstraps),
+        words(", ".join(one.left_out)),
     )
 
 
@@ -106,16 +108,25 @@ def figure(inputs: Inputs) -> Figure | None:
         chart=alt.layer(*layers).properties(width=520, height=_ROW_HEIGHT * len(names), name="conventions"),
         columns=1,
         colours="objectives",
+        tables=("conventions",),
     )
 
 
-_TIPS = (("convention", "convention"), ("objective", "objective"), ("answer", "overhead"), ("label", "how it is known"))
+_TIPS = (
+    ("convention", "convention"),
+    ("objective", "objective"),
+    ("pair", "arms"),
+    ("answer", "overhead"),
+    ("label", "how it is known"),
+)
 
 
 def _mark(one: Recount, item: Estimand) -> dict[str, Any]:
     row: dict[str, Any] = {
         "convention": one.convention,
         "objective": item.objective,
+        "arms": item.arms,
+        "pair": " / ".join(item.arms),
         "value": item.quantity.value,
         "answer": f"{text.answer(item)} {text.interval(item.quantity, text.ratio)}".strip(),
         "label": item.label,

@@ -1,11 +1,9 @@
 """Tables of how steep frontiers are: which arms share an exponent, which pairs are equally steep."""
 
-from bytegap.records import Quantity, SlopePair
+from bytegap.records import SlopePair
 from bytegap.report import text
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables import Column, Item, Table, interval, number, words, yes
-
-UNKNOWN = Quantity(value=None)
+from bytegap.report.tables import UNKNOWN, Column, Item, Table, interval, number, words, yes
 
 
 def separate_laws(inputs: Inputs) -> Table | None:

@@ -28,6 +28,8 @@ class Figure:
     columns: int
     """Panels side by side where there is room; a narrow page stacks them."""
     colours: Literal["arms", "objectives"]
+    tables: tuple[str, ...] = ()
+    """Names of the tables that hold its numbers."""
     notes: tuple[str, ...] = ()
 
 
@@ -68,6 +70,7 @@ def optimum(cell: Cell) -> dict[str, Any]:
     n_low, n_high = n.ci95 or (n.value, n.value)
     low, high = bpb.ci95 or (bpb.value, bpb.value)
     return {
+        "arm": cell.arm,
         "N": n.value,
         "N_low": n_low,
         "N_high": n_high,

@@ -68,6 +68,7 @@ def figure(inputs: Inputs) -> Figure | None:
         chart=picked(layers, pick).properties(width=WIDTH, height=HEIGHT, name="frontiers"),
         columns=1,
         colours="arms",
+        tables=("cells", "frontiers"),
     )
 
 
@@ -77,6 +78,7 @@ _MINIMUM_TIPS = (
     ("budget", "budget"),
     ("bpb_text", "BPB"),
     ("N_text", "optimum N"),
+    ("D_text", "optimum D, symbols"),
     ("note", "note"),
 )
 
@@ -109,7 +111,6 @@ def _behind(inputs: Inputs) -> list[alt.Chart]:
 
 def _minimum(cell: Cell) -> dict[str, Any]:
     return optimum(cell) | {
-        "arm": cell.arm,
         "C": cell.budget_flops,
         "note": cell.note or text.NONE,
     }
@@ -117,6 +118,7 @@ def _minimum(cell: Cell) -> dict[str, Any]:
 
 # Names of one symbol set end at the right edge, the next set's beside them, so that close floors do not collide.
 _NAME_WIDTH = 130
+_NAMES_ABREAST = 4
 _CLOSE_BPB = 0.12
 
 
@@ -136,11 +138,11 @@ def _floors(inputs: Inputs) -> list[alt.Chart]:
                 style="floor-text",
                 align="right",
                 baseline="top" if below else "bottom",
-                dx=-4 - _NAME_WIDTH * number,
+                dx=-4 - _NAME_WIDTH * (number % _NAMES_ABREAST),
                 dy=3 if below else -2,
             )
             charts += [
-                here.mark_rule(style="floor", strokeDash=dash).encode(y="bpb:Q"),
+                here.mark_rule(style="floor", strokeDash=dash).encode(y="bpb:Q", tooltip="label:N"),
                 words.encode(y="bpb:Q", x=alt.value("width"), text="label:N"),
             ]
     return charts

@@ -16,6 +16,7 @@ from bytegap.report.inputs import Inputs
 
 WIDTH = 300
 HEIGHT = 210
+_MOST_COLUMNS = 4
 
 
 def figure(inputs: Inputs) -> Figure | None:
@@ -26,7 +27,7 @@ def figure(inputs: Inputs) -> Figure | None:
     budgets = [text.flops(value) for value in sorted({cell.budget_flops for cell in inputs.cells})]
     pick = alt.selection_point(name="budget", fields=["budget"], bind="legend", toggle="true")
     charts = [_panel(inputs, arm, budgets, pick) for arm in panels]
-    columns = max(1, min(len(panels), len({inputs.traits(arm)[0] for arm in panels})))
+    columns = _columns([inputs.traits(arm)[1] for arm in panels])
     with warnings.catch_warnings():
         # Altair warns that the panels share one selection; that is the intent.
         warnings.filterwarnings("ignore", message="Automatically deduplicated")
@@ -53,8 +54,17 @@ def figure(inputs: Inputs) -> Figure | None:
         chart=chart,
         columns=columns,
         colours="arms",
+        tables=("cells", "runs"),
         notes=excluded,
     )
+
+
+def _columns(objectives: list[str]) -> int:
+    """Panels a row: an objective's arms fill whole rows where they can, and no row has more than four."""
+    own = objectives.count(objectives[0])
+    if own == 1:
+        return min(len(objectives), 2)
+    return own if own <= _MOST_COLUMNS else next((n for n in (4, 3) if own % n == 0), _MOST_COLUMNS)
 
 
 def _grid(charts: list[Any], columns: int, pick: alt.Parameter) -> Any:
@@ -111,6 +121,7 @@ def _panel(inputs: Inputs, arm: str, budgets: list[str], pick: alt.Parameter) ->
 
 _POINT_TIPS = (
     ("run", "run"),
+    ("arm", "arm"),
     ("N_text", "N"),
     ("D_text", "D, symbols"),
     ("flops", "FLOPs"),
@@ -118,6 +129,7 @@ _POINT_TIPS = (
     ("note", "note"),
 )
 _OPTIMUM_TIPS = (
+    ("arm", "arm"),
     ("budget", "budget"),
     ("N_text", "optimum N"),
     ("D_text", "optimum D"),
@@ -133,7 +145,11 @@ def _sizes(inputs: Inputs) -> list[float]:
 
 
 def _curve(cells: list[Cell]) -> Values:
-    return [{"N": n, "bpb": bpb, "budget": text.flops(cell.budget_flops)} for cell in cells for n, bpb in cell.curve]
+    return [
+        {"arm": cell.arm, "N": n, "bpb": bpb, "budget": text.flops(cell.budget_flops)}
+        for cell in cells
+        for n, bpb in cell.curve
+    ]
 
 
 def _points(inputs: Inputs, cell: Cell) -> Values:
@@ -144,6 +160,7 @@ def _points(inputs: Inputs, cell: Cell) -> Values:
         points.append(
             {
                 "run": run,
+                "arm": cell.arm,
                 "N": n,
                 "bpb": bpb,
                 "low": bpb - se,

@@ -28,6 +28,7 @@ def _largest(rows: list[Any]) -> list[Any]:
 def _where(asked: list[Segmentation]) -> Figure:
     rows = [
         {
+            "arm": row.arm,
             "who": f"{row.arm}, {row.given}",
             "boundary": row.boundary,
             "signal": row.signal,
@@ -59,20 +60,22 @@ def _where(asked: list[Segmentation]) -> Figure:
         title="Where tokens and words begin",
         caption=(
             "Chance that the first byte of a token or word has more entropy (or surprisal) than another byte, for each "
-            "arm's best model at its largest budget; 0.5 is no knowledge. `bigram` needs no network."
+            "arm's best model at its largest budget; 0.5 is no knowledge. The bigram needs no network."
         ),
         alt=f"{len(rows)} AUCs; the table of the probe holds the same numbers.",
         source="../probe.json",
         chart=alt.concat(*panels, columns=2).properties(name="boundaries"),
         columns=2,
         colours="objectives",
+        tables=("segmentation",),
     )
 
 
 def _worth(asked: list[Fragility]) -> Figure:
     rows = [
         {
-            "arm": row.arm + (" (out of distribution)" if row.out_of_distribution else ""),
+            "arm": row.arm,
+            "model": row.arm + (" (out of distribution)" if row.out_of_distribution else ""),
             "reach": f"within {row.reach} byte{'s' * (row.reach > 1)}",
             "share": visible / row.visible[-1],
             "nats": nats,
@@ -84,14 +87,15 @@ def _worth(asked: list[Fragility]) -> Figure:
         for row in asked
         for visible, nats, error in zip(row.visible, row.nats, row.nats_se, strict=True)
     ]
+    models = list(dict.fromkeys(row["model"] for row in rows))
     panels: list[Any] = []
     for reach in dict.fromkeys(row["reach"] for row in rows):
         own = [row for row in rows if row["reach"] == reach]
         base: dict[str, Any] = {
             "x": alt.X("share:Q", title="neighbours visible", axis=alt.Axis(format="%", tickCount=5)),
-            "color": alt.Color("arm:N", title="arm"),
+            "color": alt.Color("model:N", title="arm", scale=alt.Scale(domain=models)),
         }
-        tips = tooltips(("arm", "arm"), ("shown", "visible"), ("nats_text", "nats"))
+        tips = tooltips(("model", "arm"), ("shown", "visible"), ("nats_text", "nats"))
         loss = alt.Y("nats:Q", title="loss on the byte, nats").scale(zero=False)
         chart = alt.Chart(data(own))
         layers = present(
@@ -112,6 +116,7 @@ def _worth(asked: list[Fragility]) -> Figure:
         chart=alt.concat(*panels, columns=2).resolve_scale(y="shared").properties(name="neighbours"),
         columns=2,
         colours="objectives",
+        tables=("fragility",),
     )
 
 
@@ -169,4 +174,5 @@ def _known(asked: list[Semantics]) -> Figure:
         chart=alt.concat(*panels, columns=2).properties(name="states"),
         columns=2,
         colours="objectives",
+        tables=("semantics",),
     )

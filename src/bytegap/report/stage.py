@@ -32,6 +32,7 @@ from bytegap.report import (
     run_tables,
     tables,
     text,
+    theme,
 )
 from bytegap.report.figures import Figure
 from bytegap.report.inputs import Inputs
@@ -40,12 +41,20 @@ from bytegap.store import Folder, new_folder, write_bytes
 from bytegap.study import Study
 
 _PACKAGE = Path(__file__).parent
+_FEW_ROWS = 24  # a longer table is folded
+_LENGTHY = 240  # characters of a sentence that a heading's size would shout
 _PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, sans-serif"
 _SHORT = {
     "isoflop": "IsoFLOP",
     "frontiers": "Frontiers",
     "overhead": "Overhead",
     "interaction": "Interaction",
+    "kinds": "Overhead side by side",
+    "gaps": "Gap side by side",
+    "conventions": "FLOPs conventions",
+    "information": "Mutual information",
+    "boundaries": "Token boundaries",
+    "states": "Hidden states",
 }
 
 
@@ -64,8 +73,9 @@ def run(study: Study, folder: Folder) -> Path:
     with new_folder(folder.report) as building:
         for figure in drawn:
             export.write(figure, given, building / "figures")
-        if len(drawn) > 1 and [figure.name for figure in drawn[:2]] == ["isoflop", "frontiers"]:
-            overview = export.overview(*drawn[:2])
+        main = {figure.name: figure for figure in drawn if figure.name in {"isoflop", "frontiers"}}
+        if len(main) == 2:
+            overview = export.overview(**main)
             export.write(overview, given, building / "figures", schemes=("light", "dark"))
         for table in shown:
             write_bytes(building / "tables" / f"{table.name}.csv", table.csv().encode())
@@ -85,7 +95,7 @@ def _stands(page: Path, digest: str) -> bool:
 
 
 def _figures(given: Inputs) -> list[Figure]:
-    found = [isoflop.figure(given), frontiers.figure(given)]
+    found = [frontiers.figure(given), isoflop.figure(given)]  # what the study found comes first
     found += [answers.figure(given, name) for name in ("overhead", "interaction", "gap")]
     found += [
         *answers.side_by_side(given),
@@ -126,6 +136,14 @@ def _headline(item: Estimand) -> dict[str, str]:
     }
 
 
+def _switches(given: Inputs) -> list[dict[str, str]]:
+    """Every arm that a figure may show, with its colour in both schemes."""
+    arms = given.drawn_arms or given.arms
+    traits = [given.traits(arm) for arm in arms]
+    colours = zip(arms, theme.arm_colours(traits, "light"), theme.arm_colours(traits, "dark"), strict=True)
+    return [{"name": name, "light": light, "dark": dark} for name, light, dark in colours]
+
+
 def _page(given: Inputs, drawn: list[Figure], shown: list[Table]) -> str:
     """The page: everything through Jinja's autoescape but our own style and script."""
     environment = jinja2.Environment(
@@ -156,6 +174,9 @@ def _page(given: Inputs, drawn: list[Figure], shown: list[Table]) -> str:
         headlines=[_headline(item) for item in given.fit.estimands if item.headline],
         figures=[{"short": _SHORT.get(figure.name, figure.name.capitalize()), **vars(figure)} for figure in drawn],
         figure_names=[figure.name for figure in drawn],
+        switches=_switches(given),
+        few=_FEW_ROWS,
+        lengthy=_LENGTHY,
         tables=shown,
         warnings=warnings,
         charts=charts,

@@ -8,6 +8,12 @@ from bytegap.records import Cell, Quantity
 from bytegap.report import text
 from bytegap.report.inputs import Inputs
 
+UNKNOWN = Quantity(value=None)
+_PURE_SHIFT = (
+    " At equal compute an interaction above 0 need not be more than masked diffusion at a constant multiple of "
+    "autoregression's compute: the last columns say what that shift alone would give."
+)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -118,7 +124,8 @@ def cells(inputs: Inputs) -> Table:
 
 
 def estimands(inputs: Inputs) -> Table:
-    """A row an estimand, headline or not, with its label."""
+    """A row an estimand, headline or not, with its label; what a pure shift predicts where the fit says so."""
+    shifted = any(item.pure_shift for item in inputs.fit.estimands)
     rows = [
         (
             words(item.name),
@@ -131,6 +138,7 @@ def estimands(inputs: Inputs) -> Table:
             *interval(item.quantity, text.SHOW[item.name]),
             words(item.label),
             yes(item.headline),
+            *(interval(item.pure_shift or UNKNOWN, text.SHOW[item.name]) if shifted else ()),
         )
         for item in inputs.fit.estimands
     ]
@@ -140,6 +148,7 @@ def estimands(inputs: Inputs) -> Table:
         caption=(
             "Every answer with its 95 % interval. Estimated: every frontier it uses was observed there. Censored: only "
             "a bound is known. Extrapolated: beyond what was observed, never headlined."
+            + (_PURE_SHIFT if shifted else "")
         ),
         source="../fit.json",
         columns=(
@@ -155,6 +164,15 @@ def estimands(inputs: Inputs) -> Table:
             Column("high", "high"),
             Column("label", "label", numeric=False),
             Column("headline", "headline", numeric=False),
+            *(
+                (
+                    Column("pure_shift", "by a pure shift"),
+                    Column("pure_shift_low", "low"),
+                    Column("pure_shift_high", "high"),
+                )
+                if shifted
+                else ()
+            ),
         ),
         rows=tuple(rows),
     )

@@ -53,13 +53,20 @@ _INK: dict[Scheme, dict[str, str]] = {
 
 def arm_colours(traits: list[tuple[str, str]], scheme: Scheme) -> list[str]:
     """A colour an arm: hue by symbol set, shade by the arm's place among those of its set."""
-    hues = _HUES[scheme]
     sets = list(dict.fromkeys(tokens for tokens, _ in traits))
+    hues = _HUES[scheme] if len(sets) <= len(_HUES[scheme]) else _many_hues(len(sets), scheme)
     shades = {
-        tokens: _along(hues[number % len(hues)], [each for each, _ in traits].count(tokens))
-        for number, tokens in enumerate(sets)
+        tokens: _along(hues[number], [each for each, _ in traits].count(tokens)) for number, tokens in enumerate(sets)
     }
     return [shades[tokens].pop(0) for tokens, _ in traits]
+
+
+def _many_hues(number: int, scheme: Scheme) -> tuple[tuple[str, str, str], ...]:
+    """Hues of more symbol sets than have one of their own: along the budgets' ramp, softened towards the page."""
+    return tuple(
+        (hue, _between((hue, page_colour(scheme)), 0.35), _between((hue, page_colour(scheme)), 0.55))
+        for hue in budget_colours(number, scheme)
+    )
 
 
 def _along(stops: tuple[str, ...], number: int) -> list[str]:
@@ -110,6 +117,7 @@ def config(category: list[str], ordinal: list[str], scheme: Scheme, font: str) -
         "font": font,
         "background": None,
         "view": {"stroke": None},
+        "mark": {"aria": False},  # the page names the points itself; lines and bars would be read out one by one
         "axis": axis,
         "axisX": {"grid": False},
         "legend": {
