@@ -117,6 +117,14 @@ def test_parquet_fields(tmp_path: Path) -> None:
     assert "not a string" in message
 
 
+def test_parquet_that_calls_any_bytes_text(tmp_path: Path) -> None:
+    wrong = pa.array([b"good", b"b\xffd"], pa.binary()).view(pa.string())
+    parquet.write_table(pa.table({"text": wrong}), tmp_path / "a.parquet")
+    message = error_of(tmp_path / "a.parquet")
+    assert "a.parquet is not what its ending" in message
+    assert "can't decode byte 0xff" in message
+
+
 def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", b"one")
     options = files.Options(paths=[str(tmp_path)])

@@ -1,15 +1,19 @@
 """Files from strangers, altered at random: an error of ours or a result, never a traceback, and nothing written."""
 
 import base64
+import io
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import sentencepiece
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from bytegap import plugins, study
@@ -30,9 +34,10 @@ CASES = 2000
 ODD = [
     *(each.encode() for each in ("\0", "{", "}", "[", "]", '"', "=", ",", "\n", "1e999", "-1", "null", "nan", "true")),
     *(b"\xff", b"../../x", b"9" * 30, b"99999999999", b"[" * 3000, b'{"a":' * 1500),
+    *(b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff\x0f"),  # 2^31 - 1 and, as a varint, 2^32 - 1: lengths that lie
 ]
 
-kinds = st.sampled_from(["put", "drop", "swap", "double"])
+kinds = st.sampled_from(["put", "drop", "swap", "double", "flip", "cut"])
 edits = st.lists(st.tuples(kinds, st.floats(0, 1), st.integers(1, 40), st.sampled_from(ODD)), min_size=1, max_size=6)
 
 
@@ -40,10 +45,16 @@ def altered(sample: bytes, changes: list[tuple[str, float, int, bytes]]) -> byte
     """The sample with each change made in turn, at its place from 0 to 1."""
     for kind, where, length, odd in changes:
         at = int(where * len(sample))
-        piece = sample[at : at + length]
-        sample = sample[:at] + {"put": odd, "drop": b"", "swap": piece[::-1], "double": piece * 2}[kind] + (
-            sample[at:] if kind == "put" else sample[at + length :]
-        )  # fmt: skip
+        piece, rest = sample[at : at + length], sample[at + length :]
+        end = {
+            "put": odd + piece + rest,
+            "drop": rest,
+            "swap": piece[::-1] + rest,
+            "double": piece * 2 + rest,
+            "flip": bytes(byte ^ 1 << length % 8 for byte in piece[:1]) + piece[1:] + rest,
+            "cut": b"",
+        }
+        sample = sample[:at] + end[kind]
     return sample
 
 
@@ -125,6 +136,14 @@ def test_json_lines_of_text(tmp_path):
     survives(tmp_path, "text.jsonl", sample, lambda _: list(files.documents(read)))
 
 
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_parquet(tmp_path, compression):
+    sample, texts = io.BytesIO(), [*(f"line {i} \u00e9" for i in range(8)), "same", "same"]
+    parquet.write_table(pa.table({"text": texts, "id": range(10)}), sample, row_group_size=4, compression=compression)
+    read = plugins.options("corpus", "files", {"paths": [str(tmp_path / "text.parquet")]})
+    survives(tmp_path, "text.parquet", sample.getvalue(), lambda _: list(files.documents(read)))
+
+
 def _read_vocabulary(kind: str, file: Path) -> None:
     module = plugins.load("tokens", kind)
     kept = file.parent.parent / "kept"
@@ -148,9 +167,21 @@ def _tiktoken() -> bytes:
     return b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256))
 
 
+def _sentencepiece(kind: str, normaliser: str) -> bytes:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the text of the text and the text"] * 4), model_writer=model, model_type=kind,
+        vocab_size=280, hard_vocab_limit=False, byte_fallback=True, normalization_rule_name=normaliser, minloglevel=2,
+    )  # fmt: skip
+    return model.getvalue()
+
+
 @pytest.mark.parametrize(("kind", "name", "sample"), [
     ("huggingface", "tokenizer.json", _hugging_face()),
     ("tiktoken", "v.tiktoken", _tiktoken()),
+    ("sentencepiece", "bpe.model", _sentencepiece("bpe", "identity")),
+    ("sentencepiece", "unigram.model", _sentencepiece("unigram", "identity")),
+    ("sentencepiece", "normalised.model", _sentencepiece("bpe", "nmt_nfkc")),
 ])  # fmt: skip
 def test_vocabularies(tmp_path, kind, name, sample):
     home = tmp_path / "home"

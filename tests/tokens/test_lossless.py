@@ -196,6 +196,13 @@ def test_a_file_of_another_kind_is_named(make: Make, tmp_path: Path, kind: str, 
         make(kind, {"file": str(tmp_path / "absent")})
 
 
+def test_a_sentencepiece_model_with_a_byte_that_is_none_is_named(make: Make, vocabularies: Path) -> None:
+    path = vocabularies / "broken.model"
+    path.write_bytes((vocabularies / "fallback.model").read_bytes().replace(b"<0x45>", b"<0x4\xb5>"))
+    with pytest.raises(TokensError, match=r"broken\.model is not a SentencePiece model .*byte"):
+        make("sentencepiece", {"file": str(path)})
+
+
 def test_a_json_that_is_no_tokenizer_is_named(make: Make, tmp_path: Path) -> None:
     for table in ([], {}, {"model": {}}):
         path = tmp_path / "other.json"

@@ -141,7 +141,7 @@ def _parquet_rows(file: Path, field: str) -> Rows:
             rows = (row for batch in batches for row in batch.to_pylist())
             for number, row in enumerate(rows, start=1):
                 yield f"{file}, row {number}", row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorpusError(_torn(file, error)) from None
 
 

@@ -55,7 +55,7 @@ def _read(path: Path, vocabulary: str) -> Lossless:
         model.normalizer_spec.add_dummy_prefix = False
         model.normalizer_spec.remove_extra_whitespaces = False
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
-    except (DecodeError, RuntimeError) as error:
+    except (DecodeError, RuntimeError, UnicodeDecodeError) as error:
         message = f"{vocabulary} is not a SentencePiece model ({error}): name a .model file"
         raise TokensError(message) from None
     return Lossless(vocabulary, [_bytes(piece) for piece in model.pieces], processor.encode)
