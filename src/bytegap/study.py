@@ -33,14 +33,18 @@ class Corpus(Table):
     """Where text comes from and how much is held out; splits go by document hash."""
 
     source: Plugin
+    """`sotu`, `files`, `hub`, or another package's."""
     validation: float = Field(default=0.01, gt=0, lt=0.5)
+    """Share of the documents by which grids are extended and the rule is audited."""
     test: float = Field(default=0.02, gt=0, lt=0.5)
+    """Share of the documents of which every reported number is."""
 
 
 class Context(Table):
     """The context length: equal for every arm in bytes of text, or in symbols."""
 
     bytes: int | None = Field(default=None, ge=8)
+    """Of text in a scoring window at most, and in a training row on average: either this or symbols."""
     symbols: int | None = Field(default=None, ge=8)
     """A row of so many symbols in every arm, however much text they hold. Scoring windows stay the same text for all,
     and so are as short as the arm of the shortest symbols needs them."""
@@ -57,10 +61,15 @@ class Arm(Table):
     """tokens x objective x order x model, and its ladder of budgets in FLOPs."""
 
     tokens: str
+    """The NAME of one of `[tokens.NAME]`."""
     objective: Plugin
+    """A name, or a table of `name` and options."""
     order: Plugin = Plugin(name="identity")
+    """As `objective`."""
     model: Plugin = Plugin(name="transformer")
+    """As `objective`."""
     budgets: tuple[float, ...] = Field(min_length=1)
+    """Training FLOPs, ascending; three or more for a frontier worth its interval."""
     optimum: float = Field(default=30_000, gt=0)
     """Compute-optimal N expected at 1e12 FLOPs: where the arm's grids start. Minima that turn out to lie elsewhere
     extend them."""
@@ -70,13 +79,16 @@ class Grid(Table):
     """How many sizes each budget gets, how often the grid may be extended, how finely a bound is estimated."""
 
     sizes: int = Field(default=5, ge=4)
+    """Of model, at each budget."""
     spacing: int = Field(default=2, ge=1)
     """Rungs of the model's ladder from one size to the next, each about a factor of 2 in N: a minimum is bracketed by
     what lies well to either side of it."""
     seeds: int = Field(default=1, ge=1)
+    """Runs of each size."""
     end_seeds: int = Field(default=1, ge=1)
     """At an arm's smallest and largest budget, if more than `seeds`: what fixes a frontier's slope."""
     extensions: int = Field(default=2, ge=0)
+    """Rounds of added sizes where a minimum lies at the edge, at most."""
     evaluation_passes: int = Field(default=8, ge=8)
     """Independent lattice shifts of a likelihood estimate; an exact objective needs one and takes one."""
 
@@ -85,7 +97,9 @@ class Compute(Table):
     """The machine's share: worker processes side by side, threads in each. 0: as the plan measures to be soonest."""
 
     workers: int = Field(default=0, ge=0)
+    """Processes. 0: as the plan measures."""
     threads: int = Field(default=0, ge=0)
+    """In each. 0: as the plan measures."""
     rows_at_once: int = Field(default=0, ge=0)
     """Rows of a batch through a model at once, gradients added up: for batches that memory does not hold. 0: all."""
 
@@ -94,11 +108,15 @@ class Launch(Table):
     """What each run asks of a cluster: `bytegap train --on slurm`."""
 
     partition: str | None = None
+    """Slurm's, its default where left out."""
     account: str | None = None
+    """Slurm's, its default where left out."""
     minutes: int = Field(default=1440, ge=1)
     """After which a run goes back into the queue, and on from its checkpoint."""
     gpus: int = Field(default=0, ge=0)
+    """For each run."""
     memory_gb: float | None = Field(default=None, gt=0)
+    """For each run; the cluster's default where left out."""
     parallel: int = Field(default=256, ge=1)
     """Runs at a time, at most."""
 
@@ -127,7 +145,7 @@ class Report(Table):
     """What the page shows beside the study itself."""
 
     over: Path | None = None
-    """A finished study's folder, such as results/laptop, whose frontiers lie behind one's own."""
+    """A finished study's folder, such as `results/laptop`, whose frontiers lie behind one's own."""
 
 
 class Study(Table):
