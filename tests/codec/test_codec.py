@@ -25,15 +25,6 @@ BPE = STUDY.replace(
 MASKED = STUDY[STUDY.index("[arms.bpe-mdm]") : STUDY.index("[grid]")].replace("[1e10]", "[1e9]")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As the codec has it; several would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory):
     """Of each arm, the folder of a run."""

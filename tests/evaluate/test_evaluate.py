@@ -5,7 +5,6 @@ import unicodedata
 
 import numpy as np
 import pytest
-import torch
 
 from bytegap.cli import main
 from bytegap.evaluate import classes, noise, valid
@@ -19,15 +18,6 @@ from bytegap.windows import Windows
 from tests.finished import ARMS, finish
 
 MIXED = "na\u00efve \u4e2d\u6587, 12 \u041c\u0438\u0440\n\U0001f600".encode() + b"\xff\xc3" + "e\u0301".encode()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Several would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

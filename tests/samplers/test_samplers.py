@@ -21,15 +21,6 @@ from tests.plugs import OBJECTIVES, build, shake, symbols
 S, DRAWS = 3, 800
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Several would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trained(objective, row=S, alphabet=1, table=None):
     network, _, _, module, vocabulary = build("transformer", objective, symbols=alphabet, row=row)
     options = plugins.options("objectives", objective, table or {})
