@@ -26,7 +26,9 @@ def write_config(home, **config):
 
 
 def write_weights(home, weights, name="model.safetensors"):
-    save_file({key: weight.detach().clone().contiguous() for key, weight in weights.items()}, home / name)
+    save_file(
+        {key: weight.detach().clone().contiguous() for key, weight in weights.items()}, home / name, {"format": "pt"}
+    )
 
 
 def shaken(shapes, seed=0):

@@ -16,6 +16,8 @@ from bytegap.likelihood import score_windows
 from bytegap.objectives import ar
 from bytegap.pretrained import causal, open_pretrained
 from bytegap.records import RunRecord
+from bytegap.samplers import left
+from bytegap.samplers._base import Settings, choose
 from bytegap.sight import CAUSAL
 from bytegap.store import read_record
 from bytegap.windows import Windows
@@ -153,6 +155,27 @@ def test_what_cannot_be_loaded_is_told_in_a_sentence(complaint, tmp_path):
     with pytest.raises(ModelError, match=complaint) as caught:
         open_pretrained(home)
     assert "\n" not in str(caught.value)
+
+
+def test_what_it_draws_is_what_it_says_is_likeliest(tmp_path):
+    """Position by position through a memory, which reads again, beside the whole row at once; EOS, its BOS, ends it."""
+    model = write(tmp_path, FAMILIES["mistral"])
+    with torch.no_grad():
+        model.lm_head.weight[EOS] = 0.0
+    model.save_pretrained(tmp_path)
+    trained = open_pretrained(tmp_path, context=12)
+    settings, vocabulary = Settings(temperature=0.0), trained.vocabulary
+    canvas = torch.full((12,), vocabulary.mask)
+    canvas[:2] = torch.tensor([7, 9])
+    drawn = [int(place) for place in left.draw(trained, canvas, settings, torch.Generator())]
+    assert drawn == list(range(2, 12))
+    with torch.no_grad():
+        logits = model(torch.tensor([[EOS, *canvas.tolist()]])).logits[0]
+    assert canvas[2:].tolist() == logits[2:12].argmax(1).tolist()
+    likely = torch.zeros(1, 264).index_fill(1, torch.tensor([EOS]), 9.0)
+    assert choose(likely, settings, vocabulary, torch.Generator()).tolist() == [EOS]
+    last = torch.zeros(1, 264).index_fill(1, torch.tensor([263]), 9.0)
+    assert choose(last, settings, vocabulary, torch.Generator()).tolist() == [263]
 
 
 def test_a_context_that_its_positions_do_not_hold_is_refused(tmp_path):

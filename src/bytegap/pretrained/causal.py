@@ -7,6 +7,7 @@ tried out on the model: some classes that are loaded as causal are not, and woul
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from bytegap import plugins
 from bytegap.errors import ModelError, nearest
 from bytegap.pretrained._folder import LONGEST_DEFAULT, row_symbols, symbols_of, weight_files
-from bytegap.sight import CAUSAL, Sight
+from bytegap.sight import CAUSAL, Memory, Sight
 from bytegap.trained import Trained
 
 _TRIED = 16  # symbols
@@ -54,17 +55,25 @@ def opened(home: Path, given: dict[str, Any], context: int | None) -> Trained:
 
 
 class Causal(nn.Module):
-    """A model of `transformers` as ours are called."""
+    """A model of `transformers` as ours are called; what a memory kept it reads again, which every architecture can."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        self._read = WeakKeyDictionary[Memory, Tensor]()
         self.ids: int = model.get_output_embeddings().weight.shape[0]
 
     def forward(self, ids_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
         """Logits (M, V) at flat positions b * P + p, or (B * P, V) at all; a position sees those up to itself."""
-        assert sight == CAUSAL
-        logits_NV = self.model(input_ids=ids_BP, use_cache=False).logits.flatten(0, 1)
+        start = 0
+        if sight.memory is None:
+            assert sight == CAUSAL
+        else:
+            start = sight.memory.length
+            if start:
+                ids_BP = torch.cat((self._read[sight.memory][:, :start], ids_BP), 1)
+            self._read[sight.memory] = ids_BP
+        logits_NV = self.model(input_ids=ids_BP, use_cache=False).logits[:, start:].flatten(0, 1)
         return logits_NV if positions_M is None else logits_NV.index_select(0, positions_M)
 
 

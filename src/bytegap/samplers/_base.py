@@ -38,9 +38,9 @@ def way_of(trained: Trained) -> Any:
 
 
 def choose(logits_MV: Tensor, settings: Settings, vocabulary: Vocabulary, generator: torch.Generator) -> Tensor:
-    """A symbol, or EOS, at each place, (M,): BOS and MASK are never text."""
+    """A symbol, or EOS, at each place, (M,): BOS and MASK are never text, unless BOS is EOS; -1 is no MASK at all."""
     logits_MV = logits_MV.double()
-    for never in (vocabulary.bos, vocabulary.mask):
+    for never in {vocabulary.bos, vocabulary.mask} - {vocabulary.eos, -1}:
         logits_MV[:, never] = -torch.inf
     if not settings.temperature:
         return logits_MV.argmax(-1)
