@@ -1,8 +1,11 @@
 """Files appear whole or not at all; damage is named."""
 
 import errno
+import hashlib
+import json
 
 import numpy as np
+import pyarrow.json as paj
 import pytest
 from pydantic import ValidationError
 
@@ -54,6 +57,32 @@ def test_a_record_altered_in_place_is_named_and_not_read(tmp_path):
     path.write_text(good.decode().replace("1.5", "2.5"))
     with pytest.raises(StoreError, match="its checksum is not that of what it holds"):
         read_record(path, Timings, "train")
+
+
+def test_a_line_altered_in_place_is_named_and_not_read(tmp_path):
+    path = tmp_path / "t.jsonl"
+    write_table(path, [TIMINGS, TIMINGS.model_copy(update={"run": "s"})])
+    good = path.read_bytes()
+    begin, end = good.index(b"\n") + 1, len(good) - 1
+    for place in range(begin, end):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x02]) + good[place + 1 :])
+        with pytest.raises(StoreError, match=r"t\.jsonl, line 2: .*: run 'bytegap runs' again"):
+            read_table(path, Timings, "runs")
+    path.write_text(good.decode().replace("1.5", "2.5", 1))
+    with pytest.raises(StoreError, match="line 1: its checksum is not that of what it holds"):
+        read_table(path, Timings, "runs")
+
+
+def test_a_table_is_read_without_checksums_and_by_others_with_them(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(TIMINGS.model_dump_json() + "\n")
+    assert read_table(path, Timings, "runs") == [TIMINGS]
+    write_table(path, [TIMINGS])
+    rest = json.loads(path.read_text())
+    told = rest.pop("checksum")
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert told == hashlib.sha256(canonical.encode()).hexdigest()
+    assert paj.read_json(path).column_names == [*TIMINGS.model_dump(), "checksum"]
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_file_stays(tmp_path, monkeypatch):

@@ -367,7 +367,7 @@ class Jobs(Record):
 
 
 class RunRow(Record):
-    """One finished or failed run, all that a fit needs: `runs.jsonl` is refittable alone."""
+    """One finished or failed run, all that a fit needs: `runs.jsonl`, a checksum a line, is refittable alone."""
 
     run: str
     """Its id: twelve hex digits of the hash of all that was planned of it; the folder `runs/ID`."""

@@ -1,7 +1,8 @@
 """The study folder: its layout, atomic writes, and whether a stage's result still stands.
 
 Reads and writes every record. A file appears whole or not at all; a folder of files is built aside and moved in whole.
-A record's file ends with a checksum of the rest, so that one altered in place is named and not read.
+A record's file, and each line of a table, ends with a checksum of the rest, so that one altered in place is named and
+not read; what was written without one, by hand or by an older version, is read as it is.
 """
 
 import contextlib
@@ -93,14 +94,16 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def write_table(path: Path, rows: Iterable[Record]) -> None:
-    """Write records as JSON lines."""
-    write_bytes(path, "".join(row.model_dump_json() + "\n" for row in rows).encode())
+    """Write records as JSON lines, a checksum of each at its end: to other readers one more column."""
+    texts = (row.model_dump_json() for row in rows)
+    lines = (f'{text[:-1]},"{_CHECKSUM}":"{digest(json.loads(text))}"}}\n' for text in texts)
+    write_bytes(path, "".join(lines).encode())
 
 
 def read_record(path: Path, model: type[R], made_by: str) -> R:
     """Read a record; StoreError names the verb that makes a missing one, or says the file is damaged."""
     try:
-        return _parsed(path, model)
+        return _parsed(path.read_bytes(), model)
     except FileNotFoundError:
         message = f"{path} is missing: run 'bytegap {made_by}' first"
         raise StoreError(message) from None
@@ -112,10 +115,10 @@ def read_record(path: Path, model: type[R], made_by: str) -> R:
         raise StoreError(message) from None
 
 
-def _parsed(path: Path, model: type[R]) -> R:
-    """The record in a file; ValueError if it is torn, altered, or another kind of record."""
+def _parsed(data: bytes, model: type[R]) -> R:
+    """The record in a file or line; ValueError if it is torn, altered, or another kind of record."""
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(data)
     except RecursionError as error:
         raise ValueError(str(error)) from None
     if isinstance(raw, dict) and _CHECKSUM in raw and cast("dict[str, Any]", raw).pop(_CHECKSUM) != digest(raw):
@@ -141,9 +144,9 @@ def read_table(path: Path, model: type[R], made_by: str) -> list[R]:
     rows: list[R] = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(model.model_validate_json(line))
-        except ValidationError as error:
-            message = f"{path}, line {number}: {error.errors()[0]['msg']}: run 'bytegap {made_by}' again"
+            rows.append(_parsed(line, model))
+        except ValueError as error:
+            message = f"{path}, line {number}: {_complaint(error)}: run 'bytegap {made_by}' again"
             raise StoreError(message) from None
     return rows
 
@@ -153,7 +156,7 @@ def standing(path: Path, model: type[R], inputs: str) -> R | None:
     if not path.exists():
         return None
     try:
-        record = _parsed(path, model)
+        record = _parsed(path.read_bytes(), model)
     except ValueError:
         say("stale", f"{path}: damaged or of another version, making it anew")
         return None
