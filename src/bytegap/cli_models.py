@@ -22,7 +22,7 @@ error of the estimate, which more --passes make smaller.
 
 Compressors are gzip -9, bzip2 -9, xz -9e, zstd -19 and --ultra -22, brotli -q 11 and PPMd variant H (7-Zip's) of orders
 6 to 16; all but the first three are packages of their own: pip install 'bytegap[baselines]'. A study's test text is
-packed in four ways, of which the second is the like of a model's score, and the third what people quote:
+packed in four ways: the second is what a model's score is to be held against, the third what people quote:
 
   each window alone    as short as the format allows; nothing is known but the window
   each window, primed  after the training text, which both sides have: what a trained model knows too
@@ -150,6 +150,9 @@ def _baselines(chosen: argparse.Namespace) -> None:
     from bytegap import store, study
     from bytegap.evaluate import baselines
 
+    if chosen.context or chosen.passes or chosen.noise or chosen.samples:
+        message = "--context, --passes, --noise and --samples are a model's: leave them out, or --baselines"
+        raise EvaluateError(message)
     if chosen.model is None:
         message = "evaluate --baselines needs a text: name a STUDY.toml, for its test windows, or files"
         raise EvaluateError(message)

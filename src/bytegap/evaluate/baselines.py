@@ -96,8 +96,7 @@ def of_files(paths: list[Path], *, as_json: bool = False) -> Files:
     if as_json:
         print(made.model_dump_json(indent=1))
     else:
-        for each in files:
-            show(_table_of_file(each))
+        show(_table_of_files(files))
     return made
 
 
@@ -190,11 +189,13 @@ def _table_of_windows(made: Baselines) -> Table:
     return table
 
 
-def _table_of_file(one: File) -> Table:
-    table = Table(title=f"{one.file}, {one.bytes:,} bytes", title_justify="left")
-    table.add_column("compressor")
-    table.add_column("bytes", justify="right")
-    table.add_column("bits per byte", justify="right")
-    for each in one.compressed:
-        table.add_row(each.compressor, f"{each.bytes:,}", f"{each.bpb:.4f}")
+def _table_of_files(files: list[File]) -> Table:
+    table = Table()
+    for number, heading in enumerate(("file", "compressor", "compressed, bytes", "bits per byte")):
+        table.add_column(heading, justify="right" if number > 1 else "left", overflow="fold")
+    for one in files:
+        for each in one.compressed:
+            name = f"{one.file}, {one.bytes:,} bytes" if each is one.compressed[0] else ""
+            table.add_row(name, each.compressor, f"{each.bytes:,}", f"{each.bpb:.4f}")
+        table.add_section()
     return table

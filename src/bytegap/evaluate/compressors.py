@@ -38,7 +38,7 @@ PRIME_BYTES = 64 << 20
 """Of a prime at most: what xz -9e looks back."""
 ORDERS = range(6, 17)
 _PPMD_MEMORY_BYTES = 1630 << 20
-"""What 7-Zip's published PPMd sizes were made with; touched only as far as a text needs it."""
+"""What a published size was made with; touched only as far as a text needs it."""
 _BROTLI_PRIME_BYTES = 4 << 20
 """At quality 11 a megabyte takes seconds."""
 _PACKAGES = ("brotli", "pyppmd", "zstandard")
@@ -159,14 +159,20 @@ def _brotli_after(prime: bytes) -> tuple[Pack, int]:
     return _going_on(packer.process, packer.finish)
 
 
-def _ppmd(order: int, text: bytes, memory_bytes: int = _PPMD_MEMORY_BYTES) -> bytes:
+def _ppmd(order: int, text: bytes, memory_bytes: int) -> bytes:
     packer = _library("pyppmd").Ppmd7Encoder(order, memory_bytes)
     return packer.encode(text) + packer.flush()
 
 
+def _ppmd_file(order: int, text: bytes) -> bytes:
+    # 7-Zip takes no more than the power of two from 16 bytes a byte of text on, and a model that fills it begins anew.
+    enough = 1 << max(16, (16 * len(text) - 1).bit_length())
+    return _ppmd(order, text, min(enough, _PPMD_MEMORY_BYTES))
+
+
 def _ppmd_window(order: int, text: bytes) -> bytes:
-    # A model grows by less than 64 bytes a byte and order; so long as it fits, the memory changes nothing.
-    return _ppmd(order, text, min(max(1 << 20, 64 * order * len(text)), _PPMD_MEMORY_BYTES))
+    # A model takes less than 64 bytes a byte and order: while all of it fits, more memory changes nothing.
+    return _ppmd(order, text, min(64 * order * (len(text) + 256), _PPMD_MEMORY_BYTES))
 
 
 def _ppmd_after(order: int, prime: bytes) -> tuple[Pack, int]:
@@ -219,7 +225,7 @@ def _all() -> list[Compressor]:
         found.append(Compressor(name, *forms))
     found.append(Compressor("brotli -q 11", _brotli, _brotli, _brotli_after, _BROTLI_PRIME_BYTES))
     for order in ORDERS:
-        forms = (partial(_ppmd, order), partial(_ppmd_window, order), partial(_ppmd_after, order))
+        forms = (partial(_ppmd_file, order), partial(_ppmd_window, order), partial(_ppmd_after, order))
         found.append(Compressor(f"PPMd o{order}", *forms))
     return found
 
