@@ -4,6 +4,7 @@ A command is a line of an indented or fenced block, or a span of code, that begi
 by tiny ones: README's by that of the other tests, the tutorial's by itself with budgets of a second or two.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -28,9 +29,8 @@ EXPORTED = count()
 def blocks(page: Path) -> list[str]:
     """The commands of its code blocks, comments and `&&` undone."""
     text = page.read_text()
-    fenced = [
-        line for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL) for line in block.split("\n")
-    ]
+    fences = re.findall(r"^```(\S*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    fenced = [line for kind, block in fences if kind in {"", "sh"} for line in block.split("\n")]
     indented = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     commands = [part.strip() for line in fenced + indented for part in re.sub(r"\s#.*", "", line).split("&&")]
     return [command for command in commands if command.startswith("bytegap ")]
@@ -74,10 +74,10 @@ def test_commands_are_found_and_wrong_ones_are_refused():
 
 def bytegap(command: str, home: Path) -> None:
     """Run it as a user would, placeholders replaced by what the study has."""
-    runs = sorted(path.parent for path in home.glob("out/mine/runs/*/record.json"))
-    places = {"ID": runs[0].name if runs else "", "DIR": f"made-{next(EXPORTED)}", "FILE": "texts/000.txt"}
-    words = [places.get(word, word) for word in shlex.split(command)[1:]]
-    words = [word.replace("/ID", f"/{places['ID']}") for word in words]
+    specs = [path.parent / "spec.json" for path in sorted(home.glob("out/mine/runs/*/record.json"))]
+    run = next((spec.parent for spec in specs if json.loads(spec.read_text())["objective"] == "ar"), Path("none"))
+    places = {"RUN": str(run), "DIR": f"made-{next(EXPORTED)}"}
+    words = [places.get(word, word).replace("/ID", f"/{run.name}") for word in shlex.split(command)[1:]]
     assert not [word for word in words if re.fullmatch(r"[A-Z]{2,}", word)], command
     done = subprocess.run(
         [sys.executable, "-m", "bytegap", *words], capture_output=True, text=True, cwd=home, check=False, timeout=900
@@ -95,10 +95,9 @@ def test_the_readmes_commands_run(tmp_path):
         other = tomllib.loads(shown[0]) | tomllib.loads(more)
         study.Study.model_validate(study._with_plugins(other))
     write_text(tmp_path / "text")
-    tiny = write_study(tmp_path, STUDY.replace('name = "tiny"', 'name = "mine"'))
+    (tmp_path / "speech.txt").write_text((tmp_path / "text" / "000.txt").read_text()[:300])
+    tiny = write_study(tmp_path, STUDY.replace('name = "tiny"', 'name = "mine"').replace("[1e10]", "[4e9]"))
     tiny.rename(tmp_path / "mine.toml")
-    (tmp_path / "text").rename(tmp_path / "texts")
-    (tmp_path / "mine.toml").write_text((tmp_path / "mine.toml").read_text().replace("/text/", "/texts/"))
     for command in blocks(ROOT / "README.md"):
         bytegap(command, tmp_path)
 
@@ -109,7 +108,7 @@ def test_the_tutorial_walks_from_text_to_report(tmp_path):
     [shown] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
     short = re.sub(r"budgets = \[[^]]*\]", "budgets = [5e9, 1e10]", shown)
     assert short.count("budgets = [5e9, 1e10]") == 2
-    write_text(tmp_path / "texts", documents=100)
+    write_text(tmp_path / "texts", documents=200)
     (tmp_path / "mine.toml").write_text(short)
     for command in blocks(ROOT / "docs" / "tutorial.md"):
         bytegap(command, tmp_path)
