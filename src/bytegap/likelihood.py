@@ -3,6 +3,8 @@
 An exact objective takes one pass. Any other takes several: in each, the windows' times u lie on a lattice with one
 random shift, (i + shift) / W, dealt to the W windows at random. A pass is an unbiased estimate of the whole split;
 independent shifts give the standard error. Training, probes and evaluation all score through here.
+
+What of a window is given beforehand costs nothing: what is scored is the rest, conditional on it.
 """
 
 from collections.abc import Callable, Iterator
@@ -96,13 +98,60 @@ def symbol_nats(  # noqa: PLR0913 - as above
     starts_W = counts_W.cumsum(0) - counts_W
     for generator in generators:
         before = float(total.sum())
-        for which, question, logits_MV in _asked(
-            model, objective, options, windows, vocabulary, generator, lambda symbols, _: symbols
-        ):
+        for which, question, logits_MV in _asked(model, objective, options, windows, vocabulary, generator, _as_it_is):
             nats_M = functional.cross_entropy(logits_MV, question.targets_M, reduction="none") * question.weights_M
             total.index_add_(0, starts_W[torch.from_numpy(which)][question.rows_M] + question.places_M, nats_M)
         sums.append(float(total.sum()) - before)
     return total / len(generators), torch.tensor(sums, dtype=torch.float64)
+
+
+@torch.no_grad()
+def window_nats(  # noqa: PLR0913, PLR0917 - as above
+    model: Model,
+    objective: ModuleType,
+    options: Any,
+    windows: Windows,
+    given_W: Tensor,
+    vocabulary: Vocabulary,
+    *,
+    passes: int,
+    points: int,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """What each window costs beyond its first `given_W` symbols, (passes, W), and whether they are the likeliest, (W,).
+
+    Each pass asks about every window at `points` times, 1 / points apart, its own shift being one of a lattice over the
+    windows: with one point the sum over windows is that of `score_windows`. Passes are independent, so that a window's
+    own spread over them gives its standard error. Likeliest is a window none of whose symbols, wherever it was asked
+    about, had a likelier one. The objective's `score` must take `only_BS`.
+    """
+    generators = _generators(objective, passes, seed)
+    points = 1 if objective.EXACT else points
+    nats = torch.zeros(len(generators), len(windows.counts), dtype=torch.float64)
+    likeliest_W = torch.ones(len(windows.counts), dtype=torch.bool)
+    for nats_W, generator in zip(nats, generators, strict=True):
+        shift_W = lattice(len(windows.counts), generator)
+        for point in range(points):
+            for which, question, logits_MV in _asked(
+                model,
+                objective,
+                options,
+                windows,
+                vocabulary,
+                generator,
+                _as_it_is,
+                (point + shift_W) / points,
+                given_W,
+            ):
+                rows = torch.from_numpy(which)
+                nats_W.index_add_(0, rows, objective.loss(logits_MV, question).weighted_nats_B / points)
+                wrong_M = logits_MV.argmax(-1) != question.targets_M
+                likeliest_W[rows[question.rows_M[wrong_M]]] = False
+    return nats, likeliest_W
+
+
+def _as_it_is(symbols: Symbols, _: Keys) -> Symbols:
+    return symbols
 
 
 def _generators(objective: ModuleType, passes: int, seed: int) -> list[torch.Generator]:
@@ -118,13 +167,18 @@ def _asked(  # noqa: PLR0913, PLR0917 - as above
     vocabulary: Vocabulary,
     generator: torch.Generator,
     permute: Permute,
+    u_W: Tensor | None = None,
+    given_W: Tensor | None = None,
 ) -> Iterator[tuple[Keys, Question, Tensor]]:
     """One pass: of some windows at a time, which they are, what was asked, and the logits, float64."""
-    u_W = lattice(len(windows.counts), generator)
+    if u_W is None:
+        u_W = lattice(len(windows.counts), generator)
     for which, symbols in windows.by_length():
         rows = max(1, min(_POSITIONS, _LOGITS // vocabulary.ids) // symbols.shape[1])
         for start in range(0, len(which), rows):
             own = which[start : start + rows]
             symbols_BS = torch.from_numpy(permute(symbols[start : start + rows], own))
-            question = objective.score(symbols_BS, u_W[torch.from_numpy(own)], generator, vocabulary, options)
+            which_B = torch.from_numpy(own)
+            only = {} if given_W is None else {"only_BS": torch.arange(symbols.shape[1]) >= given_W[which_B, None]}
+            question = objective.score(symbols_BS, u_W[which_B], generator, vocabulary, options, **only)
             yield own, question, model(question.inputs_BP, question.positions_M, question.sight).double()

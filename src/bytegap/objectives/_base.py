@@ -59,8 +59,8 @@ class Question:
     sight: Sight
     """What the positions see, and where they stand."""
 
-    def part(self, answers: slice) -> "Question":
-        """Some of the answers, all of the inputs."""
+    def part(self, answers: slice | Tensor) -> "Question":
+        """Some of the answers, by where they stand or by a mask (M,); all of the inputs."""
         chosen = {name: tensor[answers] for name, tensor in vars(self).items() if name.endswith("_M")}
         return Question(inputs_BP=self.inputs_BP, sight=self.sight, **chosen)
 
@@ -98,6 +98,11 @@ def answer(logits_MV: Tensor, question: Question) -> Answer:
     weighted_B = torch.zeros(rows, dtype=nats_M.dtype, device=nats_M.device)
     weighted_B = weighted_B.index_add(0, question.rows_M, nats_M * question.weights_M)
     return Answer(weighted_B, len(nats_M))
+
+
+def asked_only(question: Question, only_BS: Tensor | None) -> Question:
+    """The answers about those symbols; all of them where `only_BS` is None."""
+    return question if only_BS is None else question.part(only_BS[question.rows_M, question.places_M])
 
 
 def with_bos(symbols_BS: Tensor, bos: int) -> Tensor:

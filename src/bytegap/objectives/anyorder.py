@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bytegap import plugins
 from bytegap.accounting import rows
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
+from bytegap.objectives._base import Answer, Question, Vocabulary, answer, asked_only, with_bos
 from bytegap.sight import Sight
 
 EXACT = False
@@ -41,14 +41,22 @@ def ask(
     return ordered(symbols_BS, torch.rand(symbols_BS.shape, generator=generator).argsort(1), vocabulary)
 
 
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+def score(  # noqa: PLR0913, PLR0917 - as every objective's
+    symbols_BS: Tensor,
+    u_B: Tensor,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    options: Options,
+    only_BS: Tensor | None = None,
 ) -> Question:
-    """As `ask`, or from left to right."""
-    if options.scored == "any":
-        return ask(symbols_BS, u_B, generator, vocabulary, options)
-    B, S = symbols_BS.shape
-    return ordered(symbols_BS, torch.arange(S).expand(B, S), vocabulary)
+    """As `ask`, or from left to right. Of `only_BS` where it is given: all others come before, as the text has them."""
+    del u_B
+    S = symbols_BS.shape[1]
+    in_text_BS = torch.arange(S).expand_as(symbols_BS) / S
+    key_BS = in_text_BS if options.scored == "left" else torch.rand(symbols_BS.shape, generator=generator)
+    if only_BS is not None:
+        key_BS = torch.where(only_BS, key_BS + 1, in_text_BS)
+    return asked_only(ordered(symbols_BS, key_BS.argsort(1), vocabulary), only_BS)
 
 
 def ordered(symbols_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Question:

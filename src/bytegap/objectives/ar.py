@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bytegap import plugins
 from bytegap.accounting import rows
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
+from bytegap.objectives._base import Answer, Question, Vocabulary, answer, asked_only, with_bos
 from bytegap.sight import CAUSAL
 
 EXACT = True
@@ -44,14 +44,19 @@ def ask(
     return replace(question, inputs_BP=with_bos(seen_BS[:, :-1], vocabulary.bos))
 
 
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+def score(  # noqa: PLR0913, PLR0917 - as every objective's
+    symbols_BS: Tensor,
+    u_B: Tensor,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    options: Options,
+    only_BS: Tensor | None = None,
 ) -> Question:
-    """Every symbol, given those before it; `u_B` and the generator are other objectives' matter."""
+    """Every symbol, or those of `only_BS`, given all before it; neither `u_B` nor the generator has a part in it."""
     del u_B, generator, options
     B, S = symbols_BS.shape
     everything_M = torch.arange(B * S, device=symbols_BS.device)
-    return Question(
+    question = Question(
         inputs_BP=with_bos(symbols_BS[:, :-1], vocabulary.bos),
         positions_M=everything_M,
         targets_M=symbols_BS.flatten(),
@@ -60,6 +65,7 @@ def score(
         places_M=everything_M % S,
         sight=CAUSAL,
     )
+    return asked_only(question, only_BS)
 
 
 loss = answer

@@ -43,23 +43,33 @@ def row(symbols: int, options: Options) -> rows.Row:
     return rows.blocks(symbols, options.size) if options.size else rows.masked(symbols)
 
 
-def ask(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+def ask(  # noqa: PLR0913, PLR0917 - as every objective's
+    symbols_BS: Tensor,
+    u_B: Tensor,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    options: Options,
+    only_BS: Tensor | None = None,
 ) -> Question:
-    """In each block k of its positions hidden, k drawn as `mdm` does, the blocks' times spread around the row's."""
+    """In each block k of its positions hidden, k drawn as `mdm` does, the blocks' times spread around the row's.
+
+    Of `only_BS` where it is given: a block's other positions are never hidden, and blocks without any have no share.
+    """
     if not options.size:
-        return mdm.score(symbols_BS, u_B, generator, vocabulary, mdm.Options())
+        return mdm.score(symbols_BS, u_B, generator, vocabulary, options, only_BS)
+    if only_BS is None:
+        only_BS = torch.ones_like(symbols_BS, dtype=torch.bool)
     S = symbols_BS.shape[1]
     block_S = torch.arange(S) // options.size
     J = int(block_S[-1]) + 1
-    size_J = torch.bincount(block_S, minlength=J)
+    size_BJ = torch.zeros(len(symbols_BS), J, dtype=u_B.dtype).index_add(1, block_S, only_BS.to(u_B.dtype))
     u_BJ = 1 - (u_B[:, None] + torch.arange(J) / J) % 1  # in (0, 1]; each block's on a lattice over the rows
-    k_BJ, weight_BJ = mdm.counts(u_BJ, size_J.to(u_BJ.dtype))
+    k_BJ, weight_BJ = mdm.counts(u_BJ, size_BJ)
     # Sorted by block and then at random, a position's rank in its row less its block's start is its rank in the block.
-    draw_BS = torch.rand(symbols_BS.shape, generator=generator, dtype=torch.float64)
-    rank_BS = (block_S + draw_BS).argsort(1).argsort(1) - block_S * options.size
+    draw_BS = torch.rand(symbols_BS.shape, generator=generator, dtype=torch.float64) + ~only_BS
+    rank_BS = (2 * block_S + draw_BS).argsort(1).argsort(1) - block_S * options.size
     plain = mdm.masked(symbols_BS, rank_BS < k_BJ[:, block_S], weight_BJ[:, block_S], vocabulary)
-    clean = int(size_J[:-1].sum())
+    clean = (J - 1) * options.size
     inputs_BP = torch.cat((plain.inputs_BP, symbols_BS[:, :clean]), 1)
     return Question(
         inputs_BP=inputs_BP,

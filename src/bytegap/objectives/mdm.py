@@ -7,7 +7,7 @@ an unbiased estimate of it, at any row length.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -65,31 +65,51 @@ def ask(
     return masked(symbols_BS, draw_BS < masked_B[:, None], weight_B, vocabulary)
 
 
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
+def score(  # noqa: PLR0913, PLR0917 - as every objective's
+    symbols_BS: Tensor,
+    u_B: Tensor,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    options: Any,
+    only_BS: Tensor | None = None,
 ) -> Question:
     """Exactly k = ceil(u^2 S) masked positions a row, weight 1 / (k q_k) with q_k = sqrt(k / S) - sqrt((k - 1) / S).
 
     What is left of the variance once u is on a lattice goes as 1 / k, so that few masked positions should be drawn more
     often, as k^-1/2 (importance sampling; docs/method.md has the figures).
+
+    Of `only_BS` where it is given: S is then how many those are, the others are never hidden, and the bound is on these
+    symbols given the others.
     """
     del options
-    k_B, weight_B = counts(u_B, symbols_BS.shape[1])
-    return _exactly(symbols_BS, k_B, weight_B, generator, vocabulary)
+    units = symbols_BS.shape[1] if only_BS is None else only_BS.sum(1).to(u_B.dtype)
+    k_B, weight_B = counts(u_B, units)
+    return _exactly(symbols_BS, k_B, weight_B, generator, vocabulary, only_BS)
 
 
 def counts(u: Tensor, units: int | Tensor) -> tuple[Tensor, Tensor]:
-    """How many of so many units to hide, k = ceil(u^2 S), and the weight 1 / (k q_k) of each; shaped as `u`."""
+    """How many of so many units to hide, k = ceil(u^2 S), and the weight 1 / (k q_k) of each; shaped as `u`.
+
+    None of none, and then the weight, which nothing has, is nan.
+    """
     k = (u.square() * units).ceil().clamp(min=1).minimum(torch.as_tensor(units, dtype=u.dtype))
     share = (k / units).sqrt() - ((k - 1) / units).sqrt()
     return k, 1 / (k * share)
 
 
-def _exactly(
-    symbols_BS: Tensor, k_B: Tensor, weight_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary
+def _exactly(  # noqa: PLR0913, PLR0917 - what a mask is made of
+    symbols_BS: Tensor,
+    k_B: Tensor,
+    weight_B: Tensor,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    only_BS: Tensor | None = None,
 ) -> Question:
     """Mask k positions of each row, every set of k equally likely."""
-    rank_BS = torch.rand(symbols_BS.shape, generator=generator).argsort(1).argsort(1)
+    draw_BS = torch.rand(symbols_BS.shape, generator=generator)
+    if only_BS is not None:
+        draw_BS[~only_BS] = 2.0  # come last
+    rank_BS = draw_BS.argsort(1).argsort(1)
     return masked(symbols_BS, rank_BS < k_B[:, None], weight_B, vocabulary)
 
 

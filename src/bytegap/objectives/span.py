@@ -58,13 +58,7 @@ def ask(
 bound = ask
 
 
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """The bound of `mdm`: what a run is reported by."""
-    del options
-    return mdm.score(symbols_BS, u_B, generator, vocabulary, mdm.Options())
-
-
+score = mdm.score
+"""Its bound: what a run is reported by."""
 loss = answer
 __all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "bound", "check", "loss", "row", "score"]

@@ -77,13 +77,7 @@ def ask(  # noqa: PLR0913, PLR0917 - as every objective's, and what it is told
     return mdm.masked(symbols_BS, rank_BS < k_B[:, None], weight_B, vocabulary)
 
 
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """The bound of `mdm`: what a run is reported by."""
-    del options
-    return mdm.score(symbols_BS, u_B, generator, vocabulary, mdm.Options())
-
-
+score = mdm.score
+"""Its bound: what a run is reported by."""
 loss = answer
 __all__ = ["BYTES_ONLY", "DRAWN", "EXACT", "SIGHT", "TOLD", "Answer", "Options", "ask", "loss", "row", "score"]
