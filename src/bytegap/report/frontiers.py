@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from bytegap.records import Cell
-from bytegap.report import text
+from bytegap.report import baselines, text
 from bytegap.report.figures import Figure, Values, data, flops_axis, optimum, picked, present, tooltips
 from bytegap.report.inputs import Inputs, forms_of
 
@@ -42,6 +42,7 @@ def figure(inputs: Inputs) -> Figure | None:
     marks: dict[str, Any] = base | {"shape": shape}
     layers = present(
         *_floors(inputs),
+        *_compressors(inputs),
         *_behind(inputs),
         alt.Chart(first).mark_area().encode(**base | {"y": alt.Y("low:Q"), "y2": "high:Q", "opacity": band}),
         alt.Chart(other).mark_line(strokeWidth=1, strokeDash=[5, 3]).encode(**base, detail="form:N"),
@@ -51,6 +52,7 @@ def figure(inputs: Inputs) -> Figure | None:
         alt.Chart(out).mark_point(filled=False, size=60).encode(**marks, tooltip=tips),
     )
     behind = f" Grey, dash-dotted: the frontiers of {inputs.over[0]}, on its own text." if inputs.over else ""
+    packed = f" {baselines.caption(inputs)}" if inputs.baselines else ""
     forms = f"Solid: {lead}" if lead else "No arm has a frontier"
     if len(inputs.forms) > 1:
         forms += f"; thin dashes: {', '.join(inputs.forms[1:])}"
@@ -60,8 +62,8 @@ def figure(inputs: Inputs) -> Figure | None:
         caption=(
             f"Lowest bits per byte an arm reaches at each budget, with the fitted {text.LAW} and its 95 % "
             f"band. {forms}. Hollow points are cells left out. Grey lines: what each symbol set's unigram and "
-            f"bigram reach on the same test text.{behind} Click a name in the legend to see that arm alone, more to "
-            "add them, double-click to see all."
+            f"bigram reach on the same test text.{packed}{behind} Click a name in the legend to see that arm "
+            "alone, more to add them, double-click to see all."
         ),
         alt=f"Line chart of bits per byte against FLOPs for {', '.join(arms)}; the table of cells holds the minima.",
         source="../fit.json",
@@ -145,4 +147,17 @@ def _floors(inputs: Inputs) -> list[alt.Chart]:
                 here.mark_rule(style="floor", strokeDash=dash).encode(y="bpb:Q", tooltip="label:N"),
                 words.encode(y="bpb:Q", x=alt.value("width"), text="label:N"),
             ]
+    return charts
+
+
+def _compressors(inputs: Inputs) -> list[alt.Chart]:
+    """A line for each of a few compressors that comes near the plot, its name at the left edge."""
+    charts: list[alt.Chart] = []
+    for name, value in baselines.lines(inputs)[0]:
+        here = alt.Chart(data([{"bpb": value, "label": f"{name} {value:.2f}"}]))
+        words = here.mark_text(style="floor-text", align="left", baseline="bottom", dx=4, dy=-2)
+        charts += [
+            here.mark_rule(style="floor", strokeDash=[2, 2, 8, 2]).encode(y="bpb:Q", tooltip="label:N"),
+            words.encode(y="bpb:Q", x=alt.value(0), text="label:N"),
+        ]
     return charts

@@ -1,7 +1,7 @@
 """What a report is made from: every file of the study folder that it shows, and the links back to them.
 
-Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan, audit and probe where they
-are.
+Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan, audit, probe and baselines
+where they are.
 """
 
 import hashlib
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bytegap.console import say
 from bytegap.records import (
     Audit,
+    Baselines,
     Cell,
     Controls,
     CorpusManifest,
@@ -45,6 +47,8 @@ class Inputs:
     audit: Audit | None
     controls: Controls | None
     probe: Probe | None
+    baselines: Baselines | None
+    """Of the windows that the runs were scored on."""
     over: tuple[str, Fit] | None
     """Another study to lie behind this one: its name and its fit."""
     digest: str
@@ -122,6 +126,7 @@ def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path |
         audit=_optional(folder.audit, Audit, "runs --audit"),
         controls=_optional(folder.controls, Controls, "controls"),
         probe=_optional(folder.probe, Probe, "probe"),
+        baselines=_baselines(folder, runs),
         over=(behind.parent.name, read_record(behind, Fit, "fit")) if behind else None,
         digest=_digest(folder, manifests, study_name, arms, behind),
     )
@@ -130,6 +135,15 @@ def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path |
 def _optional(path: Path, model: type[R], made_by: str) -> R | None:
     """A record that a refit from `runs.jsonl` alone does without; damage is an error all the same."""
     return read_record(path, model, made_by) if path.exists() else None
+
+
+def _baselines(folder: Folder, runs: list[RunRow]) -> Baselines | None:
+    """Compressors on the runs' own test windows; on others they are told of and left out."""
+    made = _optional(folder.baselines, Baselines, "evaluate STUDY.toml --baselines")
+    if made and {row.windows_sha256 for row in runs} != {made.windows_sha256}:
+        say("report", f"{folder.baselines} is of other windows than the runs' and left out: delete it or make it anew")
+        return None
+    return made
 
 
 def _token_manifests(folder: Folder) -> list[Path]:
@@ -148,6 +162,7 @@ def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[
         folder.audit,
         folder.controls,
         folder.probe,
+        folder.baselines,
         *([behind] if behind else []),
         *sorted(path for path in _PACKAGE.iterdir() if path.is_file()),
     ]

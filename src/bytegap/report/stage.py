@@ -19,6 +19,7 @@ from bytegap.console import say
 from bytegap.records import Estimand
 from bytegap.report import (
     answers,
+    baselines,
     controls,
     conventions,
     exponents,
@@ -114,6 +115,7 @@ def _tables(given: Inputs) -> list[Table]:
         tables.frontiers(given),
         exponents.separate_laws(given),
         exponents.slopes(given),
+        baselines.table(given),
         controls.table(given),
         *probes.tables(given),
         run_tables.runs(given),
