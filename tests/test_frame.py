@@ -55,6 +55,19 @@ def test_a_frame_is_the_file_row_for_row(path):
         assert {key: line[key] for key in RunRow.model_fields} == row
 
 
+def test_a_checksum_is_checked_and_left_out(tmp_path):
+    rows = simulated_rows(sizes=4)
+    path = tmp_path / "runs.jsonl"
+    write_table(path, rows)
+    frame = bytegap.load_runs(tmp_path)
+    assert frame.columns == list(RunRow.model_fields)
+    assert frame["bpb"].to_list() == [row.bpb for row in rows]
+    assert list(pd.read_json(path, lines=True).columns) == [*RunRow.model_fields, "checksum"]
+    path.write_text(path.read_text().replace('"depth":4', '"depth":5', 1))
+    with pytest.raises(StoreError, match="line 1"):
+        bytegap.load_runs(tmp_path)
+
+
 def test_types_do_not_hang_on_what_a_study_holds(tmp_path):
     rows = [row.model_copy(update={"bpb": None, "status": "failed"}) for row in simulated_rows(sizes=4)]
     write_table(tmp_path / "runs.jsonl", rows)
