@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python bench/fit.py
 	$(BIN)/python corpora/english.py out/corpora/english.jsonl
 	$(BIN)/python bench/tokens.py out/corpora/english.jsonl
+	$(BIN)/python bench/report.py
 	$(BIN)/python bench/road.py
 
 clean:

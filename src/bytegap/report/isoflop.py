@@ -60,11 +60,11 @@ def figure(inputs: Inputs) -> Figure | None:
 
 
 def _columns(objectives: list[str]) -> int:
-    """Panels a row: an objective's arms fill whole rows where they can, and no row has more than four."""
-    own = objectives.count(objectives[0])
-    if own == 1:
-        return min(len(objectives), 2)
-    return own if own <= _MOST_COLUMNS else next((n for n in (4, 3) if own % n == 0), _MOST_COLUMNS)
+    """Panels a row, at most four: an objective's arms fill whole rows where they can, two objectives' where many."""
+    own = max(objectives.count(objectives[0]), min(len(objectives), 2))
+    if own > _MOST_COLUMNS:
+        return next((n for n in (4, 3) if own % n == 0), _MOST_COLUMNS)
+    return 2 * own if own == 2 and len(objectives) > 2 * _MOST_COLUMNS else own
 
 
 def _grid(charts: list[Any], columns: int, pick: alt.Parameter) -> Any:

@@ -97,6 +97,7 @@ function sized(spec, item, width) {
 function configured(item, width, scheme) {
   const config = structuredClone(item.config[scheme]);
   const longest = Math.max(...switches.map((each) => each.value.length), "censored, at least".length);
+  if (width < NARROW) config.legend.layout = { top: { direction: "vertical" } };
   config.legend.columns = Math.max(1, Math.min(config.legend.columns, Math.floor(width / (7 * longest + 36))));
   return config;
 }

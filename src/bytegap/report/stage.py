@@ -43,7 +43,6 @@ from bytegap.study import Study
 
 _PACKAGE = Path(__file__).parent
 _FEW_ROWS = 24  # a longer table is folded
-_LENGTHY = 240  # characters of a sentence that a heading's size would shout
 _PAGE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, sans-serif"
 _SHORT = {
     "isoflop": "IsoFLOP",
@@ -132,7 +131,7 @@ def _headline(item: Estimand) -> dict[str, str]:
         "interval": text.interval(item.quantity, text.SHOW[item.name]),
         "unit": text.UNIT[item.name],
         "name": text.LONG[item.name],
-        "objective": item.objective,
+        "who": " / ".join(item.arms) if len(item.arms) == 2 else item.objective,
         "place": text.place(item),
         "label": item.label,
     }
@@ -178,7 +177,8 @@ def _page(given: Inputs, drawn: list[Figure], shown: list[Table]) -> str:
         figure_names=[figure.name for figure in drawn],
         switches=_switches(given),
         few=_FEW_ROWS,
-        lengthy=_LENGTHY,
+        # The fit's sentences hold several where there are several pairs of arms.
+        verdict=[re.split("(?<=;) (?=[A-Z])", sentence) for sentence in given.fit.verdict],
         tables=shown,
         warnings=warnings,
         charts=charts,
