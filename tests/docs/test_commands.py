@@ -80,9 +80,9 @@ def bytegap(command: str, home: Path) -> None:
     words = [places.get(word, word).replace("/ID", f"/{run.name}") for word in shlex.split(command)[1:]]
     assert not [word for word in words if re.fullmatch(r"[A-Z]{2,}", word)], command
     done = subprocess.run(
-        [sys.executable, "-m", "bytegap", *words], capture_output=True, text=True, cwd=home, check=False, timeout=900
+        [sys.executable, "-m", "bytegap", *words], capture_output=True, cwd=home, check=False, timeout=900
     )
-    assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, f"{command}\n{done.stderr[-2000:].decode(errors='replace')}"
 
 
 @pytest.mark.slow
