@@ -1,5 +1,7 @@
 """What goes in comes out, at the size that the likelihood says; what is damaged or of another run is told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,22 @@ def test_every_flipped_byte_is_noticed(homes, packed, capsys):
     for length in (0, 3, 20, 44, len(data) - 4, len(data) - 1):
         packed.write_bytes(data[:length])
         assert "packed" in refused(packed, homes["byte-ar"], capsys)
+
+
+def test_a_lying_header_takes_no_memory(homes, packed, capsys):
+    header, code = unpack(packed, packed.read_bytes())
+    packed.write_bytes(replace(header, symbols=2**47, length_bytes=2**47).packed() + code)
+    assert "does not end where it should" in refused(packed, homes["byte-ar"], capsys)
+
+
+def test_what_is_sure_is_coded_in_as_good_as_no_bits(homes):
+    trained = open_run(homes["byte-ar"])
+    trained.network.lm_head.weight.data.zero_()
+    trained.network.register_forward_hook(lambda *call: call[2].index_fill(1, torch.tensor([97]), 1000.0))
+    symbols = np.full(200_000, 97)
+    code = coder.encode(trained, symbols)
+    assert len(symbols) <= coder.most_symbols(trained, 4 * len(code))
+    assert (coder.decode(trained, code, len(symbols)) == symbols).all()
 
 
 def test_another_run_is_told(homes, packed, capsys):

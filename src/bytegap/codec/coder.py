@@ -8,6 +8,7 @@ R rows side by side, V ids, S symbols a row.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from bytegap.trained import Trained
 _SIDE_BY_SIDE = 1024  # rows, at most; more are hardly faster
 _KEPT = 2**28  # numbers in the keys and values of those, at most: 1 GiB
 _STREAM: Any = vars(constriction)["stream"]  # of a native module, so no type checker sees it
+_LEAST, _WORD_BITS = 2**24, 32  # one over the least probability that it codes with; of its state
 _FAMILY = _STREAM.model.Categorical(perfect=False)
 
 Code = NDArray[np.uint32]
@@ -59,6 +61,12 @@ def decode(trained: Trained, code: Code, count: int) -> NDArray[np.int64]:
 
     _walk(trained, _cut(trained, count), take, "decompressing")
     return symbols
+
+
+def most_symbols(trained: Trained, code_bytes: int) -> int:
+    """As a code can hold at most: none is likelier than all others at the coder's least probability leave it."""
+    least_bits = -math.log2(1 - (trained.vocabulary.ids - 1) / _LEAST)
+    return int((8 * code_bytes + _WORD_BITS) / least_bits)
 
 
 def answers(trained: Trained) -> bytes:

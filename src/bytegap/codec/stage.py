@@ -68,11 +68,11 @@ def _decoded(file: Path, header: Header, code: bytes, home: Path) -> bytes:
         )
         raise CodecError(message)
     damaged = f"{file} is damaged: its code does not end where it should"
-    if len(code) % 4:
+    if len(code) % 4 or header.symbols > coder.most_symbols(trained, len(code)):
         raise CodecError(damaged)
     try:
         symbols = coder.decode(trained, np.frombuffer(code, "<u4").astype(np.uint32), header.symbols)
-    except (CodecError, MemoryError):
+    except CodecError:
         raise CodecError(damaged) from None
     of_symbol = [*trained.tokenizer.symbol_bytes, b"", b"", b""]
     return b"".join(map(of_symbol.__getitem__, symbols.tolist()))
