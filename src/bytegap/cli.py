@@ -35,7 +35,7 @@ runs, without a study; `bytegap count` says what a model costs. `bytegap doctor`
 
 A finished run is a folder, out/STUDY/runs/ID. `bytegap evaluate` scores any file with it, `sample` draws from it,
 `compress` and `decompress` use it as a codec, `export` writes it for others. `bytegap evaluate --baselines` says what
-gzip, xz, zstd, brotli and PPMd make of the same text.
+gzip, xz, zstd, brotli and PPMd make of the same text. `bytegap harness` puts models before downstream tasks.
 """
 
 COUNT_EPILOG = """\

@@ -56,6 +56,9 @@ def add_verbs(verbs: Any) -> None:
     export.add_argument(
         "--out", type=Path, metavar="DIR", required=True, help="the folder to write, whole or not at all"
     )
+    harness = verb("harness", _harness)
+    harness.add_argument("study", type=Path, metavar="DOWNSTREAM.toml", help="studies/downstream.toml is one to copy")
+    harness.add_argument("--out", type=Path, default=Path("out"), help="where its folder lives (default: %(default)s)")
 
 
 def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
@@ -201,3 +204,10 @@ def _export(chosen: argparse.Namespace) -> None:
     from bytegap.export import stage
 
     stage.run(chosen.run, chosen.out)
+
+
+def _harness(chosen: argparse.Namespace) -> None:
+    """Put models before tasks of lm-evaluation-harness: ARC, HellaSwag, HumanEval and the rest, as a file says."""
+    from bytegap.harness import stage
+
+    stage.run(chosen.study, chosen.out)

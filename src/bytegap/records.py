@@ -10,6 +10,7 @@ runs/ID/timings.json    Timings             runs.jsonl                 RunRow, o
 jobs.json               Jobs
 fit.json                Fit                 audit.json                 Audit
 probe.json              Probe               baselines.json             Baselines
+harness.json            Harness
 """
 
 import hashlib
@@ -615,6 +616,49 @@ class Baselines(Record):
     versions: dict[str, str]
     """Of the libraries behind the compressors that say theirs."""
     compressed: list[Compressed]
+
+
+# -- harness --------------------------------------------------------------------------------------
+
+
+class Estimated(Part):
+    """How sure a task's likelihoods are, their estimates alone."""
+
+    requests: int
+    passes: int
+    """Independent ones; of an exact likelihood one, whose errors are 0."""
+    mean_se_nats: float
+    """Standard error of a request's log-likelihood, its mean over requests."""
+    bits_per_byte_se: float | None = None
+    """Of the whole task's text, where that is what is scored."""
+
+
+class HarnessTask(Part):
+    """A model's answer to what was asked: a task of lm-evaluation-harness, or a group of them."""
+
+    model: str
+    """As the file that asked names it."""
+    weights: str
+    """SHA-256 over its weights' files."""
+    asked: str
+    name: str
+    exact: bool
+    """Whether its likelihoods are; else they are estimated bounds."""
+    metrics: dict[str, dict[str, float | None]]
+    """By task and `METRIC,FILTER`, as the harness has them; None: no finite number."""
+    questions: dict[str, int]
+    shots: dict[str, int]
+    versions: dict[str, str]
+    """Of the tasks."""
+    estimate: dict[str, Estimated]
+    """By task; none of those that only draw."""
+
+
+class Harness(Record):
+    """What models make of downstream tasks."""
+
+    inputs: str
+    tasks: list[HarnessTask]
 
 
 # -- fit ------------------------------------------------------------------------------------------

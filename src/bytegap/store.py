@@ -45,6 +45,7 @@ class Folder:
         self.fit = root / "fit.json"
         self.probe = root / "probe.json"
         self.baselines = root / "baselines.json"
+        self.harness = root / "harness.json"
 
     def tokens_of(self, name: str) -> Path:
         """The folder of one tokenizer."""

@@ -128,6 +128,11 @@ def _longest(
     raise PlanError(message)
 
 
+def row_lengths(symbols: int, row: int) -> list[int]:
+    """How long the rows are that a text of so many symbols fills: all of `row`, but the last."""
+    return [min(row, symbols - start) for start in range(0, symbols, row)]
+
+
 def begins(symbols: NDArray[np.int64], lengths: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Over the bytes of symbols end to end, EOS counted as one: whether a symbol begins there."""
     widths = np.append(lengths, 1).astype(np.int64)[symbols]

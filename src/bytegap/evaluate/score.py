@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bytegap.accounting.bits import bits_per_byte
 from bytegap.likelihood import symbol_nats
 from bytegap.trained import Trained
-from bytegap.windows import Windows
+from bytegap.windows import Windows, row_lengths
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def score(trained: Trained, text: bytes, passes: int) -> Scored:
     own = trained.tokenizer.encode_batch([text])[0]
     symbols = np.append(own, trained.vocabulary.eos).astype(np.int64)
     S = trained.row_symbols
-    counts = np.diff([*range(0, len(symbols), S), len(symbols)])
+    counts = np.array(row_lengths(len(symbols), S))
     nats, sums = symbol_nats(
         trained,
         trained.objective,

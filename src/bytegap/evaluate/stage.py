@@ -17,21 +17,10 @@ from bytegap.errors import EvaluateError
 from bytegap.evaluate import classes, noise
 from bytegap.evaluate.score import Scored, score, standard_error
 from bytegap.evaluate.valid import of_samples
-from bytegap.pretrained import open_pretrained
-from bytegap.trained import Trained, open_run
+from bytegap.pretrained import open_model
+from bytegap.trained import Trained
 
-_PRETRAINED = "hf:"
 Found = dict[str, Any]
-
-
-def open_model(name: str, context: int | None = None) -> Trained:
-    """The model that a run's folder, or `hf:PATH`, holds."""
-    if name.startswith(_PRETRAINED):
-        return open_pretrained(Path(name.removeprefix(_PRETRAINED)), context)
-    if context is not None:
-        message = f"--context {context}: a run's rows are as long as it was trained on; leave it out"
-        raise EvaluateError(message)
-    return open_run(Path(name))
 
 
 def run(  # noqa: PLR0913 - one call site, everything is named

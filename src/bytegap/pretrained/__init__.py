@@ -1,5 +1,7 @@
 """Models from a local folder, opened to be asked as our own runs are: safetensors and JSON, no code of theirs.
 
+`open_model` opens either kind by what a user calls it.
+
 One file a family: `own` is what `bytegap export` writes; `llada` and `mdlm` are masked diffusion; `causal` is whatever
 `transformers` knows as a causal model. Reads config.json, *.safetensors and the tokenizer's file.
 """
@@ -9,11 +11,23 @@ from pathlib import Path
 
 import torch
 
+from bytegap.errors import EvaluateError
 from bytegap.pretrained import causal, llada, mdlm, own
 from bytegap.pretrained._folder import read_config
-from bytegap.trained import Trained
+from bytegap.trained import Trained, open_run
 
 _FAMILIES = {"llada": llada, "mdlm": mdlm}
+PREFIX = "hf:"
+
+
+def open_model(name: str, context: int | None = None) -> Trained:
+    """The model that a run's folder, or `hf:PATH`, holds; EvaluateError where a run is given a `context`."""
+    if name.startswith(PREFIX):
+        return open_pretrained(Path(name.removeprefix(PREFIX)), context)
+    if context is not None:
+        message = f"a context of {context} symbols: a run's rows are as long as it was trained on; leave it out"
+        raise EvaluateError(message)
+    return open_run(Path(name))
 
 
 def open_pretrained(home: Path, context: int | None = None) -> Trained:
