@@ -161,6 +161,19 @@ def test_another_study_lies_behind(study, build, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_verdict_in_parts_ends_each_and_says_so(study, build, tmp_path: Path):
+    folder = build(tmp_path / "out")
+    fit = read_record(folder.fit, Fit, "fit")
+    parts = {"identified": False, "verdict": ["Bytes cost 2; MDM is not known; Not identified: the rest."]}
+    write_record(folder.fit, fit.model_copy(update=parts))
+    text = "".join(Reader(stage.run(study, folder).read_text()).text)
+    assert "Bytes cost 2." in text
+    assert "MDM is not known." in text
+    assert "the rest." in text
+    assert "Identified in part" in text
+
+
+@pytest.mark.usefixtures("quick")
 def test_nothing_identified_headlines_nothing(study, build, tmp_path: Path):
     folder = build(tmp_path / "out")
     fit = read_record(folder.fit, Fit, "fit")

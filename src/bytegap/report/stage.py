@@ -16,7 +16,7 @@ import vl_convert
 from markupsafe import Markup
 
 from bytegap.console import say
-from bytegap.records import Estimand
+from bytegap.records import Estimand, Fit
 from bytegap.report import (
     answers,
     baselines,
@@ -145,6 +145,14 @@ def _switches(given: Inputs) -> list[dict[str, str]]:
     return [{"name": name, "light": light, "dark": dark} for name, light, dark in colours]
 
 
+def _identified(fit: Fit) -> str:
+    """Whether the verdict answers all that it speaks of."""
+    if fit.identified:
+        return "Identified"
+    some = any(item.headline and item.label == "estimated" for item in fit.estimands)
+    return "Identified in part" if some else "Not identified at this scale"
+
+
 def _page(given: Inputs, drawn: list[Figure], shown: list[Table]) -> str:
     """The page: everything through Jinja's autoescape but our own style and script."""
     environment = jinja2.Environment(
@@ -178,7 +186,8 @@ def _page(given: Inputs, drawn: list[Figure], shown: list[Table]) -> str:
         switches=_switches(given),
         few=_FEW_ROWS,
         # The fit's sentences hold several where there are several pairs of arms.
-        verdict=[re.split("(?<=;) (?=[A-Z])", sentence) for sentence in given.fit.verdict],
+        verdict=[[part.rstrip(".") for part in re.split("; (?=[A-Z])", sentence)] for sentence in given.fit.verdict],
+        identified=_identified(given.fit),
         tables=shown,
         warnings=warnings,
         charts=charts,
