@@ -14,7 +14,7 @@ from lm_eval.tasks import TaskManager
 from bytegap.errors import SampleError
 from bytegap.evaluate.score import score
 from bytegap.export import stage as export
-from bytegap.harness.model import Harnessed
+from bytegap.harness.model import Harnessed, _settings
 from bytegap.likelihood import score_windows, stream
 from bytegap.samplers._base import Settings, way_of
 from bytegap.windows import Windows
@@ -275,6 +275,13 @@ def test_text_goes_on_beyond_a_row_and_seeds_differ_by_request(runs, arm):
     assert longest > S // 2
     [empty] = model.generate_until(asked("generate_until", [("", {"max_gen_toks": 3})]))
     assert len(empty) <= 3
+
+
+def test_greedy_is_the_default_and_sampling_from_the_models_own_law():
+    for asked_for in ({}, {"do_sample": False, "temperature": 0.7}, {"do_sample": True, "temperature": 0}):
+        assert _settings(asked_for, 3) == Settings(0.0, 3, "confidence")
+    assert _settings({"do_sample": True}, None) == Settings(1.0, None, "first-hitting")
+    assert _settings({"temperature": 0.5, "until": []}, None) == Settings(0.5, None, "first-hitting")
 
 
 def test_an_unknown_way_of_sampling_is_refused(runs):

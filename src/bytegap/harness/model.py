@@ -177,7 +177,7 @@ class Harnessed(TemplateLM):
         """Whether greedy drawing gives what follows the `given` symbols: drawn as far as it does."""
         canvas_S = row_S.clone()
         canvas_S[given:] = self.trained.vocabulary.mask
-        for places in way_of(self.trained).draw(self.trained, canvas_S, Settings(0.0, None, "confidence"), stream(0)):
+        for places in way_of(self.trained).draw(self.trained, canvas_S, _settings({}, None), stream(0)):
             if (canvas_S[places] != row_S[places]).any():
                 return False
         return True
