@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -275,6 +276,21 @@ def test_text_goes_on_beyond_a_row_and_seeds_differ_by_request(runs, arm):
     assert longest > S // 2
     [empty] = model.generate_until(asked("generate_until", [("", {"max_gen_toks": 3})]))
     assert len(empty) <= 3
+
+
+def test_anothers_causal_model_is_scored_and_drawn_from(exported, tmp_path):
+    """An export that does not say whose it is: opened by `transformers`, without a cache or a MASK."""
+    home = shutil.copytree(exported / "bpe-ar", tmp_path / "model")
+    given = json.loads((home / "config.json").read_text())
+    del given["bytegap"], given["mask_token_id"]
+    (home / "config.json").write_text(json.dumps(given))
+    ours, theirs = Harnessed(f"hf:{home}"), HFLM(pretrained=str(home), device="cpu", batch_size=8)
+    assert ours.trained.vocabulary.mask == -1
+    requests = asked("loglikelihood", pairs(12, (4, 2)))
+    nats, expected = ours.loglikelihood(requests), theirs.loglikelihood(requests, disable_tqdm=True)
+    assert [own for own, _ in nats] == pytest.approx([own for own, _ in expected], abs=1e-4)
+    prompts = asked("generate_until", [("the people", {"max_gen_toks": 9}), ("law", {"max_gen_toks": 9, "until": "e"})])
+    assert ours.generate_until(prompts) == theirs.generate_until(prompts, disable_tqdm=True)
 
 
 def test_greedy_is_the_default_and_sampling_from_the_models_own_law():
