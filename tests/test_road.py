@@ -67,6 +67,7 @@ def test_a_changed_arm_leaves_the_other_arms_runs_alone(walked):
     assert all(records[run] == time for run, time in kept.items())
     listed = bytegap("runs", changed, home=home)
     assert "4 runs of earlier plans" in listed.stderr
+    assert "% of training went into checkpoints" in listed.stderr
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,12 @@ def test_a_record_survives_its_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_timings_from_before_checkpoints_were_timed_are_read(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(TIMINGS.model_dump(exclude={"checkpoint_s"})))
+    assert read_record(path, Timings, "train") == TIMINGS
+
+
 def test_missing_and_damaged_files_name_the_verb_that_mends(tmp_path):
     path = tmp_path / "t.json"
     with pytest.raises(StoreError, match="run 'bytegap train' first"):

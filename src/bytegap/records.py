@@ -344,6 +344,8 @@ class Timings(Record):
 
     run: str
     train_s: float
+    checkpoint_s: float | None = None
+    """Of train_s, in which checkpoints were written; None where it was not measured yet."""
     evaluate_s: float
     symbols_per_s: float
     flops_per_s: float

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from bytegap import plugins
 from bytegap.corpus import stage as corpus
 from bytegap.errors import BytegapError
 from bytegap.plan import stage as plan_stage
-from bytegap.records import Plan, RunRecord, TokensManifest
+from bytegap.records import Plan, RunRecord, Timings, TokensManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record, write_record
 from bytegap.tokens import stage as tokens
@@ -182,3 +183,29 @@ def test_a_plan_for_a_gpu_says_so_where_there_is_none(prepared, tmp_path, monkey
     write_record(folder.plan, Plan(inputs="", study="s", workers=1, rounds=0, runs=[spec]))
     with pytest.raises(BytegapError, match="there is none here"):
         train_stage.run(folder)
+
+
+def test_what_checkpoints_took_is_told_and_sets_how_far_apart_they_are(prepared, monkeypatch):
+    """On a clock where a step takes a second and a checkpoint two."""
+    folder, specs = prepared
+    spec = specs["byte-ar"].model_copy(update={"steps": 300, "seed": 5})
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, perf_counter=lambda: clock.now)
+    steps, write, at = Training.steps, checkpoint.write, []
+
+    def stepping(training):
+        for step in steps(training):
+            clock.now += 1
+            yield step
+
+    def writing(path, training):
+        at.append(training.step)
+        clock.now += 2
+        write(path, training)
+
+    monkeypatch.setattr(run, "time", clock)
+    monkeypatch.setattr(Training, "steps", stepping)
+    monkeypatch.setattr(checkpoint, "write", writing)
+    train_run(spec, folder, lambda *_: None)
+    assert at == [61, 162, 263, 300]  # a minute; fifty times two seconds; the last step's
+    timings = read_record(folder.run(spec.id) / "timings.json", Timings, "train")
+    assert (timings.train_s, timings.checkpoint_s) == (308, 8)

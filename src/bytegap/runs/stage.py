@@ -123,6 +123,10 @@ def _print_time(folder: Folder, plan: Plan) -> None:
         f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker; "
         f"{wall_s / 60:.1f} minutes in which any ran, {wall_s * plan.workers / train_s:.2f} times the training alone",
     )
+    told = [(t.checkpoint_s, t.train_s) for t in timings if t.checkpoint_s is not None]
+    if told:
+        share, most = sum(s for s, _ in told) / sum(all_s for _, all_s in told), max(s / all_s for s, all_s in told)
+        say("runs", f"{100 * share:.2f} % of training went into checkpoints, {100 * most:.2f} % of a run at most")
 
 
 def _say_jobs(folder: Folder, plan: Plan) -> None:

@@ -102,7 +102,7 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
     started, first_step = datetime.now(UTC), training.step
     clock = time.perf_counter()
     try:
-        _train(training, saved, report, stopping, followed)
+        checkpoint_s = _train(training, saved, report, stopping, followed)
     except Divergence as error:
         record = _record(training, status="failed", reason=str(error))
         if first:
@@ -128,6 +128,7 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
         Timings(
             run=spec.id,
             train_s=train_s,
+            checkpoint_s=checkpoint_s,
             evaluate_s=evaluate_s,
             symbols_per_s=done * spec.symbols / train_s,
             flops_per_s=done * spec.flops / train_s,
@@ -140,10 +141,11 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
     return record
 
 
-def _train(training: Training, path: Path, report: Report, stopping: Stopping, followed: Curves) -> None:
+def _train(training: Training, path: Path, report: Report, stopping: Stopping, followed: Curves) -> float:
+    """To the last step; the seconds in which checkpoints were written."""
     spec = training.spec
     saved = reported = time.monotonic()
-    reported_step, write_s = training.step, 0.0
+    reported_step, write_s, written_s = training.step, 0.0, 0.0
     with stopping.after_a_step():
         for step in training.steps():
             followed.take()
@@ -161,8 +163,10 @@ def _train(training: Training, path: Path, report: Report, stopping: Stopping, f
                 checkpoint.write(path, training)
                 saved = time.monotonic()
                 write_s = saved - now
+                written_s += write_s
             if wish == _LEAVE:
                 raise SystemExit(128 + signal.SIGTERM)
+    return written_s
 
 
 def _scores(training: Training, folder: Folder) -> dict[str, Score]:
