@@ -51,7 +51,6 @@ def submit(
         "slurm_array_parallelism": launch.parallel,
         "slurm_signal_delay_s": _SIGNAL_BEFORE_S,
         "slurm_additional_parameters": {"requeue": True},  # which a cluster may have switched off for who does not ask
-        "slurm_setup": ["trap : TERM"],  # sent to a job soon to be evicted, shell and all: it ends with what it runs
     }
     executor.update_parameters(**{name: value for name, value in asked.items() if value is not None})
     try:

@@ -188,7 +188,6 @@ def ends_as(expected: dict[str, str], folder: Folder, run: str) -> None:
     until(lambda: states(folder) == {"gone"}, "its job ends")
     steps = steps_told(log)
     assert steps == sorted(set(steps))  # none was taken twice
-    assert "FAILED" not in told(log)  # as Slurm says where the job's shell dies before the run has left
     assert weights(folder) == expected
 
 
