@@ -5,10 +5,12 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,11 +30,11 @@ STUDIES = int(os.environ.get("BYTEGAP_KILLS", "15")) // KILLS_A_STUDY
 PATIENCE_S = 240
 
 
-def start(home: Path, verb: str, *more: str) -> subprocess.Popen:
+def start(home: Path, verb: str, *more: str, **environment: str) -> subprocess.Popen:
     """The verb in a session of its own, so that it and its workers can be killed as one."""
     return subprocess.Popen(
         [sys.executable, str(VICTIM), verb, "tiny.toml", *more],
-        cwd=home, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+        cwd=home, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -127,9 +129,8 @@ def test_four_workers_killed_at_random_train_every_run_exactly_once(tmp_path, un
         for process in [each for each in at_work if each.poll() is not None]:
             finish(process)
             at_work.remove(process)
-    written = {path.parent.name: path.stat().st_ino for path in folder.runs.glob("*/record.json")}
-    assert written == first_seen  # no record was written over
-    assert set(written) == {spec.id for spec in reference.runs}
+    assert written(folder) == first_seen  # no record was written over
+    assert set(first_seen) == {spec.id for spec in reference.runs}
     for verb in ("runs", "fit"):
         finish(start(tmp_path, verb))
     assert result(folder) == expected
@@ -159,3 +160,62 @@ def test_a_polite_end_leaves_a_checkpoint_and_no_worker(tmp_path, unbroken, numb
     for verb in ("train", "runs", "fit"):
         finish(start(tmp_path, verb))
     assert result(folder) == expected
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    """What makes the wall clock of a process jump by so many seconds whenever anything in it reads the time."""
+    if not shutil.which("cc"):
+        pytest.skip("needs a C compiler")
+    library = tmp_path_factory.mktemp("clock") / "clock.so"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
+
+    def jumping(seconds: int) -> dict[str, str]:
+        return {"LD_PRELOAD": str(library), "CLOCK_JUMPS_S": str(seconds)}
+
+    twice = "import time; from datetime import datetime; print(time.time(), datetime.now().timestamp())"
+    environment = os.environ | jumping(-3600)
+    told = subprocess.run([sys.executable, "-c", twice], env=environment, check=True, capture_output=True).stdout
+    first, second = map(float, told.split())
+    assert second < first - 3500 < time.time() - 7000  # without it nothing here could fail
+    return jumping
+
+
+def test_clocks_that_jump_and_times_that_lie_change_nothing(tmp_path, unbroken, clock):
+    """An hour to either side with every reading: checkpoints, claims, a dead worker's run taken over, what stands."""
+    reference, expected, _ = unbroken
+    folder = prepared(tmp_path, reference)
+    for verb in ("corpus", "tokens", "plan"):
+        finish(start(tmp_path, verb, **clock(3600)))
+    ids = {spec.id for spec in reference.runs}
+    claimant = start(tmp_path, "train", "--workers", "1", **clock(-3600))
+    until(lambda: list(folder.runs.glob("*/checkpoint.safetensors")), "a checkpoint is written")
+    os.killpg(claimant.pid, signal.SIGSTOP)
+    (claimed,) = {path.parent.name for path in folder.runs.glob("*/lock")} - set(written(folder))
+    before = {path: path.stat().st_ino for path in folder.run(claimed).iterdir()}
+    for path in folder.root.rglob("*"):
+        os.utime(path, (1, 1) if path.name == "lock" else (2**33, 2**33))
+    other = start(tmp_path, "train", "--workers", "1", **clock(3600))
+    until(lambda: len(written(folder)) == len(ids) - 1, "all others are trained")
+    time.sleep(3)  # in which the other asks for the claim three times
+    assert {path: path.stat().st_ino for path in folder.run(claimed).iterdir()} == before
+    os.killpg(claimant.pid, signal.SIGKILL)
+    claimant.communicate()
+    finish(other)
+    records = written(folder)
+    finish(start(tmp_path, "quickstart", **clock(-3600)))
+    assert written(folder) == records
+    assert result(folder) == expected
+
+
+def written(folder: Folder) -> dict[str, int]:
+    """The runs that have their record, and which file it is."""
+    return {path.parent.name: path.stat().st_ino for path in folder.runs.glob("*/record.json")}
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    asked = time.monotonic()
+    while not true():
+        assert time.monotonic() - asked < PATIENCE_S, what
+        time.sleep(0.01)
