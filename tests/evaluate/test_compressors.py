@@ -89,55 +89,73 @@ def test_window_forms_carry_no_container(text):
     assert len(COMPRESSORS["xz -9e"].window(window)) <= len(COMPRESSORS["xz -9e"].file(window)) - 48
 
 
-def after(name, text, cut=40_000):
-    compressor = COMPRESSORS[name]
-    prime = text[:cut][-compressor.prime_bytes :]
-    return prime, text[cut : cut + 90], *compressor.after(prime)
+def parts(name, text, cut=40_000):
+    return text[:cut][-COMPRESSORS[name].prime_bytes :], [text[cut + at : cut + at + 90] for at in range(0, 7200, 90)]
 
 
 def test_gzip_and_zstd_open_with_the_prime_as_dictionary(text):
-    prime, window, pack, closing = after("gzip -9", text)
-    decoder = zlib.decompressobj(-15, zdict=prime)
-    assert decoder.decompress(pack(window)) + decoder.flush() == window
-    assert closing == 0
-    for name in ("zstd -19", "zstd --ultra -22"):
-        prime, window, pack, closing = after(name, text)
+    prime, windows = parts("gzip -9", text)
+    packed = [compressors._deflate(window, prime=prime) for window in windows]
+    for window, each in zip(windows, packed, strict=True):
+        decoder = zlib.decompressobj(-15, zdict=prime)
+        assert decoder.decompress(each) + decoder.flush() == window
+    assert COMPRESSORS["gzip -9"].after(prime, windows) == list(map(len, packed))
+    for name, level in (("zstd -19", 19), ("zstd --ultra -22", 22)):
+        prime, windows = parts(name, text)
+        long = text * (1 + (1 << 17) // len(text))
+        pack = compressors._zstd_with(level, prime)
         dictionary = zstandard.ZstdCompressionDict(prime, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         decoder = zstandard.ZstdDecompressor(dict_data=dictionary, **ZSTD_BARE)
-        assert decoder.decompress(pack(window), max_output_size=len(window)) == window
-        long = text * (1 + (1 << 17) // len(text))
-        assert decoder.decompress(pack(long), max_output_size=len(long)) == long
-        assert closing == 0
+        for each in [*windows, long]:
+            assert decoder.decompress(pack(each), max_output_size=len(each)) == each
+        assert COMPRESSORS[name].after(prime, [*windows, long]) == [len(pack(each)) for each in [*windows, long]]
 
 
 def _ppmd(text, order):
     packer = pyppmd.Ppmd7Encoder(order, 1630 << 20)
-    return packer.encode(text) + packer.flush()
+    return b"".join(packer.encode(text[at : at + 1000]) for at in range(0, len(text), 1000)) + packer.flush()
 
 
 def _brotli(prime, text):
     packer = brotli.Compressor(quality=11, lgwin=24)
-    head = packer.process(prime) + packer.flush()
-    return head, (packer.process(text) if text else b"") + packer.finish()
+    return packer.process(prime) + packer.flush() + (packer.process(text) if text else b"") + packer.finish()
 
 
-# A fresh stream over prime and text, with nothing forked: (its head, its end).
+# A fresh stream over prime and text, with nothing forked.
 FRESH = {
-    "xz -9e": lambda prime, text: (b"", lzma.compress(prime + text, preset=9 | lzma.PRESET_EXTREME)),
+    "xz -9e": lambda prime, text: lzma.compress(prime + text, preset=9 | lzma.PRESET_EXTREME),
     "brotli -q 11": _brotli,
-    **{f"PPMd o{order}": lambda prime, text, order=order: (b"", _ppmd(prime + text, order)) for order in (6, 11, 16)},
+    **{f"PPMd o{order}": lambda prime, text, order=order: _ppmd(prime + text, order) for order in (6, 11, 16)},
 }
 
 
 @pytest.mark.parametrize("name", FRESH)
 def test_what_a_text_adds_is_the_difference_of_two_streams(text, name):
-    prime, window, pack, closing = after(name, text)
-    for each in (window, text[50_000:60_000], window):  # the first again: no text changes the state
-        with_it, without = (b"".join(FRESH[name](prime, some)) for some in (each, b""))
-        assert len(pack(each)) - closing == len(with_it) - len(without)
-        assert with_it.endswith(pack(each))
-        assert unpacked(name, with_it, len(prime + each)) == prime + each
-        assert len(pack(each)) - closing < len(COMPRESSORS[name].window(each))
+    prime, windows = parts(name, text)
+    windows.append(text[50_000:60_000])
+    places = compressors.stops(prime) if name != "brotli -q 11" else [len(prime)]
+    sizes = COMPRESSORS[name].after(prime, windows)
+    for number in (0, 1, 63, 64, 80):
+        head = prime[: places[number % len(places)]]
+        with_it, without = FRESH[name](head, windows[number]), FRESH[name](head, b"")
+        assert sizes[number] == len(with_it) - len(without)
+        assert unpacked(name, with_it, len(head + windows[number])) == head + windows[number]
+
+
+def test_texts_go_on_where_words_end(text):
+    places = compressors.stops(text[:40_000])
+    assert len(places) == len(set(places)) == 64
+    assert places == sorted(places)
+    assert places[-1] == 40_000
+    assert {text[place - 1] for place in places[:-1]} == {ord(" ")}
+    assert compressors.stops(b"x" * 1000) == list(range(937, 1001))
+    assert compressors.stops(b"one") == [1, 2, 3]
+    assert compressors.stops(b"") == [0]
+
+
+def test_ppmd_keeps_a_byte_that_its_library_loses():
+    noise = random.Random(2).randbytes(33_000)  # found by trying: whole, it is packed to a byte too few
+    assert unpacked("PPMd o6", COMPRESSORS["PPMd o6"].file(noise), len(noise), 1 << 20) == noise
 
 
 def test_a_lost_copy_is_no_size():
@@ -178,6 +196,8 @@ def test_zstd_is_the_tool_of_its_version(text, tmp_path, name, flags):
     path = tmp_path / "text"
     path.write_bytes(text)
     tool = size_by("zstd", *flags, "-q", "-c", str(path), text=b"")
+    frame = zstandard.get_frame_parameters(COMPRESSORS[name].file(text))
+    assert (frame.has_checksum, frame.content_size) == (True, len(text))  # as the tool's, whatever its version
     version = subprocess.run(["zstd", "--version"], capture_output=True, text=True, check=True).stdout
     same = re.search(r"v([\d.]+)", version).group(1) == ".".join(map(str, zstandard.ZSTD_VERSION))
     assert len(COMPRESSORS[name].file(text)) == (tool if same else pytest.approx(tool, rel=2e-3))
@@ -190,4 +210,6 @@ def test_ppmd_is_what_7zip_packs(text, tmp_path, order):
     path.write_bytes(text)
     size_by(tool, "a", f"-m0=PPMd:o={order}:mem=1630m", str(archive), str(path), text=b"")
     listed = subprocess.run([tool, "l", "-slt", str(archive)], capture_output=True, text=True, check=True).stdout
-    assert len(COMPRESSORS[f"PPMd o{order}"].file(text)) == int(re.search(r"Packed Size = (\d+)", listed).group(1))
+    size = int(re.search(r"Packed Size = (\d+)", listed).group(1))
+    # The signature header is 32 bytes long, and the packed stream comes next (7zFormat.txt).
+    assert COMPRESSORS[f"PPMd o{order}"].file(text) == archive.read_bytes()[32 : 32 + size]

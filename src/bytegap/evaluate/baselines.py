@@ -134,12 +134,8 @@ def _of_windows(name: str, root: Path) -> list[Compressed]:
     ]
     if compressor.after:
         prime = _prime(folder, compressor.prime_bytes)
-        pack, closing_bytes = compressor.after(prime)
-        sizes = [len(pack(window)) - closing_bytes for window in windows]
-        found += [
-            compressed("windows", sum(sizes), len(prime)),
-            compressed("text", len(pack(text)) - closing_bytes, len(prime)),
-        ]
+        *sizes, whole = compressor.after(prime, [*windows, text])
+        found += [compressed("windows", sum(sizes), len(prime)), compressed("text", whole, len(prime))]
     return found
 
 

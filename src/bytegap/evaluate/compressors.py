@@ -19,7 +19,7 @@ import importlib
 import lzma
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -31,8 +31,8 @@ from bytegap.errors import EvaluateError
 Pack = Callable[[bytes], bytes]
 """A text's compressed form."""
 
-After = Callable[[bytes], tuple[Pack, int]]
-"""Of a prime: what is written of a text after it, and how many of these bytes are written of no text at all."""
+After = Callable[[bytes, Sequence[bytes]], list[int]]
+"""Of a prime and texts: the bytes that each text, by itself, adds after the prime."""
 
 PRIME_BYTES = 64 << 20
 """Of a prime at most: what xz -9e looks back."""
@@ -41,6 +41,9 @@ _PPMD_MEMORY_BYTES = 1630 << 20
 """What a published size was made with; touched only as far as a text needs it."""
 _BROTLI_PRIME_BYTES = 4 << 20
 """At quality 11 a megabyte takes seconds."""
+_PIECE_BYTES = 1 << 14
+_WORDS = 64
+"""Of a prime's last ones, at most: evened out over so many, rounding to bytes is a thirtieth of a byte a text."""
 _PACKAGES = ("brotli", "pyppmd", "zstandard")
 _MANY_BYTES = 1 << 17
 """From here on a zstd frame has parameters of its own, not those that a dictionary was prepared with."""
@@ -86,8 +89,8 @@ def _deflate(text: bytes, *, bits: int = -15, prime: bytes = b"") -> bytes:
     return packer.compress(text) + packer.flush()
 
 
-def _deflate_after(prime: bytes) -> tuple[Pack, int]:
-    return partial(_deflate, prime=prime), 0
+def _deflate_after(prime: bytes, texts: Sequence[bytes]) -> list[int]:
+    return [len(_deflate(text, prime=prime)) for text in texts]
 
 
 def _xz_window(text: bytes) -> bytes:
@@ -100,12 +103,9 @@ def _xz_window(text: bytes) -> bytes:
     return lzma.compress(text, lzma.FORMAT_RAW, filters=[lzma2])
 
 
-def _xz_after(prime: bytes) -> tuple[Pack, int]:
+def _xz_after(prime: bytes, texts: Sequence[bytes]) -> list[int]:
     packer = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
-    # liblzma encodes what it was given when it is given more.
-    packer.compress(prime[:-1])
-    packer.compress(prime[-1:])
-    return _going_on(packer.compress, packer.flush)
+    return _going_on(packer.compress, packer.flush, prime, texts)
 
 
 def _zstd(level: int, text: bytes) -> bytes:
@@ -130,7 +130,7 @@ def _zstd_window(level: int, text: bytes) -> bytes:
     return _library("zstandard").ZstdCompressor(compression_params=_zstd_bare(level, len(text))).compress(text)
 
 
-def _zstd_after(level: int, prime: bytes) -> tuple[Pack, int]:
+def _zstd_with(level: int, prime: bytes) -> Pack:
     zstandard = _library("zstandard")
     dictionary, prepared = (
         zstandard.ZstdCompressionDict(prime, dict_type=zstandard.DICT_TYPE_RAWCONTENT) for _ in range(2)
@@ -145,23 +145,38 @@ def _zstd_after(level: int, prime: bytes) -> tuple[Pack, int]:
         many = _zstd_bare(level, len(text), len(prime))
         return zstandard.ZstdCompressor(dict_data=dictionary, compression_params=many).compress(text)
 
-    return pack, 0
+    return pack
+
+
+def _zstd_after(level: int, prime: bytes, texts: Sequence[bytes]) -> list[int]:
+    return list(map(len, map(_zstd_with(level, prime), texts)))
 
 
 def _brotli(text: bytes) -> bytes:
     return _library("brotli").compress(text, quality=11, lgwin=24)
 
 
-def _brotli_after(prime: bytes) -> tuple[Pack, int]:
+def _brotli_after(prime: bytes, texts: Sequence[bytes]) -> list[int]:
     packer = _library("brotli").Compressor(quality=11, lgwin=24)
     packer.process(prime)
-    packer.flush()  # else every text would have the last megabytes packed anew with it
-    return _going_on(packer.process, packer.finish)
+    packer.flush()  # to a whole byte; else every text would have the last megabytes packed anew with it
+    return _going_on(packer.process, packer.finish, b"", texts)
 
 
 def _ppmd(order: int, text: bytes, memory_bytes: int) -> bytes:
+    feed, finish = _ppmd_packer(order, memory_bytes)
+    return feed(text) + finish()
+
+
+def _ppmd_packer(order: int, memory_bytes: int) -> tuple[Pack, Callable[[], bytes]]:
     packer = _library("pyppmd").Ppmd7Encoder(order, memory_bytes)
-    return packer.encode(text) + packer.flush()
+
+    def feed(text: bytes) -> bytes:
+        # pyppmd 1.3.1 may lose a byte, and with it the text, where what one call writes passes a multiple of 32 KB.
+        pieces = range(0, len(text), _PIECE_BYTES)
+        return b"".join(packer.encode(text[begin : begin + _PIECE_BYTES]) for begin in pieces)
+
+    return feed, packer.flush
 
 
 def _ppmd_file(order: int, text: bytes) -> bytes:
@@ -175,22 +190,36 @@ def _ppmd_window(order: int, text: bytes) -> bytes:
     return _ppmd(order, text, min(64 * order * (len(text) + 256), _PPMD_MEMORY_BYTES))
 
 
-def _ppmd_after(order: int, prime: bytes) -> tuple[Pack, int]:
-    packer = _library("pyppmd").Ppmd7Encoder(order, _PPMD_MEMORY_BYTES)
-    packer.encode(prime)
-    return _going_on(packer.encode, packer.flush)
+def _ppmd_after(order: int, prime: bytes, texts: Sequence[bytes]) -> list[int]:
+    return _going_on(*_ppmd_packer(order, _PPMD_MEMORY_BYTES), prime, texts)
 
 
-def _going_on(feed: Pack, finish: Callable[[], bytes]) -> tuple[Pack, int]:
-    """What a fed compressor still writes of a text: exactly size(prime + text) - size(prime) once the end is taken off.
+def _going_on(feed: Pack, finish: Callable[[], bytes], prime: bytes, texts: Sequence[bytes]) -> list[int]:
+    """size(prime + text) - size(prime) of each text: a forked process, which shares the state after the prime, goes on.
 
-    Its state after the prime is kept by letting a forked process, which shares it, go on in its place.
+    A difference of whole bytes is off by up to half a byte, all from one place in the stream alike. Texts therefore go
+    on from each of the places in turn, at which the last words of the prime end.
     """
+    sizes = [0] * len(texts)
+    places = stops(prime)
+    before = max(0, places[0] - 1)  # liblzma encodes what it was given when it is given more: one byte is kept for that
+    feed(prime[:before])
+    for number, place in enumerate(places):
+        if place > before:
+            feed(prime[before:place])
+        before = place
+        closing_bytes = len(_forked(finish))
+        for which in range(number, len(texts), len(places)):
+            sizes[which] = len(_forked(lambda text=texts[which]: feed(text) + finish())) - closing_bytes
+    return sizes
 
-    def pack(text: bytes) -> bytes:
-        return _forked(lambda: (feed(text) if text else b"") + finish())
 
-    return pack, len(pack(b""))
+def stops(prime: bytes) -> list[int]:
+    """Where texts go on from, ascending: the ends of the last words, or bytes where words are none; then the end."""
+    from_ = max(1, len(prime) - _WORDS * 16)
+    words = [place + 1 for place in range(from_, len(prime) - 1) if prime[place] == ord(" ")]
+    found = words if len(words) >= _WORDS - 1 else list(range(max(1, len(prime) - _WORDS + 1), len(prime)))
+    return [*found[-(_WORDS - 1) :], len(prime)]
 
 
 def _forked(work: Callable[[], bytes]) -> bytes:

@@ -50,7 +50,6 @@ def table(inputs: Inputs) -> Table | None:
     made = inputs.baselines
     if made is None:
         return None
-    rounding = 4 * made.windows / made.bytes
     return Table(
         name="baselines",
         title="Compressors",
@@ -58,8 +57,8 @@ def table(inputs: Inputs) -> Table | None:
             f"Bits per byte of the test text, {text.whole(made.bytes)} bytes in {text.whole(made.windows)} windows. A "
             "model's score is to be held against each window, primed: packed by itself, after training text that both "
             "sides have. Alone, a window is as short as the format allows. The whole text alone is one file as the "
-            "tools write it: what people quote, but each byte follows more text than a model is given. Primed windows "
-            f"are counted in whole bytes, right to {text.general(rounding)} bits per byte."
+            "tools write it: what people quote, but each byte follows more text than a model is given. Sizes are in "
+            "whole bytes."
         ),
         source="../baselines.json",
         columns=(
