@@ -22,7 +22,8 @@ def test_a_margin_is_none_unless_named(tmp_path):
 
 def test_the_studies_of_the_repository_are_read(request):
     for path in (request.config.rootpath / "studies").glob("*.toml"):
-        assert load(path).name == path.stem
+        if path.stem != "downstream":  # of finished models: tests/harness reads it
+            assert load(path).name == path.stem
 
 
 @pytest.mark.parametrize(
