@@ -87,7 +87,7 @@ def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _sample_arguments(sample: argparse.ArgumentParser) -> None:
-    sample.add_argument("run", type=Path, metavar="RUN", help=_RUN)
+    sample.add_argument("model", metavar="MODEL", help="a run's folder, or hf:PATH")
     sample.add_argument("--prompt", default="", help="text to go on from")
     sample.add_argument("--infill", metavar="'The ____ of'", help="text whose every _ is a symbol to be filled in")
     sample.add_argument("--symbols", type=positive, help="how many to draw (default: what is left of a row)")
@@ -170,12 +170,12 @@ def _baselines(chosen: argparse.Namespace) -> None:
 
 
 def _sample(chosen: argparse.Namespace) -> None:
-    """Draw text from a finished run: from left to right, over blocks, or by unmasking; with gaps to fill if it can."""
+    """Draw text from a model: from left to right, over blocks, or by unmasking; with gaps to fill if it can."""
     from bytegap.sample import stage
     from bytegap.samplers._base import Settings
 
     stage.run(
-        chosen.run,
+        chosen.model,
         prompt=chosen.prompt,
         infill=chosen.infill,
         symbols=chosen.symbols,

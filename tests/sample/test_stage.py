@@ -1,9 +1,13 @@
 """What a person sees of a draw: the prompt and what follows, gaps filled, the same for the same seed."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from bytegap.cli import main
 from bytegap.records import RunSpec
+from bytegap.samplers._base import text_of
 from bytegap.store import read_record, write_record
 from tests.finished import ARMS, finish
 
@@ -34,6 +38,23 @@ def test_a_prompt_is_gone_on_from(sample, arm):
 def test_symbols_of_any_kind_are_shown_as_their_bytes(sample):
     assert sample("bpe-ar", "--prompt", "na\u00efve ").startswith("na\u00efve ".encode())
     assert sample("bpe-mdm", "--prompt", "the ", "--steps", "3").startswith(b"the ")
+
+
+@pytest.mark.parametrize("arm", ["bpe-ar", "byte-mdm"])
+def test_an_export_draws_what_its_run_draws(homes, sample, tmp_path, capfdbinary, arm):
+    assert main(["export", str(homes[arm]), "--out", str(tmp_path / "made")]) == 0
+    capfdbinary.readouterr()
+    assert main(["sample", f"hf:{tmp_path / 'made'}", "--prompt", "the "]) == 0
+    assert capfdbinary.readouterr().out == sample(arm, "--prompt", "the ")
+
+
+def test_what_is_no_text_has_no_bytes():
+    """Special symbols, rows of the head beyond the vocabulary, and what is hidden, -1 in a model without MASK."""
+    vocabulary = SimpleNamespace(mask=-1)
+    trained = SimpleNamespace(tokenizer=SimpleNamespace(symbol_bytes=[b"a", b"", b"bc"]), vocabulary=vocabulary)
+    assert text_of(trained, torch.tensor([0, 1, 2, 3, 9, -1])) == b"abc"
+    vocabulary.mask = 1
+    assert text_of(trained, torch.tensor([0, 1, 2]), "?") == b"a?bc"
 
 
 def test_several_texts_differ(sample):

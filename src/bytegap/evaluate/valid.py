@@ -6,7 +6,7 @@ import torch
 
 from bytegap.console import track
 from bytegap.likelihood import stream
-from bytegap.samplers._base import Settings, way_of
+from bytegap.samplers._base import Settings, text_of, way_of
 from bytegap.trained import Trained
 
 Found = dict[str, int]
@@ -32,8 +32,7 @@ def _drawn(trained: Trained, seed: int) -> bytes:
     canvas_S = torch.full((trained.row_symbols,), trained.vocabulary.mask)
     for _ in way_of(trained).draw(trained, canvas_S, Settings(), stream(trained.seed, seed)):
         pass
-    of_symbol = trained.tokenizer.symbol_bytes
-    return b"".join(of_symbol[symbol] for symbol in canvas_S.tolist() if symbol < len(of_symbol))
+    return text_of(trained, canvas_S)
 
 
 def _stray(text: bytes) -> int:

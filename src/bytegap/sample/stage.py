@@ -1,9 +1,8 @@
-"""Draw text from a run, onto standard output as it comes. Reads the run's folder; writes nothing."""
+"""Draw text from a model, onto standard output as it comes. Reads the model's folder; writes nothing."""
 
 import sys
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,21 +14,22 @@ from torch import Tensor
 from bytegap.console import say
 from bytegap.errors import SampleError
 from bytegap.likelihood import stream
-from bytegap.samplers._base import Settings, way_of
-from bytegap.trained import Trained, open_run
+from bytegap.pretrained import open_model
+from bytegap.samplers._base import Settings, text_of, way_of
+from bytegap.trained import Trained
 
 GAP = "_"
 """In a text to be filled in: one hidden symbol."""
 _HIDDEN = "\u2591"
-_NARROW = 256  # narrower models are sooner done by one core than by several that wait for each other
+_FEW = 10_000_000  # weights; with fewer, one core is sooner done than several that wait for each other
 
 
 def run(  # noqa: PLR0913 - one call site, everything is named
-    home: Path, *, prompt: str, infill: str | None, symbols: int | None, count: int, settings: Settings, seed: int
+    model: str, *, prompt: str, infill: str | None, symbols: int | None, count: int, settings: Settings, seed: int
 ) -> None:
-    """Draw `count` texts, each of a stream of random numbers of its own; SampleError where the run cannot."""
-    trained = open_run(home)
-    if trained.network.embed_tokens.embedding_dim < _NARROW:
+    """Draw `count` texts, each of a stream of random numbers of its own; SampleError where the model cannot."""
+    trained = open_model(model)
+    if sum(weight.numel() for weight in trained.network.parameters()) < _FEW:
         torch.set_num_threads(1)
     canvas_S = _filled(trained, infill) if infill is not None else _begun(trained, prompt, symbols)
     way = way_of(trained)
@@ -68,11 +68,7 @@ def _filled(trained: Trained, infill: str) -> Tensor:
 
 def _show(trained: Trained, way: Any, canvas_S: Tensor, settings: Settings, generator: torch.Generator) -> int:
     """Draw one text, showing it as it grows: the bytes that are certain, or, on a terminal, all with its gaps."""
-    mask, of_symbol = trained.vocabulary.mask, [*trained.tokenizer.symbol_bytes, b"", b"", _HIDDEN.encode()]
-
-    def text(symbols_S: Tensor) -> bytes:
-        return b"".join(of_symbol[symbol] for symbol in symbols_S.tolist())
-
+    mask = trained.vocabulary.mask
     done = size = 0
     in_gaps = not way.IN_ORDER and sys.stdout.isatty()
     with torch.no_grad(), Live(console=Console(), transient=True) if in_gaps else nullcontext() as live:
@@ -80,11 +76,11 @@ def _show(trained: Trained, way: Any, canvas_S: Tensor, settings: Settings, gene
             hidden = (canvas_S[done:] == mask).nonzero()
             certain = done + int(hidden[0, 0]) if len(hidden) else len(canvas_S)
             if live:
-                live.update(Text(text(canvas_S).decode(errors="replace")))
+                live.update(Text(text_of(trained, canvas_S, _HIDDEN).decode(errors="replace")))
             else:
-                size += _write(text(canvas_S[done:certain]))
+                size += _write(text_of(trained, canvas_S[done:certain]))
                 done = certain
-    return size if not in_gaps else _write(text(canvas_S))
+    return size if not in_gaps else _write(text_of(trained, canvas_S))
 
 
 def _write(data: bytes) -> int:

@@ -37,6 +37,15 @@ def way_of(trained: Trained) -> Any:
     return plugins.load("samplers", drawn)
 
 
+def text_of(trained: Trained, canvas_S: Tensor, hidden: str = "") -> bytes:
+    """The bytes of a canvas, `hidden` for each symbol that is, nothing for those that stand for no text."""
+    of_symbol, mask = trained.tokenizer.symbol_bytes, trained.vocabulary.mask
+    return b"".join(
+        hidden.encode() if symbol == mask else of_symbol[symbol] if symbol < len(of_symbol) else b""
+        for symbol in canvas_S.tolist()
+    )
+
+
 def choose(logits_MV: Tensor, settings: Settings, vocabulary: Vocabulary, generator: torch.Generator) -> Tensor:
     """A symbol, or EOS, at each place, (M,): BOS and MASK are never text, unless BOS is EOS; -1 is no MASK at all."""
     logits_MV = logits_MV.double()
