@@ -52,7 +52,7 @@ positions, at the supervised ones, or not at all; and 6nd, which is 6 x non-embe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when done, 2 where the user must mend something, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run one verb: 0 when done, 2 if the user must mend something, 130 after Ctrl-C, 141 unread, 143 after SIGTERM."""
     chosen = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -63,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bytegap: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

@@ -1,5 +1,8 @@
 """What a person sees of a draw: the prompt and what follows, gaps filled, the same for the same seed."""
 
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +71,18 @@ def test_gaps_are_filled_where_they_are(sample, arm):
     assert text[:4] == b"The "
     assert text[-3:] == b" of"
     assert len(text) <= 11
+
+
+def test_a_reader_who_has_seen_enough_is_no_fault(homes):
+    words = ["sample", str(homes["byte-ar"]), "--count", "1000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bytegap", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        told = process.stderr.read()
+    assert b"Error" not in told
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize(
