@@ -6,21 +6,24 @@ python bench/sampling.py AR_RUN MDM_RUN      (folders of finished runs, out/STUD
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Literal, cast
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from bytegap.evaluate.score import score
 from bytegap.export import stage as export
 from bytegap.likelihood import stream
+from bytegap.models import transformer
 from bytegap.samplers._base import Settings, way_of
 from bytegap.trained import Trained, open_run
 from results import Row, interleaved, write
 
 ROUNDS = 9
+WIDTHS = (64, 128, 256, 512)
 TEXTS = 24
 PLAIN = Settings()
 HOW = ("first-hitting", "ancestral", "confidence")
@@ -34,33 +37,60 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     left, masked = open_run(chosen.ar), open_run(chosen.masked)
-    write("sampling", f"Drawing text with {left.name} on one core", against_transformers(chosen.ar, left))
+    write("sampling", "Drawing text on one core", against_transformers(chosen.ar, left))
     write("steps", f"Drawing text with {masked.name} in fewer steps, on one core", step_by_step(masked, left))
 
 
 def against_transformers(home: Path, trained: Trained) -> list[Row]:
-    """The same network, precision and number of symbols, each with its KV cache."""
-    symbols = trained.row_symbols
+    """The same network, precision and number of symbols, both with a KV cache: the run, then larger ones untrained."""
     with tempfile.TemporaryDirectory() as folder:
         export.run(home, Path(folder) / "model")
         exported = AutoModelForCausalLM.from_pretrained(Path(folder) / "model", dtype=torch.float32)
+    pairs = [(trained, exported), *(untrained(trained, width) for width in WIDTHS)]
+    return [row for ours, theirs in pairs for row in _side_by_side(ours, theirs)]
+
+
+def untrained(like: Trained, width: int) -> tuple[Trained, LlamaForCausalLM]:
+    """A model of that width which finds all symbols equally likely, as ours and as theirs."""
+    S, ids = like.row_symbols, like.vocabulary.ids
+    shape = next(shape for shape in transformer.ladder(vocabulary=ids, positions=S + 1) if shape.width == width)
+    network = transformer.build(shape)
+    network.initialise(0)
+    network.lm_head.weight.data.zero_()
+    config = LlamaConfig(
+        vocab_size=ids,
+        hidden_size=width,
+        intermediate_size=shape.hidden,
+        num_hidden_layers=shape.depth,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=S + 1,
+        rope_theta=shape.rotary_base,
+        bos_token_id=like.vocabulary.bos,
+        eos_token_id=like.vocabulary.eos,
+    )
+    theirs = LlamaForCausalLM(config).eval()
+    theirs.load_state_dict(transformer.as_llama(network.state_dict()))
+    return replace(like, name=f"untrained, width {width}", network=network.eval()), theirs
+
+
+def _side_by_side(trained: Trained, theirs: LlamaForCausalLM) -> list[Row]:
+    symbols = trained.row_symbols
     bos = torch.tensor([[trained.vocabulary.bos]])
-
-    def theirs() -> None:
-        exported.generate(
-            bos, attention_mask=torch.ones_like(bos), max_new_tokens=symbols, min_new_tokens=symbols, do_sample=True
-        )
-
     seed = next(seed for seed in range(1000) if len(_symbols(trained, seed, PLAIN)) == symbols)  # none that ends early
-
-    def ours() -> None:
-        _symbols(trained, seed, PLAIN)
-
-    times = interleaved({"bytegap sample": ours, "transformers generate": theirs}, ROUNDS)
+    times = interleaved(
+        {
+            "bytegap sample": lambda: _symbols(trained, seed, PLAIN),
+            "transformers generate": lambda: theirs.generate(
+                bos, attention_mask=torch.ones_like(bos), max_new_tokens=symbols, min_new_tokens=symbols, do_sample=True
+            ),
+        },
+        ROUNDS,
+    )
+    parameters = sum(weight.numel() for weight in trained.network.parameters())
     return [
         {
-            "what": name,
-            "steps": symbols,
+            "what": f"{trained.name}: {name}",
+            "parameters": parameters,
             "symbols/s": symbols / seconds,
             "times theirs": times["transformers generate"] / seconds,
         }
