@@ -147,12 +147,14 @@ def test_what_is_no_utf8_is_counted():
         (["{home}", "{home}/text"], "is no run's folder"),
         (["{run}", "{home}/text", "--context", "5"], "leave it out"),
         (["hf:{home}/none", "{home}/text"], "none"),
+        (["{masked}", "{home}/text", "--passes", "1"], "ask for 2 or more"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(homes, tmp_path, capsys, arguments, said):
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_bytes(b"text")
-    given = [part.format(run=homes["byte-ar"], home=tmp_path) for part in arguments]
+    runs = {"run": homes["byte-ar"], "masked": homes["byte-mdm"]}
+    given = [part.format(**runs, home=tmp_path) for part in arguments]
     assert main(["evaluate", *given]) == 2
     told = capsys.readouterr().err
     assert said in told

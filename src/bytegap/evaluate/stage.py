@@ -40,6 +40,9 @@ def run(  # noqa: PLR0913 - one call site, everything is named
     texts = [_read(file) for file in files]
     trained = open_model(model, context)
     passes = passes or trained.passes
+    if passes < 2 and not trained.objective.EXACT:
+        message = "--passes 1: a single estimate has no standard error: ask for 2 or more"
+        raise EvaluateError(message)
     scored = [score(trained, text, passes) for text in track(texts, f"scoring {trained.name}")]
     found: Found = {
         "model": trained.name,
