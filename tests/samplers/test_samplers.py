@@ -16,13 +16,13 @@ from bytegap.samplers._base import Settings
 from bytegap.sight import ALL, CAUSAL, Memory
 from bytegap.tokens.bytes import Bytes
 from bytegap.trained import Trained
-from tests.plugs import OBJECTIVES, build, shake, symbols
+from tests.plugs import MODELS, OBJECTIVES, build, shake, symbols
 
 S, DRAWS = 3, 800
 
 
-def trained(objective, row=S, alphabet=1, table=None):
-    network, _, _, module, vocabulary = build("transformer", objective, symbols=alphabet, row=row)
+def trained(objective, row=S, alphabet=1, table=None, model="transformer"):
+    network, _, _, module, vocabulary = build(model, objective, symbols=alphabet, row=row)
     options = plugins.options("objectives", objective, table or {})
     return Trained(
         "toy", shake(network.eval()), module, options, vocabulary, Bytes(), row_symbols=row, passes=8, seed=0
@@ -224,9 +224,11 @@ def test_any_number_of_steps_fills_the_row(how, steps):
     assert subject.vocabulary.mask not in result
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("reads", [(1, 1, 1, 1, 1, 1, 1), (3, 4), (1, 5, 1), (7,)])
-def test_reading_on_is_reading_at_once(reads):
-    subject = trained("ar", row=6, alphabet=5)
+def test_reading_on_is_reading_at_once(model, reads):
+    """A model that forgot its sight's memory would draw nonsense and say nothing."""
+    subject = trained("ar", row=6, alphabet=5, model=model)
     inputs = torch.nn.functional.pad(symbols(2, 6, subject.vocabulary), (1, 0), value=subject.vocabulary.bos)
     memory, parts = Memory(7), []
     with torch.no_grad():
