@@ -86,17 +86,15 @@ class _Maps(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         (d_mixed_BHPK,) = gradients
         q_BHPK, k_BHPK, v_BHPK, *maps = ctx.saved_tensors
-        P = v_BHPK.shape[-2]
-        d_q = []
-        d_k_BHPK, d_v_BHPK = torch.zeros_like(k_BHPK), torch.zeros_like(v_BHPK)
-        for (stretch, seen), map_BHQP in zip(_stretches(P, causal=ctx.causal), maps, strict=True):
+        d_q, d_k, d_v = [], [], []
+        for (stretch, seen), map_BHQP in zip(_stretches(v_BHPK.shape[-2], causal=ctx.causal), maps, strict=True):
             d_mixed_BHQK = d_mixed_BHPK[..., stretch, :]
             d_map_BHQP = d_mixed_BHQK @ v_BHPK[..., seen, :].transpose(-1, -2)
             d_score_BHQP = torch.ops.aten._softmax_backward_data(d_map_BHQP, map_BHQP, -1, map_BHQP.dtype)  # noqa: SLF001
             d_q.append(d_score_BHQP @ k_BHPK[..., seen, :])
-            d_k_BHPK[..., seen, :] += d_score_BHQP.transpose(-1, -2) @ q_BHPK[..., stretch, :]
-            d_v_BHPK[..., seen, :] += map_BHQP.transpose(-1, -2) @ d_mixed_BHQK
-        return torch.cat(d_q, -2) * q_BHPK.shape[-1] ** -0.5, d_k_BHPK, d_v_BHPK, None, None
+            d_k.append(d_score_BHQP.transpose(-1, -2) @ q_BHPK[..., stretch, :])
+            d_v.append(map_BHQP.transpose(-1, -2) @ d_mixed_BHQK)
+        return torch.cat(d_q, -2) * q_BHPK.shape[-1] ** -0.5, _summed(d_k), _summed(d_v), None, None
 
 
 def _stretches(P: int, *, causal: bool) -> list[tuple[slice, slice]]:
@@ -104,6 +102,19 @@ def _stretches(P: int, *, causal: bool) -> list[tuple[slice, slice]]:
     length = -(-P // -(-P // _STRETCH))  # even ones: a short last one would cost as many calls
     ends = [min(P, start + length) for start in range(0, P, length)]
     return [(slice(start, end), slice(0, end if causal else P)) for start, end in pairwise([0, *ends])]
+
+
+def _summed(parts: list[Tensor]) -> Tensor:
+    """Of parts (B, H, N, K), each over the first N keys, N growing.
+
+    Piece by piece: a compiler turns adding in place into a loop that asks of each element which parts it has.
+    """
+    ends = dict.fromkeys(part.shape[-2] for part in parts)
+    pieces = [
+        torch.stack([part[..., start:end, :] for part in parts if part.shape[-2] >= end]).sum(0)
+        for start, end in pairwise([0, *ends])
+    ]
+    return torch.cat(pieces, -2)
 
 
 def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
