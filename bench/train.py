@@ -5,18 +5,23 @@
 One thread, since runs go side by side, one a core; all that is compared takes turns, the matmul that sets the peak too.
 FLOPs are those that must be multiplied: attended pairs, head at the supervised positions. At width 256 nanoGPT's own
 model and optimiser, from a folder that you give, take the same steps as they ship and in bfloat16, and so does Hugging
-Face's Llama. Last, whether FLOP/s hold as the work grows: 4 times the context, 4 times the width.
+Face's Llama, by itself and under its Trainer, which keeps its own loop and is timed after the others. Last, whether
+FLOP/s hold as the work grows: 4 times the context, 4 times the width.
 """
 
 import argparse
 import importlib.util
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from itertools import product, takewhile
 from pathlib import Path
+from statistics import median
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -128,22 +133,9 @@ def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
     return step
 
 
-def hugging_face(run: RunSpec) -> Callable[[], None] | None:
-    """A step of its Llama of the same shape under AdamW, or None where it is not installed."""
-    if importlib.util.find_spec("transformers") is None:
-        return None
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shape = transformer.Shape(**run.shape)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=shape.vocabulary,
-            hidden_size=shape.width,
-            intermediate_size=shape.hidden,
-            num_hidden_layers=shape.depth,
-            num_attention_heads=shape.heads,
-        )
-    )
+def hugging_face(run: RunSpec) -> Callable[[], None]:
+    """A step of its Llama of the same shape under AdamW."""
+    model = llama(run)
     optimiser = torch.optim.AdamW(model.parameters(), fused=True)
     ids = torch.randint(256, (run.rows_per_batch, run.row_symbols + 1))
 
@@ -154,6 +146,68 @@ def hugging_face(run: RunSpec) -> Callable[[], None] | None:
         optimiser.step()
 
     return step
+
+
+def llama(run: RunSpec) -> Any:
+    """Hugging Face's model of a run's shape."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = transformer.Shape(**run.shape)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.hidden,
+            num_hidden_layers=shape.depth,
+            num_attention_heads=shape.heads,
+        )
+    )
+
+
+def trainer(run: RunSpec, best: str, rounds: int, *, bf16: bool) -> Row:
+    """The same model in Hugging Face's Trainer: steps of its own loop, a matmul between each and the next."""
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    peak_s: list[float] = []
+    step_s: list[float] = []
+
+    class Clock(TrainerCallback):
+        """From where a step begins, its batch already there, to where the next one's is asked for."""
+
+        start = 0.0
+        multiply = staticmethod(square(best))
+
+        def on_step_begin(self, *_: object, **__: object) -> None:
+            self.start = time.perf_counter()
+
+        def on_step_end(self, *_: object, **__: object) -> None:
+            step_s.append(time.perf_counter() - self.start)
+            self.multiply()
+            peak_s.append(time.perf_counter() - self.start - step_s[-1])
+
+    ids = torch.randint(256, (run.rows_per_batch * (rounds + 1), run.row_symbols + 1))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingArguments(
+            folder,
+            max_steps=rounds + 1,
+            per_device_train_batch_size=run.rows_per_batch,
+            use_cpu=True,
+            bf16=bf16,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        rows = [{"input_ids": row, "labels": row} for row in ids]
+        Trainer(llama(run), settings, train_dataset=rows, callbacks=[Clock()]).train()
+    seconds, flops_s = median(step_s[1:]), flops(run) / median(step_s[1:])
+    peak = SQUARE_FLOPS / median(peak_s[1:])
+    name = f"Hugging Face Trainer, {'bfloat16' if bf16 else 'float32'}"
+    return {
+        "what": f"width 256, byte-ar: {name}",
+        "ms a step": 1e3 * seconds,
+        "GFLOP/s": flops_s / 1e9,
+        "of the peak": flops_s / peak,
+    }
 
 
 def _module(file: Path) -> ModuleType:
@@ -187,16 +241,18 @@ def main() -> None:
         actions: dict[str, tuple[Callable[[], object], float]] = {
             name: (stepper(run), flops(run)) for name, run in runs.items()
         }
-        if width == 256 and arm == "byte-ar":
-            run = next(iter(runs.values()))
-            others: dict[str, Callable[[], object] | None] = {"Hugging Face Llama, float32": hugging_face(run)}
+        compared = width == 256 and arm == "byte-ar"
+        run = next(iter(runs.values()))
+        if compared:
+            actions["Hugging Face Llama, float32"] = (hugging_face(run), flops(run))
             for name, dtype in (("as it ships", torch.float32), ("bfloat16", torch.bfloat16)):
-                slow = dtype == torch.bfloat16 and "bfloat16" not in dtypes
-                given = asked.nanogpt is not None and not slow
-                others[f"nanoGPT {name}"] = nanogpt(asked.nanogpt, run.row_symbols, dtype) if given else None
-            rows += [{"what": f"width {width}, {arm}: {name}"} for name, step in others.items() if step is None]
-            actions |= {name: (step, flops(run)) for name, step in others.items() if step is not None}
+                if asked.nanogpt is not None and str(dtype).removeprefix("torch.") in dtypes:
+                    actions[f"nanoGPT {name}"] = (nanogpt(asked.nanogpt, run.row_symbols, dtype), flops(run))
+                else:
+                    rows.append({"what": f"width {width}, {arm}: nanoGPT {name}"})
         rows += timed(f"width {width}, {arm}", actions, best, asked.rounds)
+        if compared:
+            rows += [trainer(run, best, asked.rounds, bf16=dtype == "bfloat16") for dtype in dtypes]
     fastest = list(ways.values())[-1]  # matmuls, compiled, in the shorter type where that is the faster
     for arm in track(["byte-ar", "byte-mdm"], "growing work"):
         grown = {f"width {width}, rows of {row}": spec(width, arm, fastest, row) for width, row in GROWTH}
