@@ -261,12 +261,12 @@ class RunSpec(Record):
 
 
 class TuningRun(Part):
-    """A run of the tuning audit: what the rule says, but for a power of two in learning rate or batch, or the seed."""
+    """A run of the tuning audit: what the rule says, but for a factor on learning rate or batch, or the seed."""
 
-    rate: int
+    rate: float
     """log2 of the learning rate over the rule's."""
-    batch: int
-    """log2 of the batch over the rule's."""
+    batch: float
+    """log2 of the batch over the rule's, as asked for: batches are whole rows."""
     spec: RunSpec
 
 

@@ -20,16 +20,17 @@ def learning_rate(non_embedding_parameters: int) -> float:
     by trials on all four arms (docs/log.md).
     """
     size = non_embedding_parameters / 4e5
-    return min(0.017, 0.0027 * max(size ** (-1 / 2), size ** (-1 / 3)))
+    return min(0.015, 0.0027 * max(size ** (-1 / 2), size ** (-1 / 3)))
 
 
 def batch_symbols(symbols: float, supervised: float) -> float:
-    """Symbols a batch, of which a share is `supervised`: answers a batch go as answers in all, to the 0.47.
+    """Symbols a batch, of which a share is `supervised`: answers a batch go as the square root of answers in all.
 
-    The exponent is Zhang et al.'s (2024, arXiv 2410.21676). That answers count, not symbols, is because they make the
-    gradient's noise; it is an assumption, as the constant is, and what the tuning audit found (docs/log.md).
+    The exponent lies between Zhang et al.'s (2024, arXiv 2410.21676; 0.47) and Li et al.'s (2025, arXiv 2503.04715;
+    0.57). That answers count, not symbols, is because they make the gradient's noise; it is an assumption, as exponent
+    and constant are, and what the tuning audit found (docs/log.md).
     """
-    return 230 * (supervised * symbols / 1e6) ** 0.47 / supervised
+    return 260 * (supervised * symbols / 1e6) ** 0.5 / supervised
 
 
 def optimiser(non_embedding_parameters: int, steps: int, rate: float = 1.0) -> Optimiser:

@@ -1,8 +1,9 @@
 """The tuning audit's runs: learning rate and batch varied about the rule, where each arm's ladder starts and ends.
 
-At its smallest and its largest budget an arm's best size is trained with the learning rate, then the batch, halved and
-doubled, and on until the best of either axis has a worse neighbour on both sides; every such place from `SEEDS` seeds,
-since one seed's noise is as large as what a good rule loses. Reads validation losses, never test.
+At its smallest and its largest budget an arm's best size is trained with the learning rate, then the batch, at factors
+of sqrt(2) up to an octave about the rule, and on until the best of either axis lies within them. One seed's noise is
+larger than what a good rule loses: every place has several, more of them at the smallest budget, where runs are cheap
+and noisy. Reads validation losses, never test.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from bytegap.plan.grid import Setting, fitting, spec
 from bytegap.records import RunSpec, TuningRun
 
 FARTHEST = 4
-"""Powers of two from the rule at which an axis ends."""
-SEEDS = 3
+"""Octaves from the rule at which an axis ends."""
+STEP = 0.5
+SEEDS_SMALLEST, SEEDS_LARGEST = 8, 2
 
-Place = tuple[int, int]
+Place = tuple[float, float]
 """log2 of (learning rate, batch) over the rule's."""
 
 
@@ -24,8 +26,8 @@ def missing(
     setting: Setting, runs: list[RunSpec], tuning: list[TuningRun], bpb: Mapping[str, float]
 ) -> list[TuningRun]:
     """What an arm's audit lacks; `bpb` is the validation BPB of every run that finished."""
-    added = []
-    for budget in dict.fromkeys((min(setting.arm.budgets), max(setting.arm.budgets))):
+    added: dict[str, TuningRun] = {}
+    for budget, seeds in {max(setting.arm.budgets): SEEDS_LARGEST, min(setting.arm.budgets): SEEDS_SMALLEST}.items():
         grid = [run for run in runs if run.budget_flops == budget and run.id in bpb]
         if not grid:
             continue
@@ -35,19 +37,23 @@ def missing(
         for run in own:  # one seed that diverged is enough to say that a place is not the best
             known.setdefault((run.rate, run.batch), []).append(bpb.get(run.spec.id, inf))
         asked = (_axis(known, 0) | _axis(known, 1)) - known.keys()
-        first = setting.study.seed
-        places = [(place, seed) for place in sorted(asked) for seed in range(first, first + SEEDS)]
-        added += [run for place, seed in places if (run := _run(setting, best, place, seed))]
-    return added
+        first, have = setting.study.seed, {run.spec.id for run in own}
+        for place in sorted(asked, key=lambda place: abs(place[0]) + abs(place[1])):
+            for seed in range(first, first + seeds):
+                run = _run(setting, best, place, seed)
+                if run and run.spec.id not in have:  # a batch of as many whole rows may have been asked for before
+                    added.setdefault(run.spec.id, run)
+    return list(added.values())
 
 
 def _axis(known: Mapping[Place, list[float]], axis: int) -> set[Place]:
-    """The places of one axis that must be known before its best has a worse neighbour on both sides."""
+    """The places of one axis that a parabola is to go through: an octave to both sides, of the rule or of the best."""
     along = {place[axis]: bpb for place, bpb in known.items() if place[1 - axis] == 0}
     scored = {power: mean(bpb) for power, bpb in along.items() if inf not in bpb}
-    best = min(scored, key=lambda power: scored[power]) if scored else 0
-    powers = {best - 1, best, best + 1} if not scored or best in {min(along), max(along)} else set(along)
-    return {(power, 0) if axis == 0 else (0, power) for power in powers if abs(power) <= FARTHEST}
+    best = min(scored, key=lambda power: scored[power]) if scored else 0.0
+    centre = best if abs(best) > STEP else 0.0
+    powers = {centre + sign * step for sign in (-1, 1) for step in (0.0, STEP, 2 * STEP)}
+    return {(power, 0.0) if axis == 0 else (0.0, power) for power in powers if abs(power) <= FARTHEST}
 
 
 def _run(setting: Setting, like: RunSpec, place: Place, seed: int) -> TuningRun | None:

@@ -1,17 +1,19 @@
 """What the rule for learning rate and batch loses, per arm, at its smallest and its largest budget.
 
-Along either axis a parabola goes through log validation BPB at the best power of two and its two neighbours; the rule
-loses what lies between it and the vertex, both axes added. Lost BPB is lost compute along the arm's own frontier:
-with L ~ C^-g, a rule that ends d higher in ln L has the loss of a tuned run on (1 - x) C, x = 1 - exp(-d / g).
+Along either axis a parabola goes through log validation BPB against log2 of the factor, by least squares over an octave
+to both sides of the rule, or of the best place where that lies farther off; places count as their seeds agree. The rule
+loses what lies between it and the vertex, both axes added. Lost BPB is lost compute along the arm's own frontier: with
+L ~ C^-g, a rule that ends d higher in ln L has the loss of a tuned run on (1 - x) C, x = 1 - exp(-d / g).
 
-A point is the mean over its seeds; one of which a seed diverged is none. The lowest of noisy points lies too low, so
-losses are overstated, the more so the smaller they are. Intervals come from redrawing every run with the deviation
-between seeds, pooled over all points of all cells.
+Intervals come from redrawing every place with the deviation between its seeds, less what a seed moves all places by,
+since that moves no vertex. Noise about a vertex only ever adds to a loss: what it adds to redrawn ones is taken off.
+A place of which a seed diverged is none.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from math import hypot
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot, inf, log2, nan, sqrt
 from statistics import fmean
 
 import numpy as np
@@ -20,28 +22,49 @@ from bytegap.laws import Array
 from bytegap.records import Plan, Quantity, RunSpec, TuningRow, TuningRun
 
 DRAWS = 1000
+
+Place = tuple[float, float]
+"""log2 of (learning rate, batch) over the rule's."""
+
 WORTH_TELLING = 0.03
 """Difference between arms in the share of compute that the rule loses them."""
 
-Powers = dict[int, Array]
-"""log2 of the factor on the rule, to log BPB, one a seed."""
+_REACH = 1.3
+"""Octaves from its centre that a parabola goes by; batches of whole rows are seldom twice another."""
+_PRIOR = 4
+"""Seeds' worth of the whole cell's noise in each place's own, which few seeds tell badly."""
 
-Means = dict[int, float]
-"""The same, averaged over seeds."""
+
+@dataclass(frozen=True)
+class Cell:
+    """An arm's places at one budget; P of them, S seeds."""
+
+    rate_P: Array
+    """log2 of the factor on the rule's learning rate."""
+    batch_P: Array
+    """The same of the batch, as whole rows made it."""
+    log_bpb_PS: Array
+    """NaN where a place was not trained from a seed."""
+
+    def along(self, which: int) -> tuple[Array, Array]:
+        """Rate (0) or batch (1) varied alone: the places, and their log2 factors ascending."""
+        own_P, other_P = (self.rate_P, self.batch_P) if which == 0 else (self.batch_P, self.rate_P)
+        (places_K,) = np.nonzero(other_P == 0)
+        places_K = places_K[own_P[places_K].argsort()]
+        return places_K, own_P[places_K]
 
 
 def judge(plan: Plan, bpb: Mapping[str, float]) -> list[TuningRow]:
     """A row for every cell that the audit varied; `bpb` is the validation BPB of every run that finished."""
-    cells: dict[tuple[str, float], list[TuningRun]] = defaultdict(list)
+    runs: dict[tuple[str, float], list[TuningRun]] = defaultdict(list)
     for run in plan.tuning:
-        cells[run.spec.arm, run.spec.budget_flops].append(run)
-    points = {key: found for key, own in cells.items() if (0, 0) in (found := _points(own, bpb))}
-    deviation = _pooled(point for found in points.values() for point in found.values())
+        runs[run.spec.arm, run.spec.budget_flops].append(run)
     rng = np.random.default_rng(0)
-    return [
-        _row(cells[key][0].spec, found, deviation, _exponent(plan.runs, key[0], bpb), rng)
-        for key, found in points.items()
-    ]
+    rows = []
+    for (arm, _), own in runs.items():
+        if cell := _cell(own, bpb):
+            rows.append(_row(own[0].spec, cell, _exponent(plan.runs, arm, bpb), rng))
+    return rows
 
 
 def summary(rows: Sequence[TuningRow]) -> list[str]:
@@ -82,19 +105,46 @@ def _share(lost: Quantity) -> str:
     return f"{lost.value:.0%}{interval}"
 
 
-def _points(own: list[TuningRun], bpb: Mapping[str, float]) -> dict[tuple[int, int], Array]:
-    """Log BPB by log2 of the factors on (rate, batch), one a seed, where every seed finished."""
-    runs: dict[tuple[int, int], list[float]] = defaultdict(list)
+def _cell(own: list[TuningRun], bpb: Mapping[str, float]) -> Cell | None:
+    """The places of which every seed finished; None where the rule's is not among them.
+
+    A batch is as many whole rows as it came to, whatever was asked for.
+    """
+    rule = next((run.spec for run in own if (run.rate, run.batch) == (0, 0)), None)
+    if rule is None:
+        return None
+    runs: dict[Place, dict[int, float]] = defaultdict(dict)
     for run in own:
-        runs[run.rate, run.batch].append(bpb.get(run.spec.id, np.inf))
-    return {place: np.log(found) for place, found in sorted(runs.items()) if np.inf not in found}
+        batch = log2(run.spec.rows_per_batch / rule.rows_per_batch)
+        runs[run.rate, batch][run.spec.seed] = bpb.get(run.spec.id, inf)
+    runs = {place: found for place, found in runs.items() if inf not in found.values()}
+    if (0, 0) not in runs:
+        return None
+    seeds = sorted({seed for found in runs.values() for seed in found})
+    return Cell(
+        rate_P=np.array([rate for rate, _ in runs]),
+        batch_P=np.array([batch for _, batch in runs]),
+        log_bpb_PS=np.log([[found.get(seed, nan) for seed in seeds] for found in runs.values()]),
+    )
 
 
-def _pooled(seeds: Iterable[Array]) -> float | None:
-    """Standard deviation between seeds, pooled over points; None where no point has two."""
-    several = [each for each in seeds if len(each) > 1]
-    freedom = sum(len(each) - 1 for each in several)
-    return float(np.sqrt(sum(((each - each.mean()) ** 2).sum() for each in several) / freedom)) if freedom else None
+def _errors(cell: Cell) -> tuple[float | None, Array]:
+    """Deviation between seeds, pooled over places; each place's standard error, less what a seed moves all places by.
+
+    None, and zeros, where no place has two seeds.
+    """
+    y_PS = cell.log_bpb_PS
+    seeds_P = (~np.isnan(y_PS)).sum(1)
+    freedom = (seeds_P - 1).sum()
+    if not freedom:
+        return None, np.zeros(len(y_PS))
+    away_PS = np.where((seeds_P > 1)[:, None], y_PS - np.nanmean(y_PS, 1, keepdims=True), nan)
+    several = (seeds_P > 1).sum()
+    moved_S = np.nansum(away_PS, 0) / np.maximum(1, (~np.isnan(away_PS)).sum(0)) if several > 1 else 0.0
+    square_P = np.nansum((away_PS - moved_S) ** 2, 1) * several / max(1, several - 1)  # what the mean took with it
+    pooled = square_P.sum() / freedom
+    variance_P = (_PRIOR * pooled + square_P) / (_PRIOR + seeds_P - 1)
+    return sqrt(np.nansum(away_PS**2) / freedom), np.sqrt(variance_P / seeds_P)
 
 
 def _exponent(runs: list[RunSpec], arm: str, bpb: Mapping[str, float]) -> float | None:
@@ -109,69 +159,51 @@ def _exponent(runs: list[RunSpec], arm: str, bpb: Mapping[str, float]) -> float 
     return g if g > 0 else None
 
 
-def _row(
-    spec: RunSpec,
-    points: dict[tuple[int, int], Array],
-    deviation: float | None,
-    exponent: float | None,
-    rng: np.random.Generator,
-) -> TuningRow:
-    rates = {rate: found for (rate, batch), found in points.items() if batch == 0}
-    batches = {batch: found for (rate, batch), found in points.items() if rate == 0}
-    found = [_lowest(_means(axis)) for axis in (rates, batches)]
-    drawn = [
-        [_lowest(_means(axis, deviation * rng.standard_normal(len(axis)))) for _ in range(DRAWS)]
-        for axis in (rates, batches)
-        if deviation
-    ]
-    lost = sum(loss for _, loss in found)
-    lost_K = np.array([lost, *(sum(loss for _, loss in pair) for pair in zip(*drawn, strict=True))])
-    rule = points[0, 0]
+def _row(spec: RunSpec, cell: Cell, exponent: float | None, rng: np.random.Generator) -> TuningRow:
+    deviation, error_P = _errors(cell)
+    mean_P = np.nanmean(cell.log_bpb_PS, 1)
+    draws = DRAWS if deviation else 0
+    noise_DP = np.concatenate((np.zeros((1, len(mean_P))), error_P * rng.standard_normal((draws, len(mean_P)))))
+    axes = [cell.along(which) for which in (0, 1)]
+    found = [[_lowest(power_K, drawn_P[places_K], error_P[places_K]) for places_K, power_K in axes]
+             for drawn_P in mean_P + noise_DP]  # fmt: skip
+    best_DA, lost_DA = np.array([[(place, lost) for place, lost, _ in both] for both in found]).transpose(2, 0, 1)
+    lost_D = lost_DA.sum(1)
+    if draws:
+        lost_D = np.maximum(0.0, lost_D - (lost_D[1:].mean() - lost_D[0]))
+    rule = mean_P[(cell.rate_P == 0) & (cell.batch_P == 0)][0]
+    rates, batches = (
+        [(2.0**power, float(np.exp(mean_P[place]))) for place, power in zip(*axis, strict=True)] for axis in axes
+    )
     return TuningRow(
         arm=spec.arm,
         budget_flops=spec.budget_flops,
         non_embedding_parameters=spec.non_embedding_parameters,
-        rates=_factors(rates),
-        batches=_factors(batches),
-        best_rate=_quantity(2.0 ** np.array([found[0][0], *(power for power, _ in (drawn or [[]])[0])])),
-        best_batch=_quantity(2.0 ** np.array([found[1][0], *(power for power, _ in (drawn or [[]])[-1])])),
-        bracketed=all(_bracketed(_means(axis)) for axis in (rates, batches)),
-        seed_log_bpb=_pooled(points.values()),
-        lost_bpb=_quantity(np.exp(rule.mean()) * -np.expm1(-lost_K)),
-        lost_compute=_quantity(-np.expm1(-lost_K / exponent)) if exponent else Quantity(value=None),
+        rates=rates,
+        batches=batches,
+        best_rate=_quantity(2.0 ** best_DA[:, 0]),
+        best_batch=_quantity(2.0 ** best_DA[:, 1]),
+        bracketed=all(bracketed for _, _, bracketed in found[0]),
+        seed_log_bpb=deviation,
+        lost_bpb=_quantity(np.exp(rule) * -np.expm1(-lost_D)),
+        lost_compute=_quantity(-np.expm1(-lost_D / exponent)) if exponent else Quantity(value=None),
     )
 
 
-def _means(axis: Powers, noise: Array | float = 0.0) -> Means:
-    """Each point's mean, moved by what its seeds leave of a run's `noise`."""
-    moved = np.broadcast_to(noise, len(axis))
-    return {
-        power: float(found.mean() + own / np.sqrt(len(found)))
-        for (power, found), own in zip(axis.items(), moved, strict=True)
-    }
-
-
-def _factors(axis: Powers) -> list[tuple[float, float]]:
-    return [(2.0**power, float(np.exp(mean))) for power, mean in sorted(_means(axis).items())]
-
-
-def _bracketed(axis: Means) -> bool:
-    best = min(axis, key=lambda power: axis[power])
-    return best - 1 in axis and best + 1 in axis
-
-
-def _lowest(axis: Means) -> tuple[float, float]:
-    """(log2 of the best factor, how far the rule lies above it in log BPB)."""
-    best = min(axis, key=lambda power: axis[power])
-    place, low = float(best), axis[best]
-    if best - 1 in axis and best + 1 in axis:
-        below, above = axis[best - 1], axis[best + 1]
-        bend = below - 2 * low + above
-        if bend > 0:
-            shift = (below - above) / (2 * bend)
-            # Not lower below the best than its lesser neighbour above it: a parabola dives where one side is a cliff.
-            place, low = best + shift, low - min(bend * shift**2 / 2, min(below, above) - low)
-    return place, axis[0] - low
+def _lowest(power_K: Array, mean_K: Array, error_K: Array) -> tuple[float, float, bool]:
+    """(log2 of the best factor, how far the rule lies above it in log BPB, whether a valley was found within reach)."""
+    best, rule = power_K[mean_K.argmin()], mean_K[power_K == 0][0]
+    centre = best if abs(best) > _REACH / 2 else 0.0
+    near_K = abs(power_K - centre) <= _REACH
+    x_N = power_K[near_K]
+    if len(x_N) >= 3:
+        weight_N = 1 / np.maximum(error_K[near_K], 1e-9)
+        bend, slope, level = np.polyfit(x_N, mean_K[near_K], 2, w=weight_N)
+        vertex = -slope / (2 * bend)
+        if bend > 0 and x_N.min() < vertex < x_N.max():
+            fall = bend * vertex**2  # from the rule to the vertex, both on the parabola where it goes by the rule
+            return vertex, fall if centre == 0 else max(0.0, rule - level + fall), True
+    return best, rule - mean_K.min(), False
 
 
 def _quantity(value_K: Array) -> Quantity:
