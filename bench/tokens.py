@@ -10,11 +10,14 @@ import argparse
 import json
 import multiprocessing
 import resource
+import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle
 from pathlib import Path
+from statistics import median
 
 import tokenizers
 
@@ -43,6 +46,7 @@ budgets = [1e10]
 """
 BPE = {"vocabulary": 2048}
 BATCH_BYTES = 1 << 22
+ROUNDS = 5
 
 
 def main() -> None:
@@ -109,21 +113,38 @@ def large(documents: list[str], size: int, folder: Path) -> list[Row]:
 
 
 def staged(folder: Path) -> tuple[dict[str, float], float]:
-    """Seconds of either stage; peak resident memory in MB."""
+    """Seconds of either stage, the symbols' as a median beside what writing as long a file takes; peak memory in MB."""
     study, place = study_file.load(folder / "study.toml"), Folder(folder / "out")
     for name in ("bytes", "bpe"):  # a second of imports, whatever the size
         plugins.load("tokens", name)
-    steps = {
-        "corpus read and split": lambda: corpus.run(study, place),
-        "bytes as symbols": lambda: tokens.symbols_of("byte", study, place),
-        "their counts, and scoring windows": lambda: tokens.run(study, place),
-    }
-    times = {}
-    for name, step in steps.items():
-        start = time.perf_counter()
-        step()
-        times[name] = time.perf_counter() - start
+    stream, plain = place.tokens_of("byte") / "train.sym", folder / "plain"
+
+    def encode() -> None:
+        tokens.symbols_of("byte", study, place)
+
+    def write_alone() -> None:
+        piece = bytes(BATCH_BYTES)
+        with plain.open("wb") as out:
+            for _ in range(stream.stat().st_size // BATCH_BYTES):
+                out.write(piece)
+
+    times = {"corpus read and split": seconds_of(lambda: corpus.run(study, place))}
+    rounds = []
+    for _ in range(ROUNDS):  # what is deleted between them is written again into memory that the machine has touched
+        shutil.rmtree(place.tokens_of("byte"), ignore_errors=True)
+        plain.unlink(missing_ok=True)
+        rounds.append((seconds_of(encode), seconds_of(write_alone)))
+    names = ("bytes as symbols", "a file as long as theirs, written alone")
+    times |= dict(zip(names, map(median, zip(*rounds, strict=True)), strict=True))
+    times["their counts, and scoring windows"] = seconds_of(lambda: tokens.run(study, place))
     return times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """How long it takes, once."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
