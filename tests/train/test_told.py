@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bytegap.corpus import stage as corpus
-from bytegap.errors import StudyError
+from bytegap.errors import StoreError, StudyError
 from bytegap.plan import stage as plan
 from bytegap.records import TokensManifest
 from bytegap.shards import read_array
@@ -12,7 +12,7 @@ from bytegap.store import Folder, read_record
 from bytegap.study import load
 from bytegap.symbols import reopen
 from bytegap.tokens import stage as tokens
-from bytegap.train import run
+from bytegap.train import run, stage
 from bytegap.train.loop import Training
 from tests.tiny import STUDY, write_study
 
@@ -45,6 +45,18 @@ def test_training_is_told_where_symbols_begin(tmp_path):
         at = next(i for i in range(0, len(stream), spec.row_symbols) if np.array_equal(stream[i : i + len(row)], row))
         assert np.array_equal(starts[at : at + len(row)], begins)
     assert run.train_run(spec, folder, lambda *_: None).status == "finished"
+
+
+@pytest.mark.parametrize("file", ["train.sym", "lengths"])
+def test_symbols_told_of_are_verified_as_those_trained_on(tmp_path, file):
+    study, folder = prepared(tmp_path)
+    runs = [spec for spec in plan.run(study, folder).runs if spec.arm == "byte-ar"]
+    stage.check_shards(folder, runs)
+    path = folder.tokens_of("bpe") / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(StoreError, match=f"tokens/bpe/{file}: checksum differs"):
+        stage.check_shards(folder, runs)
 
 
 @pytest.mark.parametrize(

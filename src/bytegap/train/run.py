@@ -74,13 +74,18 @@ def train_run(  # noqa: PLR0913, PLR0917 - a run, and all that is about it
         return record
 
 
+def told_of(spec: RunSpec) -> str | None:
+    """The symbol set that the objective is told of, if it is of any."""
+    return told(plugins.load("objectives", spec.objective), spec.objective_options)
+
+
 def _starts(spec: RunSpec, folder: Folder) -> np.ndarray | None:
     """Where symbols of another set begin among the training bytes, if the objective is to be told."""
-    name = told(plugins.load("objectives", spec.objective), spec.objective_options)
+    name = told_of(spec)
     if name is None:
         return None
-    manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
     place = folder.tokens_of(name)
+    manifest = read_record(place / "manifest.json", TokensManifest, "tokens")
     return begins(read_array(place, manifest.stream).astype(np.int64), read_array(place, manifest.lengths))
 
 

@@ -25,7 +25,7 @@ from bytegap.store import Folder, read_record
 from bytegap.study import Track
 from bytegap.train import track as tracking
 from bytegap.train.devices import Devices
-from bytegap.train.run import train_run
+from bytegap.train.run import told_of, train_run
 from bytegap.train.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -134,10 +134,12 @@ def _work(  # noqa: PLR0913, PLR0917 - the arguments of a process
 
 
 def check_shards(folder: Folder, specs: Iterable[RunSpec]) -> None:
-    """StoreError where the symbols that these runs would train on are not those that were written."""
-    for name in {spec.tokens for spec in specs}:
-        manifest = read_record(folder.tokens_of(name) / "manifest.json", TokensManifest, "tokens")
-        verify(folder.tokens_of(name), manifest.stream)
+    """StoreError where the symbols that these runs would train on, or be told of, are not those that were written."""
+    for name in {name for spec in specs for name in (spec.tokens, told_of(spec)) if name}:
+        place = folder.tokens_of(name)
+        manifest = read_record(place / "manifest.json", TokensManifest, "tokens")
+        verify(place, manifest.stream)
+        verify(place, manifest.lengths)
 
 
 def finished(folder: Folder, spec: RunSpec) -> bool:
