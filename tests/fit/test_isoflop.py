@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import least_squares, minimize_scalar
 
 from bytegap import laws
 from bytegap.errors import FitError
@@ -53,6 +53,27 @@ def test_least_squares_is_numpys() -> None:
     fitted = Parabola([_run(row) for row in rows])
     x = np.log([row.non_embedding_parameters for row in rows]) - fitted.centre
     assert fitted.coefficients_3[::-1] == pytest.approx(np.polyfit(x, np.log([row.bpb for row in rows]), 2))
+
+
+def test_hubers_estimate_is_scipys() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.003, sizes=9, seed=2)[:9]
+    rows = changed(rows, 4, bpb=1.03 * rows[4].bpb)
+    fitted = Parabola([_run(row) for row in rows])
+    scale = 0.003
+    far = np.abs(fitted.residual_R) > 1.345 * scale
+    assert far.any()
+    assert not far.all()
+    reference = least_squares(
+        lambda theta: fitted.ln_loss_R - fitted.design_R3 @ theta,
+        fitted.coefficients_3,
+        loss="huber",
+        f_scale=1.345 * scale,  # 95 % efficient under normal noise
+        xtol=1e-15,
+        ftol=1e-15,
+        gtol=1e-15,
+    )
+    fitted.resist(scale)
+    assert fitted.coefficients_3 == pytest.approx(reference.x, rel=1e-5)
 
 
 def test_one_wild_run_moves_hubers_minimum_less_than_least_squares() -> None:
