@@ -165,11 +165,11 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Folde
             for row in rows
         ],
         tuning=[
-            TuningRow(arm=arm, budget_flops=BUDGETS[0], non_embedding_parameters=9000,
+            TuningRow(arm=arm, budget_flops=budget, non_embedding_parameters=9000,
                       rates=[(0.5, 2.1), (1.0, 2.0), (2.0, 2.05)], batches=[(0.5, 2.02), (1.0, 2.0), (2.0, 2.08)],
                       best_rate=_around(1.1, 0.2), best_batch=_around(0.9, 0.2), bracketed=arm != "byte-mdm",
                       seed_log_bpb=0.004, lost_bpb=_around(0.003, 0.5), lost_compute=Quantity(value=0.01))
-            for arm in ("bpe-ar", "byte-mdm")
+            for arm in ("bpe-ar", "byte-mdm") for budget in (BUDGETS[0], BUDGETS[-1])
         ],
     ))  # fmt: skip
     write_record(folder.fit, Fit(

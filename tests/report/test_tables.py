@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bytegap.records import Audit, Fit, NestedModel, Quantity, RunRow, SeparateLaws, SlopePair
-from bytegap.report import conventions, exponents, inputs, provenance, run_tables, tables, text
+from bytegap.report import conventions, exponents, inputs, provenance, run_tables, tables, text, tuning
 from bytegap.store import read_record, read_table
 
 
@@ -130,6 +130,13 @@ def test_tuning_agrees_with_its_file(given):
         assert row["bracketed"] == str(item.bracketed)
         assert float(row["lost_bpb"]) == item.lost_bpb.value
         assert row["lost_compute_low"] == ""
+    panels = tuning.figure(given).chart.concat
+    assert [panel.title for panel in panels] == [
+        f"{what}, {end} budget" for what in ("learning rate", "batch") for end in ("smallest", "largest")
+    ]
+    drawn = {(p["arm"], p["factor"]): p["above"] for p in panels[2].layer[-1].data.values}
+    smallest = [item for item in audit.tuning if item.budget_flops == min(row.budget_flops for row in audit.tuning)]
+    assert drawn == {(item.arm, at): bpb / 2.0 - 1 for item in smallest for at, bpb in item.batches}
 
 
 def test_provenance_gives_the_corpus_in_full(given):

@@ -34,6 +34,7 @@ from bytegap.report import (
     tables,
     text,
     theme,
+    tuning,
 )
 from bytegap.report.figures import Figure
 from bytegap.report.inputs import Inputs
@@ -52,6 +53,7 @@ _SHORT = {
     "kinds": "Overhead side by side",
     "gaps": "Gap side by side",
     "conventions": "FLOPs conventions",
+    "tuning": "Learning rate and batch",
     "information": "Mutual information",
     "boundaries": "Token boundaries",
     "states": "Hidden states",
@@ -100,6 +102,7 @@ def _figures(given: Inputs) -> list[Figure]:
     found += [
         *answers.side_by_side(given),
         conventions.figure(given),
+        tuning.figure(given),
         controls.figure(given),
         *probe_figures.figures(given),
     ]
