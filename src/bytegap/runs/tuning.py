@@ -46,12 +46,11 @@ class Cell:
     log_bpb_PS: Array
     """NaN where a place was not trained from a seed."""
 
-    def along(self, which: int) -> tuple[Array, Array]:
+    def along(self, which: int) -> tuple[list[int], Array]:
         """Rate (0) or batch (1) varied alone: the places, and their log2 factors ascending."""
         own_P, other_P = (self.rate_P, self.batch_P) if which == 0 else (self.batch_P, self.rate_P)
-        (places_K,) = np.nonzero(other_P == 0)
-        places_K = places_K[own_P[places_K].argsort()]
-        return places_K, own_P[places_K]
+        places = sorted(np.flatnonzero(other_P == 0).tolist(), key=lambda place: own_P[place])
+        return places, own_P[places]
 
 
 def judge(plan: Plan, bpb: Mapping[str, float]) -> list[TuningRow]:
@@ -60,7 +59,7 @@ def judge(plan: Plan, bpb: Mapping[str, float]) -> list[TuningRow]:
     for run in plan.tuning:
         runs[run.spec.arm, run.spec.budget_flops].append(run)
     rng = np.random.default_rng(0)
-    rows = []
+    rows: list[TuningRow] = []
     for (arm, _), own in runs.items():
         if cell := _cell(own, bpb):
             rows.append(_row(own[0].spec, cell, _exponent(plan.runs, arm, bpb), rng))
@@ -165,15 +164,19 @@ def _row(spec: RunSpec, cell: Cell, exponent: float | None, rng: np.random.Gener
     draws = DRAWS if deviation else 0
     noise_DP = np.concatenate((np.zeros((1, len(mean_P))), error_P * rng.standard_normal((draws, len(mean_P)))))
     axes = [cell.along(which) for which in (0, 1)]
-    found = [[_lowest(power_K, drawn_P[places_K], error_P[places_K]) for places_K, power_K in axes]
-             for drawn_P in mean_P + noise_DP]  # fmt: skip
-    best_DA, lost_DA = np.array([[(place, lost) for place, lost, _ in both] for both in found]).transpose(2, 0, 1)
-    lost_D = lost_DA.sum(1)
+
+    def lowest(drawn_P: Array) -> list[tuple[float, float, bool]]:
+        return [_lowest(power_K, drawn_P[places], error_P[places]) for places, power_K in axes]
+
+    found = [lowest(mean_P + noise_P) for noise_P in noise_DP]
+    best_DA = np.array([[best for best, _, _ in both] for both in found])
+    lost_D = np.array([sum(lost for _, lost, _ in both) for both in found])
     if draws:
         lost_D = np.maximum(0.0, lost_D - (lost_D[1:].mean() - lost_D[0]))
     rule = mean_P[(cell.rate_P == 0) & (cell.batch_P == 0)][0]
     rates, batches = (
-        [(2.0**power, float(np.exp(mean_P[place]))) for place, power in zip(*axis, strict=True)] for axis in axes
+        [(2.0**power, float(np.exp(mean_P[place]))) for place, power in zip(places, power_K, strict=True)]
+        for places, power_K in axes
     )
     return TuningRow(
         arm=spec.arm,
