@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bytegap.plan import measure, stage, tuning
@@ -40,18 +41,28 @@ def test_the_first_round_is_a_star(arm):
     first = setting.study.seed
     star = {(power, 0) for power in (-1, -0.5, 0, 0.5, 1)} | {(0, power) for power in (-1, -0.5, 0.5, 1)}
     assert sorted((run.rate, run.batch, run.spec.seed) for run in added) == [
-        (*place, seed) for place in sorted(star) for seed in range(first, first + tuning.SEEDS_SMALLEST)
+        (*place, seed) for place in sorted(star) for seed in range(first, first + tuning.FEWEST)
     ]
     assert {run.spec.non_embedding_parameters for run in added} == {runs[1].non_embedding_parameters}
     rule = next(run.spec for run in added if (run.rate, run.batch, run.spec.seed) == (0, 0, first))
     assert rule.id == runs[1].id  # the rule's own run is not trained twice
 
 
-def test_the_largest_budget_has_fewer_seeds(arm):
+@pytest.mark.parametrize(("noise", "seeds"), [(0.0, 2), (0.006, 6), (0.1, tuning.MOST)])
+def test_a_noisy_cell_gets_more_seeds(arm, noise, seeds):
     setting, runs, bpb = arm
-    setting = replace(setting, arm=setting.arm.model_copy(update={"budgets": (1e11, 3e11)}))
-    added = tuning.missing(setting, runs, [], bpb)  # nothing of the smallest is trained
-    assert len({run.spec.seed for run in added}) == tuning.SEEDS_LARGEST
+    draw, moved = np.random.default_rng(0), np.random.default_rng(1).normal(0, 0.1, tuning.MOST + 9)
+    tuned = []
+    for _ in range(9):
+        added = tuning.missing(setting, runs, tuned, bpb)
+        for run in added:  # what a seed moves everywhere is no noise
+            lost = moved[run.spec.seed] + noise * draw.standard_normal() + 0.01 * (run.rate**2 + run.batch**2)
+            bpb[run.spec.id] = 2.0 * math.exp(lost)
+        tuned += added
+    assert not added
+    found = {run.spec.seed for run in tuned}
+    assert len(found) == pytest.approx(seeds, abs=2 * (0 < noise < 0.1))
+    assert {run.spec.seed for run in tuned if (run.rate, run.batch) == (-1, 0)} == found
 
 
 def test_a_batch_of_as_many_rows_is_asked_for_once(arm):

@@ -2,21 +2,25 @@
 
 At its smallest and its largest budget an arm's best size is trained with the learning rate, then the batch, at factors
 of sqrt(2) up to an octave about the rule, and on until the best of either axis lies within them. One seed's noise is
-larger than what a good rule loses: every place has several, more of them at the smallest budget, where runs are cheap
-and noisy. Reads validation losses, never test.
+larger than what a good rule loses: every place of a cell has as many as tell its mean from the others' to `ERROR`, as
+far as the seeds before say. Reads validation losses, never test.
 """
 
 from collections.abc import Mapping
-from math import inf
-from statistics import mean
+from math import ceil, inf, log
+from statistics import fmean
 
 from bytegap.plan.grid import Setting, fitting, spec
 from bytegap.records import RunSpec, TuningRun
+from bytegap.seeds import spread, table
 
 FARTHEST = 4
 """Octaves from the rule at which an axis ends."""
 STEP = 0.5
-SEEDS_SMALLEST, SEEDS_LARGEST = 8, 2
+ERROR = 0.0025
+"""Of a place's mean log BPB among the others', standard error: a twelfth of what halving or doubling a rate costs."""
+FEWEST, MOST = 2, 32
+"""Seeds a place."""
 
 Place = tuple[float, float]
 """log2 of (learning rate, batch) over the rule's."""
@@ -27,29 +31,41 @@ def missing(
 ) -> list[TuningRun]:
     """What an arm's audit lacks; `bpb` is the validation BPB of every run that finished."""
     added: dict[str, TuningRun] = {}
-    for budget, seeds in {max(setting.arm.budgets): SEEDS_LARGEST, min(setting.arm.budgets): SEEDS_SMALLEST}.items():
+    for budget in dict.fromkeys((max(setting.arm.budgets), min(setting.arm.budgets))):
         grid = [run for run in runs if run.budget_flops == budget and run.id in bpb]
         if not grid:
             continue
         best = min(grid, key=lambda run: bpb[run.id])
         own = [run for run in tuning if run.spec.budget_flops == budget and run.spec.shape == best.shape]
-        known: dict[Place, list[float]] = {}
+        known: dict[Place, dict[int, float]] = {}
         for run in own:  # one seed that diverged is enough to say that a place is not the best
-            known.setdefault((run.rate, run.batch), []).append(bpb.get(run.spec.id, inf))
-        asked = (_axis(known, 0) | _axis(known, 1)) - known.keys()
+            known.setdefault((run.rate, run.batch), {})[run.spec.seed] = bpb.get(run.spec.id, inf)
+        places = known.keys() | _axis(known, 0) | _axis(known, 1)
         first, have = setting.study.seed, {run.spec.id for run in own}
-        for place in sorted(asked, key=lambda place: abs(place[0]) + abs(place[1])):
-            for seed in range(first, first + seeds):
+        for place in sorted(places, key=lambda place: abs(place[0]) + abs(place[1])):
+            for seed in range(first, first + _seeds(known)):
                 run = _run(setting, best, place, seed)
                 if run and run.spec.id not in have:  # a batch of as many whole rows may have been asked for before
                     added.setdefault(run.spec.id, run)
     return list(added.values())
 
 
-def _axis(known: Mapping[Place, list[float]], axis: int) -> set[Place]:
+def _seeds(known: Mapping[Place, Mapping[int, float]]) -> int:
+    """A place's, by how far those before scatter once what a seed moves everywhere is taken out."""
+    finished = {place: {seed: log(each) for seed, each in bpb.items()} for place, bpb in known.items() if _whole(bpb)}
+    seeds = spread(table(finished)) if finished else None
+    return min(MOST, max(FEWEST, ceil((seeds.own / ERROR) ** 2))) if seeds else FEWEST
+
+
+def _whole(bpb: Mapping[int, float]) -> bool:
+    """Whether every seed of a place finished."""
+    return inf not in bpb.values()
+
+
+def _axis(known: Mapping[Place, Mapping[int, float]], axis: int) -> set[Place]:
     """The places of one axis that a parabola is to go through: an octave to both sides, of the rule or of the best."""
     along = {place[axis]: bpb for place, bpb in known.items() if place[1 - axis] == 0}
-    scored = {power: mean(bpb) for power, bpb in along.items() if inf not in bpb}
+    scored = {power: fmean(bpb.values()) for power, bpb in along.items() if _whole(bpb)}
     best = min(scored, key=lambda power: scored[power]) if scored else 0.0
     centre = best if abs(best) > STEP else 0.0
     powers = {centre + sign * step for sign in (-1, 1) for step in (0.0, STEP, 2 * STEP)}

@@ -13,13 +13,14 @@ A place of which a seed diverged is none.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import hypot, inf, log2, nan, sqrt
+from math import hypot, inf, log2
 from statistics import fmean
 
 import numpy as np
 
 from bytegap.laws import Array
 from bytegap.records import Plan, Quantity, RunSpec, TuningRow, TuningRun
+from bytegap.seeds import spread, table
 
 DRAWS = 1000
 
@@ -31,8 +32,6 @@ WORTH_TELLING = 0.03
 
 _REACH = 1.3
 """Octaves from its centre that a parabola goes by; batches of whole rows are seldom twice another."""
-_PRIOR = 4
-"""Seeds' worth of the whole cell's noise in each place's own, which few seeds tell badly."""
 
 
 @dataclass(frozen=True)
@@ -119,31 +118,11 @@ def _cell(own: list[TuningRun], bpb: Mapping[str, float]) -> Cell | None:
     runs = {place: found for place, found in runs.items() if inf not in found.values()}
     if (0, 0) not in runs:
         return None
-    seeds = sorted({seed for found in runs.values() for seed in found})
     return Cell(
         rate_P=np.array([rate for rate, _ in runs]),
         batch_P=np.array([batch for _, batch in runs]),
-        log_bpb_PS=np.log([[found.get(seed, nan) for seed in seeds] for found in runs.values()]),
+        log_bpb_PS=np.log(table(runs)),
     )
-
-
-def _errors(cell: Cell) -> tuple[float | None, Array]:
-    """Deviation between seeds, pooled over places; each place's standard error, less what a seed moves all places by.
-
-    None, and zeros, where no place has two seeds.
-    """
-    y_PS = cell.log_bpb_PS
-    seeds_P = (~np.isnan(y_PS)).sum(1)
-    freedom = (seeds_P - 1).sum()
-    if not freedom:
-        return None, np.zeros(len(y_PS))
-    away_PS = np.where((seeds_P > 1)[:, None], y_PS - np.nanmean(y_PS, 1, keepdims=True), nan)
-    several = (seeds_P > 1).sum()
-    moved_S = np.nansum(away_PS, 0) / np.maximum(1, (~np.isnan(away_PS)).sum(0)) if several > 1 else 0.0
-    square_P = np.nansum((away_PS - moved_S) ** 2, 1) * several / max(1, several - 1)  # what the mean took with it
-    pooled = square_P.sum() / freedom
-    variance_P = (_PRIOR * pooled + square_P) / (_PRIOR + seeds_P - 1)
-    return sqrt(np.nansum(away_PS**2) / freedom), np.sqrt(variance_P / seeds_P)
 
 
 def _exponent(runs: list[RunSpec], arm: str, bpb: Mapping[str, float]) -> float | None:
@@ -159,9 +138,10 @@ def _exponent(runs: list[RunSpec], arm: str, bpb: Mapping[str, float]) -> float 
 
 
 def _row(spec: RunSpec, cell: Cell, exponent: float | None, rng: np.random.Generator) -> TuningRow:
-    deviation, error_P = _errors(cell)
     mean_P = np.nanmean(cell.log_bpb_PS, 1)
-    draws = DRAWS if deviation else 0
+    seeds = spread(cell.log_bpb_PS)
+    error_P = seeds.error_P if seeds else np.zeros(len(mean_P))
+    draws = DRAWS if seeds else 0
     noise_DP = np.concatenate((np.zeros((1, len(mean_P))), error_P * rng.standard_normal((draws, len(mean_P)))))
     axes = [cell.along(which) for which in (0, 1)]
 
@@ -187,7 +167,7 @@ def _row(spec: RunSpec, cell: Cell, exponent: float | None, rng: np.random.Gener
         best_rate=_quantity(2.0 ** best_DA[:, 0]),
         best_batch=_quantity(2.0 ** best_DA[:, 1]),
         bracketed=all(bracketed for _, _, bracketed in found[0]),
-        seed_log_bpb=deviation,
+        seed_log_bpb=seeds.between if seeds else None,
         lost_bpb=_quantity(np.exp(rule) * -np.expm1(-lost_D)),
         lost_compute=_quantity(-np.expm1(-lost_D / exponent)) if exponent else Quantity(value=None),
     )
