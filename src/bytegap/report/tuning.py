@@ -11,6 +11,7 @@ from bytegap.report.inputs import Inputs
 
 _FARTHEST = 0.08
 """Of the rule's BPB: what lies higher is cut off, lest a cliff hide the valleys."""
+_TICKS = [2.0**octaves for octaves in range(-4, 5)]
 
 
 def figure(inputs: Inputs) -> Figure | None:
@@ -18,11 +19,13 @@ def figure(inputs: Inputs) -> Figure | None:
     found = inputs.audit.tuning if inputs.audit else []
     if not found:
         return None
-    panels: list[Any] = []
-    for name, which in (("learning rate", "rates"), ("batch", "batches")):
-        for end, cells in _ends(found).items():
-            rows = [point for row in cells for point in _points(row, getattr(row, which))]
-            panels.append(_panel(inputs, rows, f"{name}, {end}", f"{name} / rule's"))
+    drawn = {
+        (name, end): [point for row in cells for point in _points(row, getattr(row, which))]
+        for name, which in (("learning rate", "rates"), ("batch", "batches"))
+        for end, cells in _ends(found).items()
+    }
+    top = min(_FARTHEST, 1.05 * max(point["above"] for rows in drawn.values() for point in rows))
+    panels = [_panel(inputs, rows, f"{name}, {end}", f"{name} / rule's", top) for (name, end), rows in drawn.items()]
     return Figure(
         name="tuning",
         title="What another rule would have given",
@@ -63,11 +66,13 @@ def _points(row: TuningRow, places: list[tuple[float, float]]) -> list[dict[str,
     ]
 
 
-def _panel(inputs: Inputs, rows: list[dict[str, Any]], title: str, of: str) -> Any:
+def _panel(inputs: Inputs, rows: list[dict[str, Any]], title: str, of: str, top: float) -> Any:
     base: dict[str, Any] = {
-        "x": alt.X("factor:Q", title=of).scale(type="log", base=2, nice=False, padding=12),
+        "x": alt.X("factor:Q", title=of, axis=alt.Axis(values=_TICKS)).scale(
+            type="log", base=2, nice=False, padding=12
+        ),
         "y": alt.Y("above:Q", title="BPB above the rule's", axis=alt.Axis(format="%", tickCount=5)).scale(
-            domainMax=_FARTHEST, clamp=False
+            domainMax=top
         ),
         "color": alt.Color("arm:N", title="arm", scale=alt.Scale(domain=inputs.drawn_arms)),
     }
