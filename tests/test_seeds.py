@@ -31,7 +31,7 @@ def test_one_seed_tells_nothing():
 
 
 def test_places_may_lack_seeds():
-    log_loss = table({"a": {0: 1.0, 1: 1.1}, "b": {1: 1.3}, "c": {0: 1.2, 2: 1.4}})
+    log_loss = table([{0: 1.0, 1: 1.1}, {1: 1.3}, {0: 1.2, 2: 1.4}])
     assert log_loss.shape == (3, 3)
     assert np.isnan(log_loss).sum() == 4
     found = spread(log_loss)

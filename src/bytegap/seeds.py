@@ -3,7 +3,7 @@
 P places (settings of a run), S seeds; NaN where a place was not trained from a seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
 
@@ -27,10 +27,10 @@ class Spread:
     """Standard error of each place's mean among the others, by how far its own seeds agree."""
 
 
-def table(log_loss: Mapping[object, Mapping[int, float]]) -> Array:
-    """(P, S) of places, and each one's log loss by seed."""
-    seeds = sorted({seed for found in log_loss.values() for seed in found})
-    return np.array([[found.get(seed, nan) for seed in seeds] for found in log_loss.values()])
+def table(loss: Collection[Mapping[int, float]]) -> Array:
+    """(P, S) of each place's losses by seed."""
+    seeds = sorted({seed for found in loss for seed in found})
+    return np.array([[found.get(seed, nan) for seed in seeds] for found in loss])
 
 
 def spread(log_loss_PS: Array) -> Spread | None:

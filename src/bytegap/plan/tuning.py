@@ -7,8 +7,10 @@ far as the seeds before say. Reads validation losses, never test.
 """
 
 from collections.abc import Mapping
-from math import ceil, inf, log
+from math import ceil, inf
 from statistics import fmean
+
+import numpy as np
 
 from bytegap.plan.grid import Setting, fitting, spec
 from bytegap.records import RunSpec, TuningRun
@@ -52,8 +54,8 @@ def missing(
 
 def _seeds(known: Mapping[Place, Mapping[int, float]]) -> int:
     """A place's, by how far those before scatter once what a seed moves everywhere is taken out."""
-    finished = {place: {seed: log(each) for seed, each in bpb.items()} for place, bpb in known.items() if _whole(bpb)}
-    seeds = spread(table(finished)) if finished else None
+    finished = [bpb for bpb in known.values() if _whole(bpb)]
+    seeds = spread(np.log(table(finished))) if finished else None
     return min(MOST, max(FEWEST, ceil((seeds.own / ERROR) ** 2))) if seeds else FEWEST
 
 

@@ -121,7 +121,7 @@ def _cell(own: list[TuningRun], bpb: Mapping[str, float]) -> Cell | None:
     return Cell(
         rate_P=np.array([rate for rate, _ in runs]),
         batch_P=np.array([batch for _, batch in runs]),
-        log_bpb_PS=np.log(table(runs)),
+        log_bpb_PS=np.log(table(runs.values())),
     )
 
 
