@@ -30,8 +30,9 @@ in this order; each does only what is not done, and says what a changed input ma
   bytegap report  STUDY.toml    one page that opens offline
 
 `bytegap quickstart` walks the whole road; `bytegap tune`, after it, measures what the rule for learning rate and batch
-loses every arm, and `bytegap probe` asks the byte models what they know. `bytegap fit --table RUNS.csv` fits anybody's
-runs, without a study; `bytegap count` says what a model costs. `bytegap doctor` looks a study's folder over.
+loses every arm, for some eight times the study's compute, and `bytegap probe` asks the byte models what they know.
+`bytegap fit --table RUNS.csv` fits anybody's runs, without a study; `bytegap count` says what a model costs. `bytegap
+doctor` looks a study's folder over.
 
 A finished run is a folder, out/STUDY/runs/ID. `bytegap evaluate` scores any file with it, `sample` draws from it,
 `compress` and `decompress` use it as a codec, `export` writes it for others. `bytegap evaluate --baselines` says what

@@ -182,8 +182,7 @@ def _lowest(power_K: Array, mean_K: Array, error_K: Array) -> tuple[float, float
     if len(x_N) >= 3:
         weight_N = 1 / np.maximum(error_K[near_K], 1e-9)
         bend, slope, level = np.polyfit(x_N, mean_K[near_K], 2, w=weight_N)
-        vertex = -slope / (2 * bend)
-        if bend > 0 and x_N.min() < vertex < x_N.max():
+        if bend > 0 and x_N.min() < (vertex := -slope / (2 * bend)) < x_N.max():
             fall = bend * vertex**2  # from the rule to the vertex, both on the parabola where it goes by the rule
             return vertex, fall if centre == 0 else max(0.0, rule - level + fall), True
     return best, rule - mean_K.min(), False
