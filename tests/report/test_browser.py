@@ -70,7 +70,7 @@ def opened(browser, page, width, scheme, place=""):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_draws_without_complaint_or_network(browser, page, width, scheme, tmp_path):
     opened(browser, page, width, scheme)
-    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 6
+    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 7
     assert browser.execute_script("return document.querySelectorAll('.chart svg path').length") > 100
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
@@ -154,7 +154,7 @@ def test_an_arm_goes_and_comes_in_every_figure(browser, page):
     browser.find_element("id", "arms-none").click()
     drawn_again(browser, f"document.getElementById('chart-isoflop').textContent.includes('{NOTHING}')")
     browser.find_element("id", "arms-all").click()
-    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 6")
+    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 7")
     assert "#" not in browser.current_url
     assert browser.get_log("browser") == []
 
