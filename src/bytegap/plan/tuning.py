@@ -20,7 +20,7 @@ FARTHEST = 4
 """Octaves from the rule at which an axis ends."""
 STEP = 0.5
 ERROR = 0.0025
-"""Of a place's mean log BPB among the others', standard error: a twelfth of what halving or doubling a rate costs."""
+"""Standard error of a place's mean log BPB among the others: a fifth or less of what halving a rate cost."""
 FEWEST, MOST = 2, 32
 """Seeds a place."""
 
@@ -43,9 +43,10 @@ def missing(
         for run in own:  # one seed that diverged is enough to say that a place is not the best
             known.setdefault((run.rate, run.batch), {})[run.spec.seed] = bpb.get(run.spec.id, inf)
         places = known.keys() | _axis(known, 0) | _axis(known, 1)
-        first, have = setting.study.seed, {run.spec.id for run in own}
+        seeds = range(setting.study.seed, setting.study.seed + _seeds(known))
+        have = {run.spec.id for run in own}
         for place in sorted(places, key=lambda place: abs(place[0]) + abs(place[1])):
-            for seed in range(first, first + _seeds(known)):
+            for seed in seeds:
                 run = _run(setting, best, place, seed)
                 if run and run.spec.id not in have:  # a batch of as many whole rows may have been asked for before
                     added.setdefault(run.spec.id, run)
