@@ -62,19 +62,19 @@ def features(model: Any, numerics: Numerics) -> Features:
 
 def gradients(
     model: Any, numerics: Numerics, loss: Callable[[Tensor, Question], Answer]
-) -> Callable[[Question, int], tuple[float, int]]:
+) -> Callable[[Question, int], tuple[Tensor, int]]:
     """A function that fills the weights' gradients from a question; nats over so many symbols are what it minimises.
 
-    It returns that loss, and the positions supervised. Head and loss go a chunk of answers at a time: of a large
-    vocabulary's logits no more than a chunk is in memory.
+    It returns that loss, in float64 and on the device, which is not waited for, and the positions supervised. Head and
+    loss go a chunk of answers at a time: of a large vocabulary's logits no more than a chunk is in memory.
     """
     body = features(model, numerics)
     chunk = answers_at_once(numerics.device, model.lm_head.weight.shape[0])
 
-    def run(question: Question, symbols: int) -> tuple[float, int]:
+    def run(question: Question, symbols: int) -> tuple[Tensor, int]:
         features_MD = body(question.inputs_BP, question.positions_M, question.sight)
         leaf_MD = features_MD.detach().requires_grad_()
-        nats, supervised = 0.0, 0
+        nats, supervised = torch.zeros((), dtype=torch.float64, device=leaf_MD.device), 0
         for start in range(0, max(1, len(leaf_MD)), chunk):
             part = slice(start, start + chunk)
             with _arithmetic(numerics):
@@ -82,7 +82,7 @@ def gradients(
             answer = loss(logits_MV.float(), question.part(part))
             mean = answer.weighted_nats_B.sum() / symbols
             mean.backward()
-            nats += mean.item()
+            nats += mean.detach()
             supervised += answer.supervised
         features_MD.backward(leaf_MD.grad)
         return nats, supervised

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from bytegap import plugins
+from bytegap import numerics, plugins
 from bytegap.corpus import stage as corpus
 from bytegap.errors import BytegapError
 from bytegap.plan import stage as plan_stage
@@ -59,6 +60,39 @@ def test_a_run_killed_and_resumed_ends_bit_identical(prepared, tmp_path, objecti
     for name, weight in state(whole).items():
         assert torch.equal(weight, state(again)[name]), name
     assert vars(again.ledger) == vars(whole.ledger)
+
+
+class Waits(TorchDispatchMode):
+    """Operations for which a host would wait for its device, in their order, where "asked" stands for a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        masks = [each for each in args[1] if each is not None] if operation is aten.index.Tensor else []
+        if operation in WAITING or any(mask.dtype is torch.bool for mask in masks):
+            self.seen.append(operation)
+        return operation(*args, **kwargs or {})
+
+
+aten = torch.ops.aten
+WAITING = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default}
+
+
+@pytest.mark.parametrize("chunk", [None, 7], ids=["whole", "chunks"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_next_batch_is_laid_before_a_step_is_waited_for(prepared, objective, chunk, monkeypatch):
+    if chunk:
+        monkeypatch.setattr(numerics, "answers_at_once", lambda *_: chunk)
+    training, waits = begin(prepared, "byte-ar", objective), Waits()
+    pieces, steps = training.pieces, training.steps()
+    next(steps)
+    training.pieces = lambda step: waits.seen.append(("asked", step)) or pieces(step)
+    with waits:
+        next(steps)
+    assert waits.seen[0] == ("asked", 2)
+    assert waits.seen[-1] == aten._local_scalar_dense.default
 
 
 def test_the_loss_falls_below_that_of_a_fresh_model(prepared):

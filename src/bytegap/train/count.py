@@ -17,9 +17,10 @@ def step_flops(training: Training, *, head_everywhere: bool) -> int:
 
     Attention runs as plain matmuls here: the counter sees nothing inside a fused kernel on CPU.
     """
-    model, question = training.model, training.question(0)
+    model, device = training.model, training.spec.numerics.device
     if training.devices.sharded:  # a twin, whole: the counter's hooks and the shards' do not go together
-        model, question = training.built(), question.to("cpu")
+        model, device = training.built(), "cpu"
+    question = training.question(0).to(device)
     if head_everywhere:
         question = _everywhere(question)
     eager = training.spec.numerics.model_copy(update={"compile": False})  # the counter does not see compiled code

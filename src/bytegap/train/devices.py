@@ -70,19 +70,19 @@ class Devices:
             # Devices in step: one that has no row left takes a row and answers nothing.
             yield question.rows(first, end) if end > first else question.rows(start, start + 1).part(slice(0))
 
-    def sum_up(self, model: nn.Module, nats: float, supervised: int) -> tuple[float, int]:
-        """Gradients, loss and count over all devices."""
+    def sum_up(self, model: nn.Module, nats: Tensor, supervised: int) -> Tensor:
+        """Gradients over all devices; loss and count too, (2,) in float64, not yet waited for."""
+        sums = torch.stack([nats, torch.full_like(nats, supervised)])
         if self.world == 1:
-            return nats, supervised
+            return sums
         if not self.sharded:
             gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(flat)
             for gradient, summed in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
                 gradient.copy_(summed.view_as(gradient))
-        sums = torch.tensor([nats, supervised], dtype=torch.float64, device=_device())
         dist.all_reduce(sums)
-        return float(sums[0]), int(sums[1])
+        return sums
 
     def agreed(self, wish: int) -> int:
         """The largest wish of any device."""

@@ -59,7 +59,7 @@ class Training:
         return self.module.build(self.module.Shape(**self.spec.shape))
 
     def question(self, step: int) -> Question:
-        """Batch `step`: rows in their order, asked as the objective asks."""
+        """Batch `step`: rows in their order, asked as the objective asks; on the host."""
         generator = stream(self.spec.seed, step)
         symbols_BS, keys_B = self.rows.batch(step, self.spec.rows_per_batch)
         symbols_BS = torch.from_numpy(self.order.permute(symbols_BS, keys_B, self.order_options))
@@ -68,27 +68,33 @@ class Training:
         if self.starts:  # what the objective asked to be told of these rows
             more["starts_BS"] = torch.from_numpy(self.starts.batch(step, self.spec.rows_per_batch)[0]).bool()
         question: Question = self.objective.ask(symbols_BS, u_B, generator, self.vocabulary, self.options, **more)
-        return question.to(self.spec.numerics.device)
+        return question
+
+    def pieces(self, step: int) -> list[Question]:
+        """This device's share of batch `step`, laid on it."""
+        return [piece.to(self.spec.numerics.device) for piece in self.devices.pieces(self.question(step))]
 
     def steps(self) -> Iterator[int]:
         """Train to the planned end, yielding after each step how many are done; Divergence if it blows up."""
         spec, optimiser = self.spec, self.spec.optimiser
         symbols = spec.rows_per_batch * spec.row_symbols
         stretch = max(_LEAST_STRETCH, spec.steps // _STRETCHES)
+        pieces = self.pieces(self.step)
         while self.step < spec.steps:
-            question = self.question(self.step)
             self.adam.zero_grad()
-            parts = [self.gradients(piece, symbols) for piece in self.devices.pieces(question)]
-            loss, supervised = self.devices.sum_up(self.model, *map(sum, zip(*parts, strict=True)))
+            nats, supervised = zip(*(self.gradients(piece, symbols) for piece in pieces), strict=True)
+            sums = self.devices.sum_up(self.model, torch.stack(nats).sum(), sum(supervised))
             norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm))
-            if not math.isfinite(norm.item()):
-                message = f"gradient norm {norm.item()} at step {self.step}, loss {loss:.4g} nats a symbol"
+            pieces = self.pieces(self.step + 1)  # asked while a GPU is still at this step
+            (loss, supervised), norm = sums.tolist(), norm.item()
+            if not math.isfinite(norm):
+                message = f"gradient norm {norm} at step {self.step}, loss {loss:.4g} nats a symbol"
                 raise Divergence(message)
             for group in self.adam.param_groups:
                 group["lr"] = learning_rate(optimiser, self.step, spec.steps)
             with self.ledger.watching_update(self.model, self.step == spec.steps // 2):
                 self.adam.step()
-            self.ledger.add(loss, norm.item(), supervised, optimiser.clip_norm)
+            self.ledger.add(loss, norm, int(supervised), optimiser.clip_norm)
             self.step += 1
             if self.step % stretch == 0 and self.ledger.is_above_its_start(stretch):
                 message = f"the loss rose above its start: {loss:.4g} nats a symbol at step {self.step}"
