@@ -1,6 +1,6 @@
 """Colours and chart configuration: one look, light and dark, that colour-blind readers can tell apart.
 
-A symbol set has a hue, an objective its shade; the hues are Okabe and Ito's. Charts name no colours: they take theirs
+A symbol set has a hue, an objective its shade. Charts name no colours: they take theirs
 from the configuration (`range.category`, `range.ordinal`, mark styles), so one chart serves both schemes.
 """
 
@@ -8,19 +8,20 @@ from typing import Any, Literal
 
 Scheme = Literal["light", "dark"]
 
-# A hue a symbol set, from its strongest shade to its softest (Okabe and Ito 2008, lightened for dark).
+# A hue a symbol set (Okabe and Ito's, 2008), its shades far from the page and, to readers of any colour vision, from
+# all others: found by search over lightness and chroma (tests/report/test_theme.py holds them to it).
 _HUES: dict[Scheme, tuple[tuple[str, str, str], ...]] = {
     "light": (
-        ("#0072b2", "#56b4e9", "#9bbfd6"),
-        ("#c94f00", "#e69f00", "#d9b38c"),
-        ("#00664d", "#2bb58b", "#93c7b6"),
-        ("#8a3d78", "#cc79a7", "#d9b0c8"),
+        ("#003c8c", "#009dd1", "#3e69ab"),
+        ("#662b01", "#dd740a", "#985705"),
+        ("#3c5d44", "#0ba551", "#5c8973"),
+        ("#730960", "#c373af", "#894880"),
     ),
     "dark": (
-        ("#4aa3df", "#a5d8f7", "#5f7f99"),
-        ("#f07b3f", "#f7c15c", "#a07a56"),
-        ("#2fbf94", "#9fe3cb", "#5c8a7c"),
-        ("#cf86bd", "#f0bfdc", "#8d6a82"),
+        ("#51b1fd", "#cbecfe", "#427ace"),
+        ("#d14721", "#ffaa5a", "#c18d78"),
+        ("#0b8857", "#8bf5ba", "#9fcaa8"),
+        ("#a9649f", "#feb1e0", "#be94b7"),
     ),
 }
 # Objectives of an overhead or a gap: neither a symbol set's hue.
