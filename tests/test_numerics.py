@@ -1,5 +1,8 @@
 """Ways to compute the same step: equal to rounding, in chunks or whole, the weights always in float32."""
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -56,6 +59,33 @@ def test_chunks_of_logits_add_up(monkeypatch, chunk):
     for ours, expected in zip(found, torch.autograd.grad(mean, list(model.parameters())), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-8)
     assert max(model.sizes) <= chunk * V
+
+
+def test_bfloat16s_head_meets_few_numbers_of_rows_and_what_fills_them_up_counts_nowhere(monkeypatch):
+    monkeypatch.setattr(numerics, "_arithmetic", contextlib.nullcontext)  # so that both compute alike but for that
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        model = Body()
+        loss, supervised = numerics.gradients(model, PLAIN.model_copy(update={"dtype": dtype}), answer)(question(), 40)
+        results.append((loss, supervised, [weight.grad for weight in model.parameters()], model.sizes))
+    (loss, supervised, gradients, sizes), (other_loss, other_supervised, others, filled) = results
+    assert (sizes, filled) == ([M * V], [32 * V])
+    assert (loss, supervised) == (other_loss, other_supervised)
+    for one, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_batch_is_laid_on_a_device_from_pinned_memory(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.data_ptr()) or tensor)
+    asked = replace(question(), sight=Sight(causal=False, mask_PP=torch.eye(9, dtype=torch.bool)))
+    tensors = [*(part for part in vars(asked).values() if isinstance(part, torch.Tensor)), asked.sight.mask_PP]
+    laid = asked.to("meta")
+    assert sorted(pinned) == sorted(tensor.data_ptr() for tensor in tensors)
+    assert laid.inputs_BP.is_meta
+    assert laid.sight.mask_PP.is_meta
+    assert asked.to("cpu").inputs_BP is asked.inputs_BP
 
 
 def test_a_batch_that_asks_nothing_trains_nothing():

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bytegap.models._blocks import ATTENTION, Attention
 from bytegap.objectives._base import Answer, Question
@@ -20,6 +21,9 @@ Features = Callable[[Tensor, Tensor, Sight], Tensor]
 _CACHED_LOGITS = 2**19  # 2 MiB in float32: what a core's cache holds; several times faster than memory (docs/log.md)
 _LEAST_ANSWERS = 128  # fewer waste the head's matmul, and its gradient's sum
 _GPU_LOGITS = 2**26
+_ALIKE = 16
+"""Answers of which bfloat16's head takes a multiple: a kernel is generated for each number of rows that a matmul meets,
+and masking draws another at each step (2 ms and 1.5 MB; docs/log.md). The logits of what fills them up are dropped."""
 
 
 def answers_at_once(device: str, ids: int) -> int:
@@ -69,7 +73,11 @@ def gradients(
     loss go a chunk of answers at a time: of a large vocabulary's logits no more than a chunk is in memory.
     """
     body = features(model, numerics)
+    alike = 1 if numerics.dtype == "float32" else _ALIKE
     chunk = answers_at_once(numerics.device, model.lm_head.weight.shape[0])
+
+    def filled(rows_MD: Tensor) -> Tensor:
+        return functional.pad(rows_MD, (0, 0, 0, -len(rows_MD) % alike))
 
     def run(question: Question, symbols: int) -> tuple[Tensor, int]:
         features_MD = body(question.inputs_BP, question.positions_M, question.sight)
@@ -78,8 +86,9 @@ def gradients(
         for start in range(0, max(1, len(leaf_MD)), chunk):
             part = slice(start, start + chunk)
             with _arithmetic(numerics):
-                logits_MV = model.lm_head(leaf_MD[part])
-            answer = loss(logits_MV.float(), question.part(part))
+                logits_MV = model.lm_head(filled(leaf_MD[part]))
+            asked = question.part(part)
+            answer = loss(logits_MV[: len(asked.targets_M)].float(), asked)
             mean = answer.weighted_nats_B.sum() / symbols
             mean.backward()
             nats += mean.detach()

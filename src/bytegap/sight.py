@@ -36,8 +36,15 @@ class Sight:
 
     def to(self, device: str) -> "Sight":
         """The same on another device."""
-        moved = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        moved = {name: laid(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)}
         return replace(self, **moved)
+
+
+def laid(tensor: Tensor, device: str) -> Tensor:
+    """A tensor on a device; from the host it goes through pinned memory, so that nobody waits for the device."""
+    if device == "cpu" or not tensor.is_cpu:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Memory:

@@ -17,7 +17,7 @@ from bytegap.records import Plan, RunRecord, Timings, TokensManifest
 from bytegap.shards import read_array
 from bytegap.store import Folder, read_record, write_record
 from bytegap.tokens import stage as tokens
-from bytegap.train import checkpoint, run
+from bytegap.train import checkpoint, count, run
 from bytegap.train import stage as train_stage
 from bytegap.train.loop import Divergence, Training, learning_rate
 from bytegap.train.run import train_run
@@ -93,6 +93,18 @@ def test_the_next_batch_is_laid_before_a_step_is_waited_for(prepared, objective,
         next(steps)
     assert waits.seen[0] == ("asked", 2)
     assert waits.seen[-1] == aten._local_scalar_dense.default
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_flops_are_counted_few_rows_at_a_time(prepared, objective, everywhere, monkeypatch):
+    training, rows = begin(prepared, "byte-ar", objective), []
+    body = training.model.features
+    training.model.features = lambda inputs, *asked: rows.append(len(inputs)) or body(inputs, *asked)
+    whole = count.step_flops(training, head_everywhere=everywhere)
+    monkeypatch.setattr(count, "_MAP_ENTRIES", 1)
+    assert count.step_flops(training, head_everywhere=everywhere) == whole
+    assert rows == [training.spec.rows_per_batch] + [1] * training.spec.rows_per_batch
 
 
 def test_the_loss_falls_below_that_of_a_fresh_model(prepared):

@@ -4,7 +4,7 @@ B rows, S symbols a row, P positions a row (BOS and symbols), M supervised posit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bytegap.sight import Sight
+from bytegap.sight import Sight, laid
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Question:
 
     def to(self, device: str) -> "Question":
         """The same question on another device."""
-        return Question(**{name: part.to(device) for name, part in vars(self).items()})
+        moved = {name: laid(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, sight=self.sight.to(device), **moved)
 
 
 @dataclass(frozen=True)

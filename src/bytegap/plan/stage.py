@@ -103,9 +103,17 @@ def tune(study: Study, folder: Folder) -> int:
     return len(added)
 
 
+def _shape(spec: RunSpec) -> str:
+    """What a step's time depends on, as a key."""
+    return str((spec.objective, spec.objective_options, spec.model, spec.shape, spec.row_symbols, spec.rows_per_batch))
+
+
 def dry_run(plan: Plan, folder: Folder) -> None:
     """Arms x budgets x sizes, what they cost, and how long they will take here."""
-    step_s = {spec.id: estimate.seconds_a_step(spec) for spec in track(plan.runs, "timing a step of each shape")}
+    shapes = {_shape(spec): spec for spec in plan.runs}
+    step_s = {
+        shape: estimate.seconds_a_step(spec) for shape, spec in track(shapes.items(), "timing a step of each shape")
+    }
     table = Table(title=f"{plan.study}: {len(plan.runs)} runs", title_justify="left")
     for heading in ("arm", "budget", "N", "width x depth", "steps x symbols", "D", "bytes", "epochs", "FLOPs", "est."):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
@@ -120,10 +128,10 @@ def dry_run(plan: Plan, folder: Folder) -> None:
             f"{spec.bytes / 1e6:.2f}M",
             f"{spec.epochs:.2f}" + (" !" if spec.epochs > 1 else ""),
             f"{spec.flops:.3g}",
-            f"{spec.steps * step_s[spec.id]:.0f} s",
+            f"{spec.steps * step_s[_shape(spec)]:.0f} s",
         )
     show(table)
-    total_s = sum(spec.steps * step_s[spec.id] for spec in plan.runs) / plan.workers
+    total_s = sum(spec.steps * step_s[_shape(spec)] for spec in plan.runs) / plan.workers
     disk = sum(estimate.disk_bytes(spec) for spec in plan.runs)
     say(
         "plan",

@@ -9,23 +9,32 @@ from torch.utils.flop_counter import FlopCounterMode
 from bytegap.accounting.flops import TRAINING_FORWARDS, Convention, training_flops
 from bytegap.numerics import gradients
 from bytegap.objectives._base import Question
+from bytegap.train.devices import Devices
 from bytegap.train.loop import Training
+
+_MAP_ENTRIES = 2**18
+"""Of attention maps at once, a layer and head."""
 
 
 def step_flops(training: Training, *, head_everywhere: bool) -> int:
     """Forward and backward of batch 0, head at every position or only at the supervised ones.
 
-    Attention runs as plain matmuls here: the counter sees nothing inside a fused kernel on CPU.
+    Attention runs as plain matmuls here: the counter sees nothing inside a fused kernel on CPU. Training may hold no
+    such maps, so few rows are counted at once.
     """
     model, device = training.model, training.spec.numerics.device
     if training.devices.sharded:  # a twin, whole: the counter's hooks and the shards' do not go together
         model, device = training.built(), "cpu"
-    question = training.question(0).to(device)
+    question = training.question(0)
     if head_everywhere:
         question = _everywhere(question)
-    eager = training.spec.numerics.model_copy(update={"compile": False})  # the counter does not see compiled code
+    # The counter does not see compiled code, and is to see no answers that only fill a head's matmul up.
+    plain = training.spec.numerics.model_copy(update={"compile": False, "dtype": "float32"})
+    step = gradients(model, plain, training.objective.loss)
+    rows = max(1, _MAP_ENTRIES // question.inputs_BP.shape[1] ** 2)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        gradients(model, eager, training.objective.loss)(question, 1)
+        for piece in Devices(rows_at_once=rows).pieces(question):
+            step(piece.to(device), 1)
     training.adam.zero_grad()
     return counter.get_total_flops()
 
@@ -33,7 +42,7 @@ def step_flops(training: Training, *, head_everywhere: bool) -> int:
 def _everywhere(question: Question) -> Question:
     """The same inputs, asked at every position; what is answered there does not matter to the count."""
     rows, positions = question.inputs_BP.shape
-    everywhere_M = torch.arange(rows * positions, device=question.inputs_BP.device)
+    everywhere_M = torch.arange(rows * positions)
     return replace(
         question,
         positions_M=everywhere_M,
