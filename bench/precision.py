@@ -23,7 +23,11 @@ from results import Row, write
 SEEDS, FIRST = 5, 200
 STEPS = int(sys.argv[2]) if len(sys.argv) > 2 else 400
 PLAIN = {"dtype": "float32", "compile": False}
-WAYS = {"bfloat16": {"dtype": "bfloat16", "compile": False}, "compiled": {"dtype": "float32", "compile": True}}
+WAYS = {
+    "bfloat16": {"dtype": "bfloat16", "compile": False},
+    "compiled": {"dtype": "float32", "compile": True},
+    "bfloat16, compiled": {"dtype": "bfloat16", "compile": True},
+}
 
 
 def main() -> None:

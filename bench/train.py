@@ -4,9 +4,9 @@
 
 One thread, since runs go side by side, one a core; all that is compared takes turns, the matmul that sets the peak too.
 FLOPs are those that must be multiplied: attended pairs, head at the supervised positions. At width 256 nanoGPT's own
-model and optimiser, from a folder that you give, take the same steps as they ship and in bfloat16, and so does Hugging
-Face's Llama, by itself and under its Trainer, which keeps its own loop and is timed after the others. Last, whether
-FLOP/s hold as the work grows: 4 times the context, 4 times the width.
+model and optimiser, from a folder that you give, take the same steps in float32 and bfloat16, as they ship (compiled)
+and not, and so does Hugging Face's Llama, by itself and under its Trainer, which keeps its own loop and is timed after
+the others. Last, whether FLOP/s hold as the work grows: 4 times the context, 4 times the width.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from bytegap.console import track
 from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
 from bytegap.plan.estimate import stepper
+from bytegap.plan.measure import cores
 from bytegap.records import Numerics, RunSpec
 from results import Row, interleaved, write
 
@@ -72,8 +73,9 @@ def flops(run: RunSpec) -> float:
     return run.rows_per_batch * training_flops(transformer.costs(transformer.Shape(**run.shape)), row, MULTIPLIED)
 
 
-def peaks() -> dict[str, float]:
-    """FLOP/s of a square matmul, by type."""
+def peaks(threads: int) -> dict[str, float]:
+    """FLOP/s of a square matmul on so many threads, by type."""
+    torch.set_num_threads(threads)
     times = interleaved({dtype: square(dtype) for dtype in ("float32", "bfloat16")}, 3)
     return {dtype: SQUARE_FLOPS / seconds for dtype, seconds in times.items()}
 
@@ -109,8 +111,8 @@ def timed(what: str, actions: dict[str, tuple[Callable[[], object], float]], bes
     ]
 
 
-def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
-    """A step of its GPT at the widest shape: its own optimiser, clipping and, where asked, autocast."""
+def nanogpt(folder: Path, row: int, dtype: torch.dtype, *, compiled: bool) -> Callable[[], None]:
+    """A step of its GPT at the widest shape: its own optimiser, clipping and, where asked, autocast and compiler."""
     model_file = _module(folder / "model.py")
     shape = next(shape for shape in transformer.ladder(vocabulary=259, positions=row) if shape.width == 256)
     # Its MLP is 4 wide and not gated, 8 D^2 weights a layer as the gated one of 8/3.
@@ -121,10 +123,11 @@ def nanogpt(folder: Path, row: int, dtype: torch.dtype) -> Callable[[], None]:
     optimiser = model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), "cpu")
     x_BP = torch.randint(256, (BATCH_ROWS, row))
     context = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
+    forward = torch.compile(model) if compiled else model
 
     def step() -> None:
         with context:
-            _, loss = model(x_BP, x_BP)
+            _, loss = forward(x_BP, x_BP)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -230,10 +233,14 @@ def main() -> None:
         "--no-compile", action="store_true", help="leave out compiled steps: half a minute each to make"
     )
     asked = parser.parse_args()
-    torch.set_num_threads(1)
-    peak = peaks()
+    rows: list[Row] = [
+        {"what": f"matmul peak, {dtype}, {threads} threads", "GFLOP/s": flops_s / 1e9}
+        for threads in range(2, cores() + 1)
+        for dtype, flops_s in peaks(threads).items()
+    ]
+    peak = peaks(1)
     best = max(peak, key=lambda dtype: peak[dtype])
-    rows: list[Row] = [{"what": f"matmul peak, {dtype}", "GFLOP/s": flops_s / 1e9} for dtype, flops_s in peak.items()]
+    rows += [{"what": f"matmul peak, {dtype}", "GFLOP/s": flops_s / 1e9} for dtype, flops_s in peak.items()]
     dtypes = [dtype for dtype in peak if peak[dtype] >= peak["float32"]]
     ways = forms(dtypes, compiled=not asked.no_compile)
     for width, arm in track(list(product(asked.widths, ARMS)), "training steps"):
@@ -245,11 +252,13 @@ def main() -> None:
         run = next(iter(runs.values()))
         if compared:
             actions["Hugging Face Llama, float32"] = (hugging_face(run), flops(run))
-            for name, dtype in (("as it ships", torch.float32), ("bfloat16", torch.bfloat16)):
-                if asked.nanogpt is not None and str(dtype).removeprefix("torch.") in dtypes:
-                    actions[f"nanoGPT {name}"] = (nanogpt(asked.nanogpt, run.row_symbols, dtype), flops(run))
+            for dtype, compiled in product(["float32", "bfloat16"], [False] if asked.no_compile else [False, True]):
+                name = f"nanoGPT, {dtype}{', compiled' * compiled}{', as it ships' * (dtype == 'float32' and compiled)}"
+                if asked.nanogpt is not None and dtype in dtypes:
+                    step = nanogpt(asked.nanogpt, run.row_symbols, getattr(torch, dtype), compiled=compiled)
+                    actions[name] = (step, flops(run))
                 else:
-                    rows.append({"what": f"width {width}, {arm}: nanoGPT {name}"})
+                    rows.append({"what": f"width {width}, {arm}: {name}"})
         rows += timed(f"width {width}, {arm}", actions, best, asked.rounds)
         if compared:
             rows += [trainer(run, best, asked.rounds, bf16=dtype == "bfloat16") for dtype in dtypes]
