@@ -52,6 +52,7 @@ def symbols_of(name: str, study: Study, folder: Folder) -> TokensManifest:
         return manifest
     with new_folder(place) as building:
         documents = shards.documents_of(folder.corpus, train)
+        documents = track(documents, f"reading to learn {name}", total=train.documents)
         text = (piece for document in documents for piece, _ in _pieces(document))
         tokenizer: Tokenizer = kind.prepare(options, text, building)
         vocabulary = len(tokenizer.symbol_bytes)
