@@ -6,7 +6,7 @@ import numpy as np
 
 from bytegap import console
 from bytegap.errors import FitError
-from bytegap.fit import conventions
+from bytegap.fit import conventions, misfit
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.isoflop import fit_cells
@@ -66,7 +66,7 @@ def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0
         slopes=steepness,
         identified=identified,
         verdict=[*sentences, *map(sentence, steepness)],
-        warnings=[*isoflop.warnings, *warnings],
+        warnings=[*isoflop.warnings, *warnings, *misfit.warnings(curves)],
     )
 
 
