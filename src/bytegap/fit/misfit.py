@@ -21,12 +21,11 @@ def warnings(curves: Sequence[Curve]) -> list[str]:
     found: list[str] = []
     for name in dict.fromkeys(curve.arm.name for curve in curves):
         own = [misfit(curve) for curve in curves if curve.arm.name == name]
-        told = [each for each in own if each]
-        if told and len(told) == len(own) and all(p < _UNLIKELY and off > _MATERIAL for off, p in told):
-            off, p = min(told, key=lambda each: each[0])
+        if all(each and each[0] > _MATERIAL and each[1] < _UNLIKELY for each in own):
+            off = min(each[0] for each in own if each)
             found.append(
                 f"{name} follows no form of frontier: its minima lie up to {100 * off:.1f} % off the best of "
-                f"{len(told)} (p = {p:.0e}); intervals of what is read off it are too narrow"
+                f"{len(own)} (p < {_UNLIKELY}); intervals of what is read off it are too narrow"
             )
     return found
 
