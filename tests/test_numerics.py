@@ -94,6 +94,19 @@ def test_a_batch_that_asks_nothing_trains_nothing():
     assert not any(weight.grad.any() for weight in model.parameters())
 
 
+def test_workers_take_turns_on_the_gpus(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    numerics.settle(1)
+    assert not taken, "without any there is nothing to take"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for worker in range(4):
+        numerics.settle(worker)
+    assert taken == [0, 1, 0, 1]
+
+
 BF16 = {"dtype": "bfloat16"}
 
 
@@ -139,3 +152,28 @@ def test_a_compiled_run_follows_the_same_losses(prepared, arm):  # noqa: F811
     plain, other = trained(prepared, arm, 200), trained(prepared, arm, 200, compile=True)
     gap = torch.tensor(plain.ledger.losses) - torch.tensor(other.ledger.losses)
     assert gap.abs().max() < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arm", "objective"), [("bpe-mdm", "mdm"), ("byte-ar", "anyorder")])
+def test_code_is_made_once_for_batches_of_any_size_and_the_same_whichever_came_first(prepared, arm, objective):  # noqa: F811
+    from torch._dynamo.utils import counters
+    from torch._inductor.utils import fresh_cache
+
+    training = begin(prepared, arm, objective)
+    compiled = training.spec.numerics.model_copy(update={"compile": True})
+    training.spec = training.spec.model_copy(update={"rows_per_batch": 7})
+    batch, symbols = training.question(0), training.spec.row_symbols
+
+    def gradients(rows_met):
+        counters.clear()
+        with fresh_cache():
+            ask = numerics.gradients(training.model, compiled, training.objective.loss)
+            for rows in rows_met:
+                training.adam.zero_grad()
+                ask(batch.rows(0, rows), rows * symbols)
+        assert counters["stats"]["unique_graphs"] == 1
+        return [weight.grad.clone() for weight in training.model.parameters()]
+
+    few_first, many_first = gradients([2, 5, 3]), gradients([7, 3])
+    assert all(torch.equal(one, other) for one, other in zip(few_first, many_first, strict=True))

@@ -24,11 +24,18 @@ _GPU_LOGITS = 2**26
 _ALIKE = 16
 """Answers of which bfloat16's head takes a multiple: a kernel is generated for each number of rows that a matmul meets,
 and masking draws another at each step (2 ms and 1.5 MB; docs/log.md). The logits of what fills them up are dropped."""
+_USUAL_ROWS = 8  # for which the compiler makes its code
 
 
 def answers_at_once(device: str, ids: int) -> int:
     """Positions whose logits are in memory at once, of a vocabulary of so many ids."""
     return max(_LEAST_ANSWERS, (_CACHED_LOGITS if device == "cpu" else _GPU_LOGITS) // ids)
+
+
+def settle(worker: int) -> None:
+    """Have this process, one of several workers, use the GPU whose turn it is; without any, nothing."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(worker % torch.cuda.device_count())
 
 
 def place(model: nn.Module, numerics: Numerics) -> nn.Module:
@@ -42,8 +49,9 @@ def place(model: nn.Module, numerics: Numerics) -> nn.Module:
 def features(model: Any, numerics: Numerics) -> Features:
     """Inputs (B, P), flat positions (M,) and their sight to what the head reads, (M, D), as a training step takes them.
 
-    Compiled code is made for one B and P, and for any M, which masking draws anew at each step. What was compiled
-    before in this process is dropped, lest a run's arithmetic depend on the runs that went before it.
+    Compiled code is made for one P, and for any M and any B above one: which batch met the compiler first, here or in
+    another process that shares its cache, changes nothing in it. What was compiled before in this process is dropped,
+    lest a run's arithmetic depend on the runs that went before it.
     """
 
     def eager(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
@@ -52,16 +60,26 @@ def features(model: Any, numerics: Numerics) -> Features:
 
     if not numerics.compile:
         return eager
-    from torch._dynamo import mark_dynamic  # loads a compiler
-
     torch.compiler.reset()
     compiled = torch.compile(eager)
 
     def run(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
-        mark_dynamic(positions_M, 0)
+        B, P = inputs_BP.shape
+        _of_any_length(positions_M, _USUAL_ROWS * P)
+        if B > 1:
+            for tensor in (inputs_BP, sight.places_P, sight.aims_BP):
+                if tensor is not None and tensor.ndim > 1:
+                    _of_any_length(tensor, _USUAL_ROWS)
         return compiled(inputs_BP, positions_M, sight)
 
     return run
+
+
+def _of_any_length(tensor: Tensor, usual: int) -> None:
+    """Have the compiler make code for any length, best at the usual one: what a batch has must not steer it."""
+    from torch._dynamo import mark_dynamic  # loads a compiler
+
+    mark_dynamic(tensor, 0, hint_override=usual)
 
 
 def gradients(

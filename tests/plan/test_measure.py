@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+import torch
 
 from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
@@ -18,16 +19,18 @@ def runs(flops=1e12, count=4):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Four cores; seconds by (dtype, attention, threads, compile)."""
+    """Four cores; seconds by (dtype, attention, threads, compile), or those and how many at once."""
     seconds = {}
     asked = []
 
     def costs(_, candidates, beside):
         asked.append((candidates, beside))
-        return {
-            each: measure.Cost(seconds.get((each.dtype, each.attention, each.threads, each.compile), 100.0), 1.0)
-            for each in candidates
-        }
+        keys = [(each.dtype, each.attention, each.threads, each.compile) for each in candidates]
+        found = [seconds.get((*key, beside), seconds.get(key, 100.0)) for key in keys]
+        if None in found:
+            message = "CUDA out of memory"
+            raise RuntimeError(message)
+        return {each: measure.Cost(s, 3.0, 1.0) for each, s in zip(candidates, found, strict=True)}
 
     monkeypatch.setattr(measure, "cores", lambda: 4)
     monkeypatch.setattr(measure, "_dtypes", lambda _: ["float32", "bfloat16"])
@@ -38,42 +41,85 @@ def machine(monkeypatch):
 def test_the_fastest_form_is_chosen(machine):
     seconds, _ = machine
     seconds["bfloat16", "matmul", 1, False] = 50.0
-    found = measure.choose(runs(), Compute())
+    found, beside = measure.choose(runs(), Compute())
     assert (found.dtype, found.attention, found.threads, found.compile) == ("bfloat16", "matmul", 1, False)
-    assert measure.workers(Compute(), found) == 4
+    assert beside == 4
 
 
 def test_one_long_run_takes_all_cores(machine):
     seconds, _ = machine
     seconds["float32", "sdpa", 2, False], seconds["float32", "sdpa", 4, False] = 60.0, 40.0
-    found = measure.choose(runs(count=1), Compute())
-    assert found.threads == 4
-    assert measure.workers(Compute(), found) == 1
-    assert measure.choose(runs(count=16), Compute()).threads == 1, "four at a time end sooner than each at 2.5 times"
+    found, beside = measure.choose(runs(count=1), Compute())
+    assert (found.threads, beside) == (4, 1)
+    found, beside = measure.choose(runs(count=16), Compute())
+    assert (found.threads, beside) == (1, 4), "four at a time end sooner than each at 2.5 times"
 
 
 def test_code_is_compiled_where_that_is_won_back(machine):
     seconds, asked = machine
     seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 5.0, 3.0
-    assert not measure.choose(runs(), Compute()).compile
+    assert not measure.choose(runs(), Compute())[0].compile
     assert not any(each.compile for candidates, _ in asked for each in candidates), "not tried where it cannot pay"
     seconds |= dict.fromkeys(product(("float32", "bfloat16"), ATTENTION, (1, 2, 4), (False,)), 1000.0)
     seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 500.0, 300.0
-    assert measure.choose(runs(flops=1e15), Compute()).compile
-    seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 50.0, 30.0
-    assert not measure.choose(runs(flops=1e15, count=400), Compute()).compile, "each run traces anew, equal ones too"
+    assert measure.choose(runs(flops=1e15), Compute())[0].compile
+    seconds["float32", "sdpa", 1, True] = None
+    assert not measure.choose(runs(flops=1e15), Compute())[0].compile, "a compiler that fails is done without"
+    seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 50.0, 49.0
+    assert not measure.choose(runs(flops=1e15, count=400), Compute())[0].compile, "each run traces anew, equal ones too"
+
+
+def test_code_is_made_once_for_runs_that_differ_in_seed_and_rows():
+    first, second = runs(count=2)
+    rows = second.model_copy(update={"rows_per_batch": first.rows_per_batch + 3})
+    wider = second.model_copy(update={"shape": second.shape | {"width": 48}})
+    cost = measure.Cost(0.0, first_s=20.0, again_s=2.0)
+    assert measure._compiling([first, second, rows], cost, 2) == (20.0 + 2 * 2.0) / 2
+    assert measure._compiling([first, wider], cost, 2) == 20.0
+    alone = second.model_copy(update={"rows_per_batch": 1})
+    assert measure._compiling([first, alone], cost, 1) == 40.0, "code for one row is its own"
 
 
 def test_what_the_study_fixes_stays(machine):
     _, asked = machine
-    found = measure.choose(runs(count=1), Compute(threads=2, workers=3))
-    assert found.threads == 2
+    found, beside = measure.choose(runs(count=1), Compute(threads=2, workers=3))
+    assert (found.threads, beside) == (2, 3)
+    assert {beside for _, beside in asked} == {3}
+
+
+@pytest.fixture
+def gpus(monkeypatch, machine):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(measure, "cores", lambda: 16)
+    return machine
+
+
+def test_gpus_share_the_runs_and_take_more_of_them_while_that_ends_sooner(gpus):
+    seconds, asked = gpus
+    seconds["float32", "sdpa", 1, False, 4], seconds["float32", "sdpa", 1, False, 8] = 120.0, 400.0
+    found, beside = measure.choose(runs(count=64), Compute())
+    assert (found.device, found.attention, beside) == ("cuda", "sdpa", 4)
+    tried = [many for candidates, many in asked if not candidates[0].compile]
+    assert tried == [2, 4, 8], "from one a GPU on, until one more doubling is in vain"
+
+
+def test_a_gpu_too_small_for_more_runs_keeps_those_that_it_has(gpus, capsys):
+    seconds, _ = gpus
+    seconds["float32", "sdpa", 1, False, 4] = None
+    assert measure.choose(runs(count=64), Compute())[1] == 2
+    assert "4 at once: cannot be had here: CUDA out of memory" in " ".join(capsys.readouterr().err.split())
+
+
+def test_workers_that_a_study_asks_for_are_not_more_on_a_gpu(gpus):
+    _, asked = gpus
+    assert measure.choose(runs(count=64), Compute(workers=3))[1] == 3
     assert {beside for _, beside in asked} == {3}
 
 
 def test_a_plan_of_seconds_is_not_measured(machine):
     _, asked = machine
-    assert measure.choose(runs(flops=1e11), Compute()) == measure.plain(Compute())
+    assert measure.choose(runs(flops=1e11), Compute()) == (measure.plain(Compute()), 4)
     assert not asked
 
 
@@ -82,7 +128,7 @@ def test_a_real_measurement(monkeypatch):
     real = [run.model_copy(update={"shape": shape}) for run in runs(flops=1e9)]
     monkeypatch.setattr(measure, "cores", lambda: 1)
     monkeypatch.setattr(measure, "_WORTH_MEASURING_FLOPS", 0.0)
-    found = measure.choose(real, Compute())
+    found, beside = measure.choose(real, Compute())
     assert found.device == measure.plain(Compute()).device
-    assert found.threads == 1
+    assert (found.threads, beside) == (1, 1)
     assert not found.compile

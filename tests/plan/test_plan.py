@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
+import torch
 
 from bytegap import plugins
 from bytegap import study as study_file
@@ -104,19 +105,35 @@ def test_the_ends_of_a_ladder_may_have_more_seeds(prepared):
     assert len({spec.id for spec in cell(setting, 1e10)}) == 3 * study.grid.sizes
 
 
-def test_an_edited_study_keeps_its_numerics(prepared, tmp_path, monkeypatch):
+def test_an_edited_study_keeps_its_numerics(prepared, tmp_path, monkeypatch, capsys):
     _, study, folder = prepared
     home = Folder(tmp_path)
     home.tokens, home.windows_manifest = folder.tokens, folder.windows_manifest
     first = stage.run(study, home)
     slower = first.runs[0].numerics.model_copy(update={"attention": "matmul"})
-    monkeypatch.setattr(measure, "choose", lambda *_: slower)
+    monkeypatch.setattr(measure, "choose", lambda *_: (slower, 5))
     edited = study.model_copy(update={"seed": study.seed + 1})
     again = stage.run(edited, home)
     assert {run.id for run in again.runs}.isdisjoint(run.id for run in first.runs)
     assert {run.numerics for run in again.runs} == {run.numerics for run in first.runs}
-    two_threads = edited.model_copy(update={"compute": Compute(threads=2)})
-    assert {run.numerics for run in stage.run(two_threads, home).runs} == {slower}, "what it asks for is measured"
+    assert capsys.readouterr().err.count("an input changed") == 1
+    two_threads = stage.run(edited.model_copy(update={"compute": Compute(threads=2)}), home)
+    assert ({run.numerics for run in two_threads.runs}, two_threads.workers) == ({slower}, 5), "it asks for others"
+
+
+def test_an_edited_study_keeps_the_workers_that_a_gpu_was_seen_to_bear(prepared, tmp_path, monkeypatch):
+    _, study, folder = prepared
+    study = study.model_copy(update={"compute": Compute()})
+    home = Folder(tmp_path)
+    home.tokens, home.windows_manifest = folder.tokens, folder.windows_manifest
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    on_gpu = measure.plain(study.compute)
+    monkeypatch.setattr(measure, "choose", lambda *_: (on_gpu, 8))
+    assert stage.run(study, home).workers == 8
+    edited = study.model_copy(update={"seed": study.seed + 1})
+    assert stage.run(edited, home).workers == 8
+    assert stage.run(edited.model_copy(update={"compute": Compute(workers=3)}), home).workers == 3
 
 
 def losses(setting, minimum):

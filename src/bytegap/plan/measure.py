@@ -7,7 +7,7 @@ candidates interleaved. What is chosen is frozen in the plan, for all arms alike
 import heapq
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -19,14 +19,16 @@ import torch
 
 from bytegap.console import say
 from bytegap.models._blocks import ATTENTION
+from bytegap.numerics import settle
 from bytegap.plan.estimate import stepper
 from bytegap.records import Numerics, RunSpec
 from bytegap.study import Compute
 
 _WORTH_MEASURING_FLOPS = 1e12
 _ROUNDS = 3
-# What compiling takes a run, and what it saves at most, as far as is known before it is measured.
-_COMPILE_S, _COMPILED_SAVES = 20.0, 0.3
+# What compiling takes where no code lies cached and where it does, and what it saves at most, as far as is known before
+# it is measured (docs/log.md).
+_COLD, _CACHED, _COMPILED_SAVES = 20.0, 2.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class Cost:
 
     train_s: float
     """The probes' runs, every step of them."""
-    first_s: float
+    first_s: float = 0.0
     """A first step, compilation included, on average."""
+    again_s: float = 0.0
+    """The same in another run, what was compiled lying cached."""
 
 
 def plain(compute: Compute) -> Numerics:
@@ -46,8 +50,9 @@ def plain(compute: Compute) -> Numerics:
 
 
 def workers(compute: Compute, numerics: Numerics) -> int:
-    """Runs side by side: as many as have threads of their own; one on a GPU."""
-    return compute.workers or (1 if numerics.device == "cuda" else max(1, cores() // numerics.threads))
+    """Runs side by side, at least: as many as have threads of their own; one a GPU."""
+    most = torch.cuda.device_count() if numerics.device == "cuda" else cores() // numerics.threads
+    return compute.workers or max(1, most)
 
 
 def cores() -> int:
@@ -55,39 +60,69 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose(runs: Sequence[RunSpec], compute: Compute) -> Numerics:
-    """The numerics for all runs; what the study fixes stays as it says."""
+def choose(runs: Sequence[RunSpec], compute: Compute) -> tuple[Numerics, int]:
+    """The numerics for all runs, and how many of them side by side; what the study fixes stays as it says."""
     start = plain(compute)
+    beside = workers(compute, start)
     if sum(run.flops for run in runs) < _WORTH_MEASURING_FLOPS:
-        return start
-    probes = _probes(runs)
-    forms = ATTENTION if start.device == "cpu" else ["sdpa"]
+        return start, beside
+    probes, on_gpu = _probes(runs), start.device == "cuda"
     candidates = [
         start.model_copy(update={"dtype": dtype, "attention": form})
-        for dtype, form in product(_dtypes(start.device), forms)
+        for dtype, form in product(_dtypes(start.device), ["sdpa"] if on_gpu else ATTENTION)
     ]
-    costs = _costs(probes, candidates, workers(compute, start))
+    costs = _costs(probes, candidates, beside)
     best = min(candidates, key=lambda candidate: costs[candidate].train_s)
-    ends: dict[Numerics, float] = {}
-    ends[best] = _end(runs, probes, costs[best], workers(compute, best))
-    for threads in _divisors(cores()) if start.device == "cpu" and not compute.threads else []:
-        other = best.model_copy(update={"threads": threads})
-        beside = workers(compute, other)
-        ends[other] = _end(runs, probes, _costs(probes, [other], beside)[other], beside)
-    best = min(ends, key=lambda candidate: ends[candidate])
-    beside = workers(compute, best)
-    compiling = len(runs) / beside  # a run traces anew, whatever code lies cached
-    if ends[best] * _COMPILED_SAVES > compiling * _COMPILE_S:
+    ends = {(best, beside): _end(runs, probes, costs[best], beside)}
+    for other, more in _crowded(best, beside, compute) if on_gpu else _threaded(best, compute):
+        cost = _tried(probes, other, more)
+        if cost is None:
+            break
+        ends[other, more] = _end(runs, probes, cost, more)
+        if on_gpu and ends[other, more] >= ends[other, more // 2]:
+            break
+    best, beside = min(ends, key=lambda way: ends[way])
+    if ends[best, beside] * _COMPILED_SAVES > _compiling(runs, Cost(0, _COLD, _CACHED), beside):
         compiled = best.model_copy(update={"compile": True})
-        try:
-            cost = _costs(probes, [compiled], beside)[compiled]
-        except Exception as error:  # noqa: BLE001 - whatever a compiler raises, the plan can do without one
-            say("plan", f"not compiled: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
-        else:
-            ends[compiled] = _end(runs, probes, cost, beside) + compiling * cost.first_s
-    for candidate, end_s in ends.items():
-        say("plan", f"{_described(candidate)}, {workers(compute, candidate)} at once: {end_s / 60:.1f} minutes")
-    return min(ends, key=lambda candidate: ends[candidate])
+        if cost := _tried(probes, compiled, beside):
+            ends[compiled, beside] = _end(runs, probes, cost, beside) + _compiling(runs, cost, beside)
+    for (numerics, many), end_s in ends.items():
+        say("plan", f"{_described(numerics)}, {many} at once: {end_s / 60:.1f} minutes")
+    return min(ends, key=lambda way: ends[way])
+
+
+def _threaded(numerics: Numerics, compute: Compute) -> Iterator[tuple[Numerics, int]]:
+    """Fewer runs at once, of more threads each, no core idle."""
+    for threads in range(2, cores() + 1):
+        if cores() % threads == 0 and not compute.threads:
+            other = numerics.model_copy(update={"threads": threads})
+            yield other, workers(compute, other)
+
+
+def _crowded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[tuple[Numerics, int]]:
+    """More runs on a GPU: one small model's launches leave it idle, and another's can fill the time."""
+    while not compute.workers and 2 * beside <= cores():
+        beside *= 2
+        yield numerics, beside
+
+
+def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int) -> Cost | None:
+    """None where it cannot be done here: no compiler, no memory for so many."""
+    try:
+        return _costs(probes, [numerics], beside)[numerics]
+    except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver raises, the plan can do without
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {reason}")
+        return None
+
+
+def _compiling(runs: Sequence[RunSpec], cost: Cost, beside: int) -> float:
+    """Seconds: each run traces anew, but code is made once for all that differ in seed, steps and rows alone."""
+    made = {
+        str((run.objective, run.objective_options, run.model, run.shape, run.row_symbols, run.rows_per_batch == 1))
+        for run in runs
+    }
+    return (len(made) * (cost.first_s - cost.again_s) + len(runs) * cost.again_s) / beside
 
 
 def _described(numerics: Numerics) -> str:
@@ -120,24 +155,19 @@ def _probes(runs: Sequence[RunSpec]) -> list[RunSpec]:
     return found
 
 
-def _divisors(cores: int) -> list[int]:
-    """Threads a run that leave no core idle, more than one."""
-    return [threads for threads in range(2, cores + 1) if cores % threads == 0]
-
-
 def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: int) -> dict[Numerics, Cost]:
     """Each candidate's cost where `beside` processes do the same at once; the slowest counts."""
     grid = [[probe.model_copy(update={"numerics": candidate}) for candidate in candidates] for probe in probes]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(beside, context, _meet, (context.Barrier(beside),)) as pool:
-        everyone = list(pool.map(_clock, [grid] * beside))
+        everyone = list(pool.map(_clock, [grid] * beside, range(beside)))
     costs = {}
     for column, candidate in enumerate(candidates):
-        first_s, step_s = (
-            [max(times[row][column][which] for times in everyone) for row in range(len(probes))] for which in (0, 1)
+        first_s, again_s, step_s = (
+            [max(times[row][column][which] for times in everyone) for row in range(len(probes))] for which in range(3)
         )
         train_s = sum(probe.steps * each for probe, each in zip(probes, step_s, strict=True))
-        costs[candidate] = Cost(train_s, fmean(first_s))
+        costs[candidate] = Cost(train_s, fmean(first_s), fmean(again_s))
     return costs
 
 
@@ -148,14 +178,16 @@ def _meet(barrier: Barrier) -> None:
     barrier.wait()
 
 
-def _clock(grid: list[list[RunSpec]]) -> list[list[tuple[float, float]]]:
-    """(first step, median of later ones) in seconds, of each run of each row, those of a row interleaved."""
+def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[float, float, float]]]:
+    """(first step, another run's first, median of later ones), in seconds, of each run; those of a row interleaved."""
+    settle(number)
     result = []
     for row in grid:
+        first = [stepper(spec)() for spec in row]
         steps = [stepper(spec) for spec in row]
-        first = [step() for step in steps]
+        again = [step() for step in steps]
         rounds = [[step() for step in steps] for _ in range(_ROUNDS)]
-        result.append(list(zip(first, map(median, zip(*rounds, strict=True)), strict=True)))
+        result.append(list(zip(first, again, map(median, zip(*rounds, strict=True)), strict=True)))
     return result
 
 

@@ -27,26 +27,31 @@ from bytegap.study import Study
 
 def resolve(study: Study, folder: Folder) -> Plan:
     """The plan that stands, or what it would be, its numerics not yet measured; writes nothing."""
+    return _resolved(study, folder)[0]
+
+
+def _resolved(study: Study, folder: Folder) -> tuple[Plan, bool]:
+    """The plan, and whether it stands."""
     settings = _settings(study, folder, measure.plain(study.compute))
     inputs = _inputs(study, settings)
     if plan := standing(folder.plan, Plan, inputs):
-        return plan
+        return plan, True
     runs = [spec for setting in settings.values() for budget in setting.arm.budgets for spec in cell(setting, budget)]
     workers = measure.workers(study.compute, runs[0].numerics)
-    return Plan(inputs=inputs, study=study.name, workers=workers, rounds=0, runs=runs)
+    return Plan(inputs=inputs, study=study.name, workers=workers, rounds=0, runs=runs), False
 
 
 def measured(plan: Plan, study: Study, folder: Folder) -> Plan:
     """The same runs, computed as is soonest here; as the folder's plan does, if it has one: its runs may be kept."""
-    numerics = _numerics_before(study, folder) or measure.choose(plan.runs, study.compute)
+    numerics, workers = _way_before(study, folder) or measure.choose(plan.runs, study.compute)
     runs = [spec.model_copy(update={"numerics": numerics}) for spec in plan.runs]
-    return plan.model_copy(update={"runs": runs, "workers": measure.workers(study.compute, numerics)})
+    return plan.model_copy(update={"runs": runs, "workers": workers})
 
 
 def run(study: Study, folder: Folder) -> Plan:
     """The frozen plan, made anew only where an input changed."""
-    plan = resolve(study, folder)
-    if standing(folder.plan, Plan, plan.inputs):
+    plan, stands = _resolved(study, folder)
+    if stands:
         say("plan", f"up to date: {len(plan.runs)} runs")
         return plan
     plan = measured(plan, study, folder)
@@ -152,15 +157,18 @@ def _cells(plan: Plan) -> list[list[RunSpec]]:
     return list(cells.values())
 
 
-def _numerics_before(study: Study, folder: Folder) -> Numerics | None:
-    """Of the folder's plan, standing or stale, unless the study now says otherwise or the device is gone."""
+def _way_before(study: Study, folder: Folder) -> tuple[Numerics, int] | None:
+    """Numerics and workers of the folder's plan, standing or stale; None if others are wanted, or the device gone."""
     try:
-        numerics = read_record(folder.plan, Plan, "plan").runs[0].numerics
+        plan = read_record(folder.plan, Plan, "plan")
     except StoreError:
         return None
-    plain = measure.plain(study.compute)
+    numerics = plan.runs[0].numerics
     asked_threads = study.compute.threads or numerics.threads
-    return numerics if (numerics.device, numerics.threads) == (plain.device, asked_threads) else None
+    if (numerics.device, numerics.threads) != (measure.plain(study.compute).device, asked_threads):
+        return None
+    measured_so = numerics.device == "cuda" and not study.compute.workers
+    return numerics, plan.workers if measured_so else measure.workers(study.compute, numerics)
 
 
 def _finished(specs: Iterable[RunSpec], folder: Folder) -> list[tuple[RunSpec, float]]:

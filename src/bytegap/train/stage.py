@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bytegap import numerics
 from bytegap.console import console, say
 from bytegap.errors import BytegapError, StoreError
 from bytegap.records import Plan, RunRecord, RunSpec, TokensManifest
@@ -103,6 +104,7 @@ def _work(  # noqa: PLR0913, PLR0917 - the arguments of a process
     """
     folder, parent, stopping = Folder(root), multiprocessing.parent_process(), Stopping()
     stopping.listen()
+    numerics.settle(number)
 
     def report(run: str, steps: int, loss: float, speed: float) -> None:
         if parent and not parent.is_alive():
