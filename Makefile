@@ -18,8 +18,8 @@ quickstart: setup
 
 results: setup
 	rm -f results/*/fit.json
-	for study in results/*; do $(BIN)/bytegap fit studies/$$(basename $$study).toml --out results && \
-	  $(BIN)/bytegap report studies/$$(basename $$study).toml --out results || exit; done
+	ls results | xargs -P $$(getconf _NPROCESSORS_ONLN) -I STUDY sh -c \
+	  '$(BIN)/bytegap fit studies/STUDY.toml --out results && $(BIN)/bytegap report studies/STUDY.toml --out results'
 
 test: setup
 	$(BIN)/pytest -n 2 --durations 10

@@ -1,5 +1,6 @@
 """Collect plan and records into `runs.jsonl`, and audit them. Reads runs/ID/*.json; writes runs.jsonl, audit.json."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -111,22 +112,31 @@ def _print_time(folder: Folder, plan: Plan) -> None:
     if not timings:
         return
     train_s, evaluate_s = sum(t.train_s for t in timings), sum(t.evaluate_s for t in timings)
-    wall_s, until = 0.0, 0.0
-    for start, took_s in sorted(
-        (datetime.fromisoformat(t.started).timestamp(), t.train_s + t.evaluate_s) for t in timings
-    ):
-        wall_s += max(0.0, start + took_s - max(start, until))
-        until = max(until, start + took_s)
+    spans = sorted((datetime.fromisoformat(t.started).timestamp(), t.train_s + t.evaluate_s) for t in timings)
+    wall_s, beside = _wall(spans)
     say(
         "runs",
-        f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation over {plan.workers} workers, "
-        f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s a worker; "
-        f"{wall_s / 60:.1f} minutes in which any ran, {wall_s * plan.workers / train_s:.2f} times the training alone",
+        f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation, {beside} runs at once, "
+        f"{sum(t.flops_per_s * t.train_s for t in timings) / train_s / 1e9:.1f} GFLOP/s each; "
+        f"{wall_s / 60:.1f} minutes in which any ran, {wall_s * beside / train_s:.2f} times the training alone",
     )
     told = [(t.checkpoint_s, t.train_s) for t in timings if t.checkpoint_s is not None]
     if told:
         share, most = sum(s for s, _ in told) / sum(all_s for _, all_s in told), max(s / all_s for s, all_s in told)
         say("runs", f"{100 * share:.2f} % of training went into checkpoints, {100 * most:.2f} % of a run at most")
+
+
+def _wall(spans: Sequence[tuple[float, float]]) -> tuple[float, int]:
+    """Of (start, how long) in order of start: seconds in which any ran, and how many did at once, at most.
+
+    Starts are in whole seconds: what began in the second in which another ended was not beside it.
+    """
+    wall_s, until = 0.0, 0.0
+    for start, took_s in spans:
+        wall_s += max(0.0, start + took_s - max(start, until))
+        until = max(until, start + took_s)
+    beside = [sum(start + took_s - 1 > now for start, took_s in spans[:i]) for i, (now, _) in enumerate(spans)]
+    return wall_s, 1 + max(beside)
 
 
 def _say_jobs(folder: Folder, plan: Plan) -> None:
