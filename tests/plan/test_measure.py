@@ -23,14 +23,15 @@ def machine(monkeypatch):
     seconds = {}
     asked = []
 
-    def costs(_, candidates, beside):
-        asked.append((candidates, beside))
+    def costs(probes, candidates, beside):
+        asked.append((candidates, beside, len(probes)))
         keys = [(each.dtype, each.attention, each.threads, each.compile) for each in candidates]
         found = [seconds.get((*key, beside), seconds.get(key, 100.0)) for key in keys]
         if None in found:
             message = "CUDA out of memory"
             raise RuntimeError(message)
-        return {each: measure.Cost(s, 3.0, 1.0) for each, s in zip(candidates, found, strict=True)}
+        each_s = [(s / len(probes),) * len(probes) for s in found]
+        return {each: measure.Cost(s, 3.0, 1.0) for each, s in zip(candidates, each_s, strict=True)}
 
     monkeypatch.setattr(measure, "cores", lambda: 4)
     monkeypatch.setattr(measure, "_dtypes", lambda _: ["float32", "bfloat16"])
@@ -59,7 +60,7 @@ def test_code_is_compiled_where_that_is_won_back(machine):
     seconds, asked = machine
     seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 5.0, 3.0
     assert not measure.choose(runs(), Compute())[0].compile
-    assert not any(each.compile for candidates, _ in asked for each in candidates), "not tried where it cannot pay"
+    assert not any(each.compile for candidates, *_ in asked for each in candidates), "not tried where it cannot pay"
     seconds |= dict.fromkeys(product(("float32", "bfloat16"), ATTENTION, (1, 2, 4), (False,)), 1000.0)
     seconds["float32", "sdpa", 1, False], seconds["float32", "sdpa", 1, True] = 500.0, 300.0
     assert measure.choose(runs(flops=1e15), Compute())[0].compile
@@ -73,18 +74,38 @@ def test_code_is_made_once_for_runs_that_differ_in_seed_and_rows():
     first, second = runs(count=2)
     rows = second.model_copy(update={"rows_per_batch": first.rows_per_batch + 3})
     wider = second.model_copy(update={"shape": second.shape | {"width": 48}})
-    cost = measure.Cost(0.0, first_s=20.0, again_s=2.0)
+    cost = measure.Cost((), first_s=20.0, again_s=2.0)
     assert measure._compiling([first, second, rows], cost, 2) == (20.0 + 2 * 2.0) / 2
     assert measure._compiling([first, wider], cost, 2) == 20.0
     alone = second.model_copy(update={"rows_per_batch": 1})
     assert measure._compiling([first, alone], cost, 1) == 40.0, "code for one row is its own"
 
 
+def test_of_many_models_few_are_compiled_to_know_what_it_saves(machine):
+    seconds, asked = machine
+    seconds |= dict.fromkeys(product(("float32", "bfloat16"), ATTENTION, (1, 2, 4), (False,)), 1000.0)
+    spec = runs(count=1)[0]
+    many = [
+        spec.model_copy(update={"arm": arm, "shape": spec.shape | {"width": width}, "non_embedding_parameters": width})
+        for arm in "abc"
+        for width in (8 + ord(arm), 16 + ord(arm))
+    ]
+    assert measure.choose(many, Compute())[0].compile
+    assert [probes for *_, probes in asked] == [6, 6, 6, 4]
+
+
+def test_what_several_arms_compute_alike_is_measured_once(machine):
+    _, asked = machine
+    spec = runs(count=1)[0]
+    measure.choose([spec, spec.model_copy(update={"arm": "other", "order": "fixed"})], Compute())
+    assert {probes for *_, probes in asked} == {1}
+
+
 def test_what_the_study_fixes_stays(machine):
     _, asked = machine
     found, beside = measure.choose(runs(count=1), Compute(threads=2, workers=3))
     assert (found.threads, beside) == (2, 3)
-    assert {beside for _, beside in asked} == {3}
+    assert {beside for _, beside, _ in asked} == {3}
 
 
 @pytest.fixture
@@ -100,7 +121,7 @@ def test_gpus_share_the_runs_and_take_more_of_them_while_that_ends_sooner(gpus):
     seconds["float32", "sdpa", 1, False, 4], seconds["float32", "sdpa", 1, False, 8] = 120.0, 400.0
     found, beside = measure.choose(runs(count=64), Compute())
     assert (found.device, found.attention, beside) == ("cuda", "sdpa", 4)
-    tried = [many for candidates, many in asked if not candidates[0].compile]
+    tried = [many for candidates, many, _ in asked if not candidates[0].compile]
     assert tried == [2, 4, 8], "from one a GPU on, until one more doubling is in vain"
 
 
@@ -114,7 +135,7 @@ def test_a_gpu_too_small_for_more_runs_keeps_those_that_it_has(gpus, capsys):
 def test_workers_that_a_study_asks_for_are_not_more_on_a_gpu(gpus):
     _, asked = gpus
     assert measure.choose(runs(count=64), Compute(workers=3))[1] == 3
-    assert {beside for _, beside in asked} == {3}
+    assert {beside for _, beside, _ in asked} == {3}
 
 
 def test_a_plan_of_seconds_is_not_measured(machine):

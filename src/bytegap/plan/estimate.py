@@ -37,6 +37,11 @@ def stepper(spec: RunSpec) -> Callable[[], float]:
     return step
 
 
+def alike(spec: RunSpec) -> str:
+    """What a step's time depends on, numerics apart, as a key."""
+    return str((spec.objective, spec.objective_options, spec.model, spec.shape, spec.row_symbols, spec.rows_per_batch))
+
+
 def seconds_a_step(spec: RunSpec) -> float:
     """Median of a few steps after the first."""
     step = stepper(spec)

@@ -20,7 +20,7 @@ import torch
 from bytegap.console import say
 from bytegap.models._blocks import ATTENTION
 from bytegap.numerics import settle
-from bytegap.plan.estimate import stepper
+from bytegap.plan.estimate import alike, stepper
 from bytegap.records import Numerics, RunSpec
 from bytegap.study import Compute
 
@@ -29,18 +29,28 @@ _ROUNDS = 3
 # What compiling takes where no code lies cached and where it does, and what it saves at most, as far as is known before
 # it is measured (docs/log.md).
 _COLD, _CACHED, _COMPILED_SAVES = 20.0, 2.0, 0.3
+_COMPILED_PROBES = 4  # those that take longest; to compile all would take longer than many a plan
+
+
+Way = tuple[Numerics, int]
+"""How runs are computed, and how many side by side."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """Of one candidate."""
 
-    train_s: float
+    each_s: tuple[float, ...]
     """The probes' runs, every step of them."""
     first_s: float = 0.0
     """A first step, compilation included, on average."""
     again_s: float = 0.0
     """The same in another run, what was compiled lying cached."""
+
+    @property
+    def train_s(self) -> float:
+        """All of them."""
+        return sum(self.each_s)
 
 
 def plain(compute: Compute) -> Numerics:
@@ -60,46 +70,58 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose(runs: Sequence[RunSpec], compute: Compute) -> tuple[Numerics, int]:
+def choose(runs: Sequence[RunSpec], compute: Compute) -> Way:
     """The numerics for all runs, and how many of them side by side; what the study fixes stays as it says."""
     start = plain(compute)
     beside = workers(compute, start)
     if sum(run.flops for run in runs) < _WORTH_MEASURING_FLOPS:
         return start, beside
     probes, on_gpu = _probes(runs), start.device == "cuda"
-    candidates = [
-        start.model_copy(update={"dtype": dtype, "attention": form})
-        for dtype, form in product(_dtypes(start.device), ["sdpa"] if on_gpu else ATTENTION)
-    ]
-    costs = _costs(probes, candidates, beside)
-    best = min(candidates, key=lambda candidate: costs[candidate].train_s)
-    ends = {(best, beside): _end(runs, probes, costs[best], beside)}
-    for other, more in _crowded(best, beside, compute) if on_gpu else _threaded(best, compute):
-        cost = _tried(probes, other, more)
+    forms = product(_dtypes(start.device), ["sdpa"] if on_gpu else ATTENTION)
+    candidates = [start.model_copy(update={"dtype": dtype, "attention": form}) for dtype, form in forms]
+    found = _costs(probes, candidates, beside)
+    best = min(candidates, key=lambda candidate: found[candidate].train_s), beside
+    costs, ends = {best: found[best[0]]}, {best: _end(runs, probes, found[best[0]], beside)}
+    for way in (_crowded if on_gpu else _threaded)(best[0], beside, compute):
+        cost = _tried(probes, *way)
         if cost is None:
             break
-        ends[other, more] = _end(runs, probes, cost, more)
-        if on_gpu and ends[other, more] >= ends[other, more // 2]:
+        costs[way], ends[way] = cost, _end(runs, probes, cost, way[1])
+        if on_gpu and ends[way] > min(ends.values()):
             break
-    best, beside = min(ends, key=lambda way: ends[way])
-    if ends[best, beside] * _COMPILED_SAVES > _compiling(runs, Cost(0, _COLD, _CACHED), beside):
-        compiled = best.model_copy(update={"compile": True})
-        if cost := _tried(probes, compiled, beside):
-            ends[compiled, beside] = _end(runs, probes, cost, beside) + _compiling(runs, cost, beside)
+    best = min(ends, key=lambda way: ends[way])
+    ends |= _compiled(runs, probes, best, costs[best], ends[best])
     for (numerics, many), end_s in ends.items():
         say("plan", f"{_described(numerics)}, {many} at once: {end_s / 60:.1f} minutes")
     return min(ends, key=lambda way: ends[way])
 
 
-def _threaded(numerics: Numerics, compute: Compute) -> Iterator[tuple[Numerics, int]]:
+def _compiled(
+    runs: Sequence[RunSpec], probes: Sequence[RunSpec], way: Way, cost: Cost, end_s: float
+) -> dict[Way, float]:
+    """The way whose steps cost so much, compiled, and when it ends; nothing where that cannot be had, or won back."""
+    numerics, beside = way
+    if end_s * _COMPILED_SAVES < _compiling(runs, Cost((), _COLD, _CACHED), beside):
+        return {}
+    longest = sorted(range(len(probes)), key=lambda probe: -cost.each_s[probe])[:_COMPILED_PROBES]
+    compiled = numerics.model_copy(update={"compile": True})
+    now = _tried([probes[probe] for probe in longest], compiled, beside)
+    if now is None:
+        return {}
+    left = now.train_s / sum(cost.each_s[probe] for probe in longest)
+    return {(compiled, beside): end_s * left + _compiling(runs, now, beside)}
+
+
+def _threaded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
     """Fewer runs at once, of more threads each, no core idle."""
+    del beside
     for threads in range(2, cores() + 1):
         if cores() % threads == 0 and not compute.threads:
             other = numerics.model_copy(update={"threads": threads})
             yield other, workers(compute, other)
 
 
-def _crowded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[tuple[Numerics, int]]:
+def _crowded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
     """More runs on a GPU: one small model's launches leave it idle, and another's can fill the time."""
     while not compute.workers and 2 * beside <= cores():
         beside *= 2
@@ -118,10 +140,7 @@ def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int) -> Cost |
 
 def _compiling(runs: Sequence[RunSpec], cost: Cost, beside: int) -> float:
     """Seconds: each run traces anew, but code is made once for all that differ in seed, steps and rows alone."""
-    made = {
-        str((run.objective, run.objective_options, run.model, run.shape, run.row_symbols, run.rows_per_batch == 1))
-        for run in runs
-    }
+    made = {alike(run.model_copy(update={"rows_per_batch": min(run.rows_per_batch, 2)})) for run in runs}
     return (len(made) * (cost.first_s - cost.again_s) + len(runs) * cost.again_s) / beside
 
 
@@ -145,14 +164,14 @@ def _dtypes(device: str) -> list[str]:
 
 
 def _probes(runs: Sequence[RunSpec]) -> list[RunSpec]:
-    """Each arm's smallest and largest model at its largest budget."""
-    found = []
+    """Each arm's smallest and largest model at its largest budget, those that compute the same once."""
+    found = {}
     for arm in dict.fromkeys(run.arm for run in runs):
         own = [run for run in runs if run.arm == arm]
         top = [run for run in own if run.budget_flops == max(run.budget_flops for run in own)]
         top.sort(key=lambda run: run.non_embedding_parameters)
-        found += [top[0], top[-1]]
-    return found
+        found |= {alike(run): run for run in (top[0], top[-1])}
+    return list(found.values())
 
 
 def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: int) -> dict[Numerics, Cost]:
@@ -166,8 +185,8 @@ def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: in
         first_s, again_s, step_s = (
             [max(times[row][column][which] for times in everyone) for row in range(len(probes))] for which in range(3)
         )
-        train_s = sum(probe.steps * each for probe, each in zip(probes, step_s, strict=True))
-        costs[candidate] = Cost(train_s, fmean(first_s), fmean(again_s))
+        each_s = tuple(probe.steps * each for probe, each in zip(probes, step_s, strict=True))
+        costs[candidate] = Cost(each_s, fmean(first_s), fmean(again_s))
     return costs
 
 

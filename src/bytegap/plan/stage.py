@@ -108,14 +108,9 @@ def tune(study: Study, folder: Folder) -> int:
     return len(added)
 
 
-def _shape(spec: RunSpec) -> str:
-    """What a step's time depends on, as a key."""
-    return str((spec.objective, spec.objective_options, spec.model, spec.shape, spec.row_symbols, spec.rows_per_batch))
-
-
 def dry_run(plan: Plan, folder: Folder) -> None:
     """Arms x budgets x sizes, what they cost, and how long they will take here."""
-    shapes = {_shape(spec): spec for spec in plan.runs}
+    shapes = {estimate.alike(spec): spec for spec in plan.runs}
     step_s = {
         shape: estimate.seconds_a_step(spec) for shape, spec in track(shapes.items(), "timing a step of each shape")
     }
@@ -133,10 +128,10 @@ def dry_run(plan: Plan, folder: Folder) -> None:
             f"{spec.bytes / 1e6:.2f}M",
             f"{spec.epochs:.2f}" + (" !" if spec.epochs > 1 else ""),
             f"{spec.flops:.3g}",
-            f"{spec.steps * step_s[_shape(spec)]:.0f} s",
+            f"{spec.steps * step_s[estimate.alike(spec)]:.0f} s",
         )
     show(table)
-    total_s = sum(spec.steps * step_s[_shape(spec)] for spec in plan.runs) / plan.workers
+    total_s = sum(spec.steps * step_s[estimate.alike(spec)] for spec in plan.runs) / plan.workers
     disk = sum(estimate.disk_bytes(spec) for spec in plan.runs)
     say(
         "plan",
@@ -157,7 +152,7 @@ def _cells(plan: Plan) -> list[list[RunSpec]]:
     return list(cells.values())
 
 
-def _way_before(study: Study, folder: Folder) -> tuple[Numerics, int] | None:
+def _way_before(study: Study, folder: Folder) -> measure.Way | None:
     """Numerics and workers of the folder's plan, standing or stale; None if others are wanted, or the device gone."""
     try:
         plan = read_record(folder.plan, Plan, "plan")
