@@ -151,15 +151,15 @@ def _described(numerics: Numerics) -> str:
 
 def _dtypes(device: str) -> list[str]:
     """bfloat16 only where its matmuls are the faster: a processor without it takes a hundred times as long."""
-    times = {}
-    for dtype in ("float32", "bfloat16"):
-        square = torch.ones(512, 512, dtype=getattr(torch, dtype), device=device)
-        rounds = []
-        for _ in range(4):
+    squares = {
+        dtype: torch.ones(512, 512, dtype=getattr(torch, dtype), device=device) for dtype in ("float32", "bfloat16")
+    }
+    times = dict.fromkeys(squares, float("inf"))
+    for _ in range(12):  # in turns, the fastest of each: other work on the machine must not decide
+        for dtype, square in squares.items():
             start = perf_counter()
             torch.mm(square, square).sum().item()
-            rounds.append(perf_counter() - start)
-        times[dtype] = min(rounds[1:])
+            times[dtype] = min(times[dtype], perf_counter() - start)
     return [dtype for dtype in times if times[dtype] <= times["float32"]]
 
 
