@@ -30,7 +30,6 @@ from bytegap import plugins
 from bytegap.accounting.flops import Convention, training_flops
 from bytegap.console import track
 from bytegap.models import transformer
-from bytegap.models._blocks import ATTENTION
 from bytegap.plan.estimate import stepper
 from bytegap.plan.measure import cores
 from bytegap.records import Numerics, RunSpec
@@ -89,7 +88,7 @@ def square(dtype: str) -> Callable[[], Tensor]:
 def forms(dtypes: list[str], *, compiled: bool) -> dict[str, Numerics]:
     """Ways to compute a step, by name."""
     found = {}
-    for dtype, form, compile_ in product(dtypes, ATTENTION, [False, True] if compiled else [False]):
+    for dtype, form, compile_ in product(dtypes, ["sdpa", "matmul"], [False, True] if compiled else [False]):
         name = f"{dtype}, {form}{', compiled' * compile_}"
         found[name] = Numerics(device="cpu", dtype=dtype, threads=1, attention=form, compile=compile_)
     return found

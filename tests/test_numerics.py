@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.attention import flex_attention
 
 from bytegap import numerics
 from bytegap.models._blocks import ATTENTION
-from bytegap.objectives._base import Question, answer
+from bytegap.objectives import block
+from bytegap.objectives._base import Question, Vocabulary, answer
 from bytegap.records import Numerics
 from bytegap.sight import ALL, CAUSAL, Sight
 from tests.train.test_train import begin, prepared, state  # noqa: F401 - a fixture
@@ -30,7 +32,7 @@ class Body(torch.nn.Module):
 
     def features(self, _, positions_M, sight):
         del sight
-        return self.table[positions_M]
+        return self.table if positions_M is None else self.table[positions_M]
 
 
 def question(answers=M):
@@ -94,6 +96,45 @@ def test_a_batch_that_asks_nothing_trains_nothing():
     assert not any(weight.grad.any() for weight in model.parameters())
 
 
+def replayed(model):
+    """In the compiler's place: what a recorded graph gives lies where its next playing writes."""
+    memory = {}
+
+    def put(name, tensor):
+        memory.setdefault(name, torch.empty_like(tensor)).copy_(tensor)
+        return memory[name].view_as(tensor)
+
+    class Graph(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, function, given, table):
+            with torch.enable_grad():
+                ctx.features_MD, ctx.table = function(*given), table
+            return put("features", ctx.features_MD.detach())
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return None, None, put("table", torch.autograd.grad(ctx.features_MD, ctx.table, gradient)[0])
+
+    return lambda function, **_: lambda *given: Graph.apply(function, given, model.table)
+
+
+def test_gradients_add_up_where_a_graph_writes_over_what_it_gave_before(monkeypatch):
+    first = question()
+    second = replace(first, targets_M=first.targets_M.flip(0), positions_M=first.positions_M.flip(0))
+    plain, model = Body(), Body()
+    model.load_state_dict(plain.state_dict())
+    ask = numerics.gradients(plain, PLAIN, answer)
+    monkeypatch.setattr(torch, "compile", replayed(model))
+    asked = numerics.gradients(model, PLAIN.model_copy(update={"compile": "graphs"}), answer)
+    for number in range(2):
+        for one in (plain, model):
+            one.zero_grad()
+        for piece in (first, second)[number:]:
+            assert asked(piece, 40) == ask(piece, 40)
+        for ours, expected in zip(model.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, expected.grad)
+
+
 def test_workers_take_turns_on_the_gpus(monkeypatch):
     taken = []
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
@@ -136,6 +177,26 @@ def test_the_forms_of_attention_agree_forward_and_backward(positions, kind):
             torch.testing.assert_close(ours, reference)
 
 
+def test_the_kernel_for_masks_agrees_forward_and_backward(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, 3, 125, 8, generator=generator, requires_grad=True) for _ in range(3)]
+    options = block.Options(size=4)
+    sight = block.ask(torch.zeros(1, 64, dtype=torch.long), torch.rand(1), generator, Vocabulary(256), options).sight
+    torch.compiler.reset()
+    compiled = torch.compile(ATTENTION["flex"], backend="aot_eager", fullgraph=True)
+    with pytest.raises(Exception, match="backward on CPU"):
+        compiled(*given, sight)
+    # The plain code that stands in for the kernel has gradients everywhere.
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
+    torch.compiler.reset()
+    answers = [
+        [mixed, *torch.autograd.grad(mixed.square().sum(), given)]
+        for mixed in (compiled(*given, sight), ATTENTION["sdpa"](*given, sight))
+    ]
+    for ours, reference in zip(*answers, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm"])
 @pytest.mark.parametrize("changes", [{"attention": "matmul"}, BF16], ids=["matmul", "bfloat16"])
 def test_a_run_computed_another_way_follows_the_same_losses(prepared, arm, changes):  # noqa: F811
@@ -148,10 +209,26 @@ def test_a_run_computed_another_way_follows_the_same_losses(prepared, arm, chang
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm"])
-def test_a_compiled_run_follows_the_same_losses(prepared, arm):  # noqa: F811
-    plain, other = trained(prepared, arm, 200), trained(prepared, arm, 200, compile=True)
+@pytest.mark.parametrize("how", [True, "graphs"])
+def test_a_compiled_run_follows_the_same_losses(prepared, arm, how):  # noqa: F811
+    plain, other = trained(prepared, arm, 200), trained(prepared, arm, 200, compile=how)
     gap = torch.tensor(plain.ledger.losses) - torch.tensor(other.ledger.losses)
     assert gap.abs().max() < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_compiled_forward_passes_over_what_a_mask_hides(prepared, dtype):  # noqa: F811
+    training = begin(prepared, "byte-ar", "block")
+    asked = training.question(0)
+    found = []
+    for form, how in (("sdpa", False), ("flex", True)):
+        way = PLAIN.model_copy(update={"dtype": dtype, "attention": form, "compile": how})
+        model = numerics.place(training.model, way)
+        with torch.no_grad():
+            found.append(numerics.features(model, way)(asked.inputs_BP, asked.positions_M, asked.sight))
+    assert asked.sight.mask_PP is not None
+    torch.testing.assert_close(*found, rtol=0, atol=1e-4 if dtype == "float32" else 0.05)
 
 
 @pytest.mark.slow

@@ -50,17 +50,19 @@ def features(model: Any, numerics: Numerics) -> Features:
     """Inputs (B, P), flat positions (M,) and their sight to what the head reads, (M, D), as a training step takes them.
 
     Compiled code is made for one P, and for any M and any B above one: which batch met the compiler first, here or in
-    another process that shares its cache, changes nothing in it. What was compiled before in this process is dropped,
-    lest a run's arithmetic depend on the runs that went before it.
+    another process that shares its cache, changes nothing in it; graphs have code for each shape. What was compiled
+    before in this process is dropped, lest a run's arithmetic depend on the runs that went before it.
     """
 
-    def eager(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
+    def eager(inputs_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
         with _arithmetic(numerics):
             return model.features(inputs_BP, positions_M, sight)
 
     if not numerics.compile:
         return eager
     torch.compiler.reset()
+    if numerics.compile == "graphs":
+        return _played(torch.compile(eager, mode="reduce-overhead", dynamic=False))
     compiled = torch.compile(eager)
 
     def run(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
@@ -71,6 +73,16 @@ def features(model: Any, numerics: Numerics) -> Features:
                 if tensor is not None and tensor.ndim > 1:
                     _of_any_length(tensor, _USUAL_ROWS)
         return compiled(inputs_BP, positions_M, sight)
+
+    return run
+
+
+def _played(compiled: Callable[[Tensor, Tensor | None, Sight], Tensor]) -> Features:
+    """A graph is recorded for one shape, and how many positions are asked for varies: all of them, then those."""
+
+    def run(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
+        torch.compiler.cudagraph_mark_step_begin()
+        return compiled(inputs_BP, None, sight).index_select(0, positions_M)
 
     return run
 
@@ -98,6 +110,8 @@ def gradients(
         return functional.pad(rows_MD, (0, 0, 0, -len(rows_MD) % alike))
 
     def run(question: Question, symbols: int) -> tuple[Tensor, int]:
+        if numerics.compile == "graphs":
+            _own_sums(model)
         features_MD = body(question.inputs_BP, question.positions_M, question.sight)
         leaf_MD = features_MD.detach().requires_grad_()
         nats, supervised = torch.zeros((), dtype=torch.float64, device=leaf_MD.device), 0
@@ -115,6 +129,13 @@ def gradients(
         return nats, supervised
 
     return run
+
+
+def _own_sums(model: nn.Module) -> None:
+    """Memory for the gradients' sums: a first gradient would be kept where a graph's next playing writes over it."""
+    for weight in model.parameters():
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
 
 
 @contextlib.contextmanager

@@ -192,7 +192,8 @@ class Numerics(Part):
     dtype: str
     threads: int
     attention: str
-    compile: bool
+    compile: bool | Literal["graphs"]
+    """Graphs: compiled, and on a GPU recorded once and played back with a single launch."""
 
 
 class Optimiser(Part):

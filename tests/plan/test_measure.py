@@ -8,6 +8,7 @@ import torch
 from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
 from bytegap.plan import measure
+from bytegap.plan.estimate import is_masked
 from bytegap.study import Compute
 from tests.runs.test_audit import run as a_run
 
@@ -19,7 +20,7 @@ def runs(flops=1e12, count=4):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Four cores; seconds by (dtype, attention, threads, compile), or those and how many at once."""
+    """Four cores; seconds by (dtype, attention, threads, compile), or those and how many at once; "norm" and those."""
     seconds = {}
     asked = []
 
@@ -31,7 +32,8 @@ def machine(monkeypatch):
             message = "CUDA out of memory"
             raise RuntimeError(message)
         each_s = [(s / len(probes),) * len(probes) for s in found]
-        return {each: measure.Cost(s, 3.0, 1.0) for each, s in zip(candidates, each_s, strict=True)}
+        norms = [{measure.alike(probe): (2.0, seconds.get(("norm", *key), 1.0)) for probe in probes} for key in keys]
+        return {each: measure.Cost(s, 3.0, 1.0, n) for each, s, n in zip(candidates, each_s, norms, strict=True)}
 
     monkeypatch.setattr(measure, "cores", lambda: 4)
     monkeypatch.setattr(measure, "_dtypes", lambda _: ["float32", "bfloat16"])
@@ -45,6 +47,24 @@ def test_the_fastest_form_is_chosen(machine):
     found, beside = measure.choose(runs(), Compute())
     assert (found.dtype, found.attention, found.threads, found.compile) == ("bfloat16", "matmul", 1, False)
     assert beside == 4
+
+
+@pytest.mark.parametrize("norm", [1.02, float("nan"), float("inf")])
+def test_what_has_other_gradients_is_not_chosen_however_fast(machine, capsys, norm):
+    seconds, _ = machine
+    seconds["bfloat16", "matmul", 1, False], seconds["norm", "bfloat16", "matmul", 1, False] = 50.0, norm
+    seconds["float32", "sdpa", 1, True], seconds["norm", "float32", "sdpa", 1, True] = 1.0, norm
+    found, _ = measure.choose(runs(flops=1e15, count=1), Compute(threads=1))
+    assert found == measure.plain(Compute())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bfloat16, attention as matmul, 1 threads a run: left out, a gradient's norm is" in said
+    assert "compiled, float32, attention as sdpa, 1 threads a run: left out, a gradient's norm is" in said
+
+
+def test_rounding_is_no_other_gradient(machine):
+    seconds, _ = machine
+    seconds["bfloat16", "matmul", 1, False], seconds["norm", "bfloat16", "matmul", 1, False] = 50.0, 1.002
+    assert measure.choose(runs(), Compute())[0].dtype == "bfloat16"
 
 
 def test_one_long_run_takes_all_cores(machine):
@@ -75,10 +95,13 @@ def test_code_is_made_once_for_runs_that_differ_in_seed_and_rows():
     rows = second.model_copy(update={"rows_per_batch": first.rows_per_batch + 3})
     wider = second.model_copy(update={"shape": second.shape | {"width": 48}})
     cost = measure.Cost((), first_s=20.0, again_s=2.0)
-    assert measure._compiling([first, second, rows], cost, 2) == (20.0 + 2 * 2.0) / 2
-    assert measure._compiling([first, wider], cost, 2) == 20.0
+    plain = measure.plain(Compute())
+    assert measure._compiling([first, second, rows], cost, plain, 2) == (20.0 + 2 * 2.0) / 2
+    assert measure._compiling([first, wider], cost, plain, 2) == 20.0
     alone = second.model_copy(update={"rows_per_batch": 1})
-    assert measure._compiling([first, alone], cost, 1) == 40.0, "code for one row is its own"
+    assert measure._compiling([first, alone], cost, plain, 1) == 40.0, "code for one row is its own"
+    graphs = plain.model_copy(update={"compile": "graphs"})
+    assert measure._compiling([first, second, rows], cost, graphs, 2) == (2 * 20.0 + 2.0) / 2, "and graphs for any"
 
 
 def test_of_many_models_few_are_compiled_to_know_what_it_saves(machine):
@@ -113,6 +136,7 @@ def gpus(monkeypatch, machine):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(measure, "cores", lambda: 16)
+    monkeypatch.setattr(measure, "is_masked", lambda run: run.objective == "block")
     return machine
 
 
@@ -123,6 +147,20 @@ def test_gpus_share_the_runs_and_take_more_of_them_while_that_ends_sooner(gpus):
     assert (found.device, found.attention, beside) == ("cuda", "sdpa", 4)
     tried = [many for candidates, many, _ in asked if not candidates[0].compile]
     assert tried == [2, 4, 8], "from one a GPU on, until one more doubling is in vain"
+
+
+def test_a_gpu_plays_recorded_launches_and_passes_over_masks_where_that_is_sooner(gpus):
+    seconds, asked = gpus
+    seconds |= {("float32", "sdpa", 1, False, many): 1000.0 for many in (2, 4)}
+    seconds["float32", "sdpa", 1, True], seconds["float32", "sdpa", 1, "graphs"] = 800.0, 700.0
+    seconds["float32", "flex", 1, True], seconds["float32", "flex", 1, "graphs"] = 600.0, 500.0
+    seconds |= {("bfloat16", form, 1, how): 2000.0 for form in ("sdpa", "flex") for how in (False, True, "graphs")}
+    found, _ = measure.choose(runs(flops=1e17), Compute(workers=2))
+    assert (found.attention, found.compile) == ("sdpa", "graphs")
+    assert not any(each.attention == "flex" for candidates, *_ in asked for each in candidates), "no arm has a mask"
+    blocks = [run.model_copy(update={"objective": "block"}) for run in runs(flops=1e17)]
+    found, _ = measure.choose(blocks, Compute(workers=2))
+    assert (found.attention, found.compile) == ("flex", "graphs")
 
 
 def test_a_gpu_too_small_for_more_runs_keeps_those_that_it_has(gpus, capsys):
@@ -142,6 +180,13 @@ def test_a_plan_of_seconds_is_not_measured(machine):
     _, asked = machine
     assert measure.choose(runs(flops=1e11), Compute()) == (measure.plain(Compute()), 4)
     assert not asked
+
+
+def test_a_mask_is_known_of_the_objective():
+    shape = next(transformer.ladder(vocabulary=259, positions=97)).model_dump()
+    spec = runs()[0].model_copy(update={"shape": shape})
+    masked = {name: is_masked(spec.model_copy(update={"objective": name})) for name in ("ar", "mdm", "block")}
+    assert masked == {"ar": False, "mdm": False, "block": True}
 
 
 def test_a_real_measurement(monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import flex_attention
 
 from bytegap.sight import Sight
 
@@ -122,9 +123,24 @@ def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tens
         return _Maps.apply(q_BHPK, k_BHPK, v_BHPK, sight.causal and sight.mask_PP is None, sight.mask_PP)
 
 
-ATTENTION = {"sdpa": _fused, "matmul": _plain}
-"""softmax(q k' / sqrt K) v, (B, H, P, K), by the library's fused kernel or as batched matmuls: the same numbers to
-rounding. Which is faster depends on the machine."""
+def _sparse(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
+    """By a kernel that passes over blocks of the mask without any pair; without a mask, or uncompiled, as `_fused`."""
+    mask_PP = sight.mask_PP
+    if mask_PP is None or not torch.compiler.is_compiling():
+        return _fused(q_BHPK, k_BHPK, v_BHPK, sight)
+    blocks = flex_attention.create_block_mask(
+        lambda _b, _h, query, key: mask_PP[query, key], None, None, *mask_PP.shape, device=mask_PP.device
+    )
+    # Of one type, which autocast does not see to here, and with plain strides, which its CPU code takes for granted
+    # (docs/log.md).
+    q_BHPK, k_BHPK, v_BHPK = (part.to(v_BHPK.dtype).contiguous() for part in (q_BHPK, k_BHPK, v_BHPK))
+    return flex_attention.flex_attention(q_BHPK, k_BHPK, v_BHPK, block_mask=blocks)
+
+
+ATTENTION = {"sdpa": _fused, "matmul": _plain, "flex": _sparse}
+"""softmax(q k' / sqrt K) v, (B, H, P, K), by the library's fused kernel, as batched matmuls, or by its kernel for masks
+with blocks to pass over (Dong et al. 2024, arXiv 2412.05496; no gradients on CPU): the same numbers to rounding. Which
+is faster depends on the machine."""
 
 
 class Attention(nn.Module):

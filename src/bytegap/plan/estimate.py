@@ -18,21 +18,21 @@ COMPILER_BYTES = 2.5e8
 _BYTES_A_PARAMETER = 4 + 12  # the finished weights, and the checkpoint's weights and two moments
 
 
-def stepper(spec: RunSpec) -> Callable[[], float]:
-    """A function that takes one training step of the run's shape, batch and numerics, and says how many seconds."""
+def stepper(spec: RunSpec) -> Callable[[], tuple[float, float]]:
+    """A function that takes a step of the run's shape, batch and numerics: its seconds, and its gradient's norm."""
     torch.set_num_threads(spec.numerics.threads)
     objective = plugins.load("objectives", spec.objective)
     model, ask = _prepared(spec)
     gradients = numerics.gradients(model, spec.numerics, objective.loss)
     adam = torch.optim.AdamW(model.parameters(), fused=True)
 
-    def step() -> float:
+    def step() -> tuple[float, float]:
         start = time.perf_counter()
         adam.zero_grad()
         gradients(ask(), spec.rows_per_batch * spec.row_symbols)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # waits for the device
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # waits for the device
         adam.step()
-        return time.perf_counter() - start
+        return time.perf_counter() - start, norm
 
     return step
 
@@ -46,7 +46,12 @@ def seconds_a_step(spec: RunSpec) -> float:
     """Median of a few steps after the first."""
     step = stepper(spec)
     step()
-    return median(step() for _ in range(_TIMED_STEPS))
+    return median(step()[0] for _ in range(_TIMED_STEPS))
+
+
+def is_masked(spec: RunSpec) -> bool:
+    """Whether the run's objective says by a mask which positions see which."""
+    return _asking(spec)().sight.mask_PP is not None
 
 
 def peak_bytes(spec: RunSpec) -> float:
@@ -89,24 +94,25 @@ def _kept(spec: RunSpec) -> int:
 
 
 def _prepared(spec: RunSpec) -> tuple[Any, Callable[[], Question]]:
-    """The run's model as it starts, and batches of random symbols, asked as its objective asks."""
+    """The run's model as it starts, and its questions, on its device."""
     module = plugins.load("models", spec.model)
-    objective = plugins.load("objectives", spec.objective)
-    options = plugins.options("objectives", spec.objective, spec.objective_options)
     model = module.build(module.Shape(**spec.shape))
     model.initialise(0)
+    ask = _asking(spec)
+    return numerics.place(model, spec.numerics), lambda: ask().to(spec.numerics.device)
+
+
+def _asking(spec: RunSpec) -> Callable[[], Question]:
+    """Batches of random symbols, asked as the run's objective asks."""
+    objective = plugins.load("objectives", spec.objective)
+    options = plugins.options("objectives", spec.objective, spec.objective_options)
     vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
     generator = torch.Generator().manual_seed(0)
     symbols_BS = torch.randint(vocabulary.symbols, (spec.rows_per_batch, spec.row_symbols), generator=generator)
 
     # At this u masking hides its mean share, so that all steps are alike; those of a run differ, but are many.
     u_B = torch.full((spec.rows_per_batch,), 3**-0.5)
-
-    def ask() -> Question:
-        question: Question = objective.ask(symbols_BS, u_B, generator, vocabulary, options)
-        return question.to(spec.numerics.device)
-
-    return numerics.place(model, spec.numerics), ask
+    return lambda: objective.ask(symbols_BS, u_B, generator, vocabulary, options)
 
 
 def disk_bytes(spec: RunSpec) -> int:

@@ -1,15 +1,17 @@
 """How the plan is computed here: numerics, threads a run and runs side by side, whichever finish it soonest.
 
 Each arm's narrowest and widest model at its largest budget are timed, in as many processes at once as would train,
-candidates interleaved. What is chosen is frozen in the plan, for all arms alike; a plan of seconds is not measured.
+candidates interleaved. What is chosen is frozen in the plan, for all arms alike; a plan of seconds is not measured. Who
+does not compute what the library's kernels do in float32, by the norms of the first gradients, is not chosen.
 """
 
 import heapq
+import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from multiprocessing.synchronize import Barrier
 from statistics import fmean, median
@@ -18,9 +20,8 @@ from time import perf_counter
 import torch
 
 from bytegap.console import say
-from bytegap.models._blocks import ATTENTION
 from bytegap.numerics import settle
-from bytegap.plan.estimate import alike, stepper
+from bytegap.plan.estimate import alike, is_masked, stepper
 from bytegap.records import Numerics, RunSpec
 from bytegap.study import Compute
 
@@ -29,11 +30,15 @@ _ROUNDS = 3
 # What compiling takes where no code lies cached and where it does, and what it saves at most, as far as is known before
 # it is measured (docs/log.md).
 _COLD, _CACHED, _COMPILED_SAVES = 20.0, 2.0, 0.3
+_FORMS = {"cpu": ("sdpa", "matmul"), "cuda": ("sdpa",)}
+_SAME = 0.01  # of a gradient's norm; bfloat16 lies within 0.002 of float32 (docs/log.md)
 _COMPILED_PROBES = 4  # those that take longest; to compile all would take longer than many a plan
 
 
 Way = tuple[Numerics, int]
 """How runs are computed, and how many side by side."""
+Norms = Mapping[str, tuple[float, ...]]
+"""Of the gradients, at each probe's first steps."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Cost:
     """A first step, compilation included, on average."""
     again_s: float = 0.0
     """The same in another run, what was compiled lying cached."""
+    norms: Norms = field(default_factory=dict)
 
     @property
     def train_s(self) -> float:
@@ -77,39 +83,51 @@ def choose(runs: Sequence[RunSpec], compute: Compute) -> Way:
     if sum(run.flops for run in runs) < _WORTH_MEASURING_FLOPS:
         return start, beside
     probes, on_gpu = _probes(runs), start.device == "cuda"
-    forms = product(_dtypes(start.device), ["sdpa"] if on_gpu else ATTENTION)
+    forms = product(_dtypes(start.device), _FORMS[start.device])
     candidates = [start.model_copy(update={"dtype": dtype, "attention": form}) for dtype, form in forms]
     found = _costs(probes, candidates, beside)
-    best = min(candidates, key=lambda candidate: found[candidate].train_s), beside
+    right = found[start].norms
+    sound = [each for each in candidates if each == start or _is_sound(each, found[each], right)]
+    best = min(sound, key=lambda candidate: found[candidate].train_s), beside
     costs, ends = {best: found[best[0]]}, {best: _end(runs, probes, found[best[0]], beside)}
     for way in (_crowded if on_gpu else _threaded)(best[0], beside, compute):
-        cost = _tried(probes, *way)
+        cost = _tried(probes, *way, right)
         if cost is None:
             break
         costs[way], ends[way] = cost, _end(runs, probes, cost, way[1])
         if on_gpu and ends[way] > min(ends.values()):
             break
     best = min(ends, key=lambda way: ends[way])
-    ends |= _compiled(runs, probes, best, costs[best], ends[best])
+    ends |= _compiled(runs, probes, best, costs[best], right)
     for (numerics, many), end_s in ends.items():
         say("plan", f"{_described(numerics)}, {many} at once: {end_s / 60:.1f} minutes")
     return min(ends, key=lambda way: ends[way])
 
 
 def _compiled(
-    runs: Sequence[RunSpec], probes: Sequence[RunSpec], way: Way, cost: Cost, end_s: float
+    runs: Sequence[RunSpec], probes: Sequence[RunSpec], way: Way, cost: Cost, right: Norms
 ) -> dict[Way, float]:
     """The way whose steps cost so much, compiled, and when it ends; nothing where that cannot be had, or won back."""
-    numerics, beside = way
-    if end_s * _COMPILED_SAVES < _compiling(runs, Cost((), _COLD, _CACHED), beside):
+    (numerics, beside), ends = way, {}
+    end_s = _end(runs, probes, cost, beside)
+    if end_s * _COMPILED_SAVES < _compiling(runs, Cost((), _COLD, _CACHED), numerics, beside):
         return {}
     longest = sorted(range(len(probes)), key=lambda probe: -cost.each_s[probe])[:_COMPILED_PROBES]
-    compiled = numerics.model_copy(update={"compile": True})
-    now = _tried([probes[probe] for probe in longest], compiled, beside)
-    if now is None:
-        return {}
-    left = now.train_s / sum(cost.each_s[probe] for probe in longest)
-    return {(compiled, beside): end_s * left + _compiling(runs, now, beside)}
+    before_s = sum(cost.each_s[probe] for probe in longest)
+    for compiled in _compilable(numerics, probes):
+        now = _tried([probes[probe] for probe in longest], compiled, beside, right)
+        if now is not None:
+            ends[compiled, beside] = end_s * now.train_s / before_s + _compiling(runs, now, compiled, beside)
+    return ends
+
+
+def _compilable(numerics: Numerics, probes: Sequence[RunSpec]) -> list[Numerics]:
+    """Ways to have it compiled; on a GPU with its launches recorded too, and masks passed over where there are any."""
+    if numerics.device == "cpu":
+        return [numerics.model_copy(update={"compile": True})]
+    forms = ["sdpa", "flex"] if any(map(is_masked, probes)) else ["sdpa"]
+    ways = product(forms, [True, "graphs"])
+    return [numerics.model_copy(update={"attention": form, "compile": how}) for form, how in ways]
 
 
 def _threaded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
@@ -128,24 +146,39 @@ def _crowded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]
         yield numerics, beside
 
 
-def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int) -> Cost | None:
-    """None where it cannot be done here: no compiler, no memory for so many."""
+def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int, right: Norms) -> Cost | None:
+    """None where it cannot be done here: no compiler, no memory for so many, other gradients than the right ones."""
     try:
-        return _costs(probes, [numerics], beside)[numerics]
+        cost = _costs(probes, [numerics], beside)[numerics]
     except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver raises, the plan can do without
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {reason}")
         return None
+    return cost if _is_sound(numerics, cost, right) else None
 
 
-def _compiling(runs: Sequence[RunSpec], cost: Cost, beside: int) -> float:
-    """Seconds: each run traces anew, but code is made once for all that differ in seed, steps and rows alone."""
-    made = {alike(run.model_copy(update={"rows_per_batch": min(run.rows_per_batch, 2)})) for run in runs}
+def _is_sound(numerics: Numerics, cost: Cost, right: Norms) -> bool:
+    """Whether its gradients are as long as they are by the library's kernels in float32."""
+    pairs = [pair for probe, norms in cost.norms.items() for pair in zip(norms, right[probe], strict=True)]
+    for norm, expected in pairs:
+        if not math.isclose(norm, expected, rel_tol=_SAME):
+            say("plan", f"{_described(numerics)}: left out, a gradient's norm is {norm:.4g} for {expected:.4g}")
+            return False
+    return True
+
+
+def _compiling(runs: Sequence[RunSpec], cost: Cost, numerics: Numerics, beside: int) -> float:
+    """Seconds: each run traces anew, but code is made once for all that differ in seed, steps and rows alone.
+
+    Graphs are of one number of rows.
+    """
+    least = math.inf if numerics.compile == "graphs" else 2
+    made = {alike(run.model_copy(update={"rows_per_batch": min(run.rows_per_batch, least)})) for run in runs}
     return (len(made) * (cost.first_s - cost.again_s) + len(runs) * cost.again_s) / beside
 
 
 def _described(numerics: Numerics) -> str:
-    compiled = "compiled, " if numerics.compile else ""
+    compiled = {False: "", True: "compiled, ", "graphs": "compiled as CUDA graphs, "}[numerics.compile]
     return f"{compiled}{numerics.dtype}, attention as {numerics.attention}, {numerics.threads} threads a run"
 
 
@@ -183,10 +216,12 @@ def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: in
     costs = {}
     for column, candidate in enumerate(candidates):
         first_s, again_s, step_s = (
-            [max(times[row][column][which] for times in everyone) for row in range(len(probes))] for which in range(3)
+            [max(times[row][column][0][which] for times in everyone) for row in range(len(probes))]
+            for which in range(3)
         )
         each_s = tuple(probe.steps * each for probe, each in zip(probes, step_s, strict=True))
-        costs[candidate] = Cost(each_s, fmean(first_s), fmean(again_s))
+        norms = {alike(probe): everyone[0][row][column][1] for row, probe in enumerate(probes)}
+        costs[candidate] = Cost(each_s, fmean(first_s), fmean(again_s), norms)
     return costs
 
 
@@ -197,16 +232,22 @@ def _meet(barrier: Barrier) -> None:
     barrier.wait()
 
 
-def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[float, float, float]]]:
-    """(first step, another run's first, median of later ones), in seconds, of each run; those of a row interleaved."""
+def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[tuple[float, float, float], tuple[float, ...]]]]:
+    """Of each run (first step, another run's first, median of its later ones), in seconds, and its gradients' norms.
+
+    Those of a row are interleaved.
+    """
     settle(number)
     result = []
     for row in grid:
         first = [stepper(spec)() for spec in row]
         steps = [stepper(spec) for spec in row]
-        again = [step() for step in steps]
-        rounds = [[step() for step in steps] for _ in range(_ROUNDS)]
-        result.append(list(zip(first, again, map(median, zip(*rounds, strict=True)), strict=True)))
+        later = zip(*([step() for step in steps] for _ in range(1 + _ROUNDS)), strict=True)
+        times = []
+        for (first_s, _), ran in zip(first, later, strict=True):
+            seconds, norms = zip(*ran, strict=True)
+            times.append(((first_s, seconds[0], median(seconds[1:])), norms))
+        result.append(times)
     return result
 
 
