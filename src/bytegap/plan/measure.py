@@ -90,7 +90,7 @@ def choose(runs: Sequence[RunSpec], compute: Compute) -> Way:
     sound = [each for each in candidates if each == start or _is_sound(each, found[each], right)]
     best = min(sound, key=lambda candidate: found[candidate].train_s), beside
     costs, ends = {best: found[best[0]]}, {best: _end(runs, probes, found[best[0]], beside)}
-    for way in (_crowded if on_gpu else _threaded)(best[0], beside, compute):
+    for way in _divided(best[0], beside, compute):
         cost = _tried(probes, *way, right)
         if cost is None:
             break
@@ -130,20 +130,20 @@ def _compilable(numerics: Numerics, probes: Sequence[RunSpec]) -> list[Numerics]
     return [numerics.model_copy(update={"attention": form, "compile": how}) for form, how in ways]
 
 
-def _threaded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
-    """Fewer runs at once, of more threads each, no core idle."""
-    del beside
-    for threads in range(2, cores() + 1):
-        if cores() % threads == 0 and not compute.threads:
-            other = numerics.model_copy(update={"threads": threads})
-            yield other, workers(compute, other)
+def _divided(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
+    """The machine divided otherwise: fewer runs at once, of more threads each, no core idle; but more of them on a GPU.
 
-
-def _crowded(numerics: Numerics, beside: int, compute: Compute) -> Iterator[Way]:
-    """More runs on a GPU: one small model's launches leave it idle, and another's can fill the time."""
-    while not compute.workers and 2 * beside <= cores():
-        beside *= 2
-        yield numerics, beside
+    There one small model's launches leave it idle, and another's can fill the time.
+    """
+    if numerics.device == "cuda":
+        while not compute.workers and 2 * beside <= cores():
+            beside *= 2
+            yield numerics, beside
+    elif not compute.threads:
+        for threads in range(2, cores() + 1):
+            if cores() % threads == 0:
+                other = numerics.model_copy(update={"threads": threads})
+                yield other, workers(compute, other)
 
 
 def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int, right: Norms) -> Cost | None:
