@@ -719,7 +719,7 @@ class Estimand(Part):
 
     name: Literal["overhead", "interaction", "gap", "slope", "parity"]
     objective: str
-    """Of the pair of arms; for the interaction `mdm - ar`."""
+    """Of the pair of arms, and a changed order; for an interaction `mdm - ar`, `ar, fixed - identity`."""
     arms: list[str]
     form: Form | Literal["minima"]
     """Of the frontiers; `minima` where it is those of two cells that are compared."""

@@ -8,10 +8,10 @@
     bounds.py       compute at a loss, observed or bounded from one side, and its algebra
     answers.py      labels, bounds, and the losses that questions are asked at
     overhead.py     a byte arm against another -> overhead, gap, slope, parity
-    interaction.py  two such pairs -> whether bytes cost MDM more than AR
+    interaction.py  two such pairs -> whether bytes cost MDM, or a changed order, more
     estimands.py    which pairs there are, and which answers lead
     nested.py       whether arms need separate exponents
-    verdict.py      three sentences
+    verdict.py      three sentences, and what changed orders add
     draws.py        point estimate and bootstrap draws in one array
 
 And anybody's table, `bytegap fit --table`:

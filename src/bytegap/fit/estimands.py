@@ -1,7 +1,8 @@
 """Which questions a study's arms can answer, in every form of the frontier; which answers lead.
 
 A byte arm pairs with every arm of another symbol set that is alike in objective, order and model; a
-pair of another objective is held against the AR pair of the same symbol sets.
+pair of another objective is held against the AR pair of the same symbol sets, and one whose order was
+changed against the pair that reads the text as it stands.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,19 @@ def pairs_over_ar(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
     ]
 
 
+def pairs_over_order(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
+    """(a pair of a changed order, the pair of the same symbol sets, objective and model in the order of the text)."""
+    return [
+        (pair, base)
+        for pair in pairs(arms)
+        for base in pairs(arms)
+        if pair[0].order != "identity"
+        and base[0].order == "identity"
+        and (pair[0].objective, pair[0].model) == (base[0].objective, base[0].model)
+        and [arm.tokens for arm in pair] == [arm.tokens for arm in base]
+    ]
+
+
 def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
     """Every estimand, the one that leads its pair marked; a pair with an empty arm has none."""
     found: list[Estimand] = []
@@ -52,7 +66,7 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
         found += _with_headline(answers, preferred_form(pair, curves))
         if not all(any(curve.arm is arm for curve in curves) for arm in pair):
             found += gaps_at_budgets(_subject(pair, "minima"), *pair)
-    for pair, base in pairs_over_ar(arms):
+    for pair, base in pairs_over_ar(arms) + pairs_over_order(arms):
         both = (*pair, *base)
         answers = [
             row
@@ -64,9 +78,10 @@ def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
 
 
 def _subject(arms: Sequence[Arm], form: Form | Literal["minima"]) -> Subject:
-    objectives = dict.fromkeys(arm.objective for arm in arms)
-    orders = dict.fromkeys(arm.order for arm in arms if arm.order != "identity")
-    return Subject(", ".join([" - ".join(objectives), *orders]), [arm.name for arm in arms], form)
+    objectives = " - ".join(dict.fromkeys(arm.objective for arm in arms))
+    orders = " - ".join(dict.fromkeys(arm.order for arm in arms))
+    asked = objectives if orders == "identity" else f"{objectives}, {orders}"
+    return Subject(asked, [arm.name for arm in arms], form)
 
 
 def _forms(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Form]:

@@ -1,4 +1,4 @@
-"""Whether bytes cost another objective more than they cost AR: two pairs of arms (DESIGN.md, section 1).
+"""Whether bytes cost MDM more than AR, or a changed order more than the text's: two pairs (DESIGN.md, section 1).
 
     at equal loss     I(L) = ln k_MDM(L) - ln k_AR(L), claimed to be above 0 and to grow as L falls
     at equal compute  ln k_MDM(C) - ln k_AR(C), not 0 even where MDM is AR at m times the compute
@@ -25,7 +25,7 @@ COMPUTE_POINTS = 5
 
 
 def interactions(subject: Subject, pair: Pair, base: Pair) -> Iterator[Estimand]:
-    """The interaction of `pair` over the AR pair `base`, at equal loss and at equal compute."""
+    """The interaction of `pair` over `base`, at equal loss and at equal compute."""
     arms = [*pair.arms, *base.arms]
     for bpb in loss_grid([arm.bpb_observed for arm in arms]):
         if found := at_loss(subject, pair, base, bpb):

@@ -1,5 +1,7 @@
 """The verdict: three sentences, what bytes cost under AR, under MDM, and whether the second is more than the first.
 
+Of orders that were changed it has more: what bytes cost there, and whether that is more than in the order of the text.
+
 A number is quoted only where it was estimated and a bound only as a bound, each as far as every
 form of the frontier bears it out. "Not identified at this scale" is a verdict too: an arm whose
 largest budget does not learn context, or frontiers that share no loss, leave nothing else to say.
@@ -11,36 +13,73 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.fit.draws import Interval
-from bytegap.fit.estimands import ArmPair, pairs, pairs_over_ar
+from bytegap.fit.estimands import ArmPair, pairs, pairs_over_ar, pairs_over_order
 from bytegap.fit.frontiers import Arm
 from bytegap.records import Cell, Estimand
 
 NOT_IDENTIFIED = "Not identified at this scale"
+_TITLES = {"ar": "AR", "mdm": "MDM"}
 
 
 def verdict(
     arms: Sequence[Arm], cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None = None
 ) -> tuple[bool, list[str]]:
-    """(is the interaction of MDM over AR identified, three sentences); arms of a changed order stay out.
+    """(is the interaction of MDM over AR identified, three sentences on the text's order and what others add).
 
     `margin`, a ratio of compute named beforehand, is what equivalence is claimed against: two one-sided tests
     at 5 % (Schuirmann 1987), that is, the widest 90 % interval of any form within the margin to both sides.
     """
     natural = [arm for arm in arms if arm.order == "identity"]
     sentences: list[str] = []
-    for objective, title in (("ar", "AR"), ("mdm", "MDM")):
+    for objective, title in _TITLES.items():
         asked = [pair for pair in pairs(natural) if pair[0].objective == objective]
         clauses = [_cost(title, pair, cells, estimands, margin) for pair in asked]
         not_asked = f"What bytes cost under {title} was not asked: no byte arm there has another to stand beside"
         sentences.append(_together(clauses, f"what bytes cost under {title}", not_asked))
     clauses = [
-        _interaction(pair, base, cells, estimands, margin)
+        _interaction(_Question(pair, base, "MDM", "AR"), cells, estimands, margin)
         for pair, base in pairs_over_ar(natural)
         if pair[0].objective == "mdm"
     ]
     not_asked = "Whether bytes cost MDM more than AR was not asked: that takes pairs of arms under both"
     sentences.append(_together(clauses, "whether bytes cost MDM more than AR", not_asked))
+    sentences += _of_orders(arms, cells, estimands, margin)
     return bool(clauses) and all(isinstance(clause, str) for clause in clauses), sentences
+
+
+def _of_orders(
+    arms: Sequence[Arm], cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
+) -> list[str]:
+    """What bytes cost in each changed order, whether that is more than in the text's; last, where it is not known."""
+    sentences: list[str] = []
+    unknown: dict[str, list[str]] = {}
+    for pair in pairs(arms):
+        under, order = _TITLES.get(pair[0].objective), pair[0].order
+        if under is None or order == "identity":
+            continue
+        title = f"{under} in order {order}"
+        cost = _cost(title, pair, cells, estimands, margin)
+        if isinstance(cost, _Unknown):
+            unknown.setdefault(cost.other, []).append(title)
+            continue
+        asked = [_Question(*both, title, f"{under} in the order of the text") for both in pairs_over_order(arms)]
+        clauses = [_interaction(each, cells, estimands, margin) for each in asked if each.pair[0] is pair[0]]
+        more = _together(clauses, f"whether bytes cost more under {title} than in the order of the text", "")
+        sentences += [f"{cost}.", *([more] if clauses else [])]
+    return sentences + [
+        f"{NOT_IDENTIFIED}: what bytes cost beside {other} under {_listed(titles)}."
+        for other, titles in unknown.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Whether bytes cost more under one thing than under another."""
+
+    pair: ArmPair
+    base: ArmPair
+    title: str
+    base_title: str
 
 
 @dataclass(frozen=True)
@@ -58,9 +97,12 @@ def _together(clauses: Sequence[str | _Unknown], what: str, not_asked: str) -> s
     open_ones = [clause for clause in clauses if not isinstance(clause, str)]
     for why, bound in dict.fromkeys((each.why, each.bound) for each in open_ones):
         others = [each.other for each in open_ones if (each.why, each.bound) == (why, bound)]
-        beside = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
-        said.append(f"{NOT_IDENTIFIED}: {what} beside {beside}, as {why}{bound}")
+        said.append(f"{NOT_IDENTIFIED}: {what} beside {_listed(others)}, as {why}{bound}")
     return "; ".join(said or [not_asked]) + "."
+
+
+def _listed(things: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(things[:-1]), things[-1]]))
 
 
 @dataclass(frozen=True)
@@ -153,18 +195,17 @@ def _cost(
 
 
 def _interaction(
-    pair: ArmPair, base: ArmPair, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
+    asked: _Question, cells: Sequence[Cell], estimands: Sequence[Estimand], margin: float | None
 ) -> str | _Unknown:
-    arms = [*pair, *base]
-    other = f"{pair[1].tokens} (V = {pair[1].vocabulary})"
+    arms, other = [*asked.pair, *asked.base], f"{asked.pair[1].tokens} (V = {asked.pair[1].vocabulary})"
     lead, trouble = _lead(arms, estimands), _trouble(arms, cells)
     if lead and lead.estimated and not trouble:
         assert lead.ci95 is not None
         low, high = lead.ci95
         says = "which is more" if low > 0 else "which is less" if high < 0 else "not told apart from 1"
         return (
-            f"At {lead.row.at_bpb:.2f} BPB the overhead of bytes over {other} under MDM is "
-            f"{np.exp(lead.value):.3g} times that under AR, {says} "
+            f"At {lead.row.at_bpb:.2f} BPB the overhead of bytes over {other} under {asked.title} is "
+            f"{np.exp(lead.value):.3g} times that under {asked.base_title}, {says} "
             f"(interaction {lead.value:.3g} in natural log, {lead.spread}){lead.equivalence(margin)}"
         )
     why = trouble or "there is no loss that all four arms were seen at"
@@ -172,7 +213,7 @@ def _interaction(
     if lead and lead.bound:
         side, end = lead.bound
         bound = (
-            f"; the runs only say that the overhead under MDM is {side} {np.exp(end):.3g} times that under AR "
-            f"at {lead.row.at_bpb:.2f} BPB"
+            f"; the runs only say that the overhead under {asked.title} is {side} {np.exp(end):.3g} times that "
+            f"under {asked.base_title} at {lead.row.at_bpb:.2f} BPB"
         )
     return _Unknown(other, why, bound)

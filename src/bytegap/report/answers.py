@@ -29,8 +29,8 @@ _TIPS = (
 _CAPTIONS = {
     "overhead": "How many times the compute bytes need to reach the same loss; better models to the right.",
     "interaction": (
-        "How much more masked diffusion pays for bytes than autoregression does, as the logarithm of the ratio of "
-        "their overheads, at equal loss; above 0 it pays more."
+        "How much more one objective pays for bytes than another, or one order than that of the text, as the logarithm "
+        "of the ratio of their overheads, at equal loss: the first less the second; above 0 the first pays more."
     ),
     "gap": "Bits per byte that bytes lose at equal training compute.",
 }

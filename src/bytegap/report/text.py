@@ -90,7 +90,7 @@ UNIT = {
 
 LONG = {
     "overhead": "compute overhead of bytes, k",
-    "interaction": "interaction, ln k(MDM) \N{MINUS SIGN} ln k(AR)",
+    "interaction": "interaction, difference of two ln k",
     "gap": "loss gap at equal compute",
     "slope": "slope, d log k / d log C",
     "parity": "compute at parity, k = 1",
