@@ -8,6 +8,7 @@ import torch
 from torch.nn.attention import flex_attention
 
 from bytegap import numerics
+from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
 from bytegap.objectives import block
 from bytegap.objectives._base import Question, Vocabulary, answer
@@ -177,15 +178,22 @@ def test_the_forms_of_attention_agree_forward_and_backward(positions, kind):
             torch.testing.assert_close(ours, reference)
 
 
+def masked_question():
+    generator = torch.Generator().manual_seed(0)
+    symbols_BS = torch.randint(256, (3, 64), generator=generator)
+    return block.ask(symbols_BS, torch.rand(3), generator, Vocabulary(256), block.Options(size=4))
+
+
 def test_the_kernel_for_masks_agrees_forward_and_backward(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    given = [torch.randn(2, 3, 125, 8, generator=generator, requires_grad=True) for _ in range(3)]
-    options = block.Options(size=4)
-    sight = block.ask(torch.zeros(1, 64, dtype=torch.long), torch.rand(1), generator, Vocabulary(256), options).sight
+    given = [torch.randn(2, 3, 125, 16, generator=generator, requires_grad=True) for _ in range(3)]
+    sight = masked_question().sight
     torch.compiler.reset()
     compiled = torch.compile(ATTENTION["flex"], backend="aot_eager", fullgraph=True)
     with pytest.raises(Exception, match="backward on CPU"):
         compiled(*given, sight)
+    narrow = [part[..., :8].detach() for part in given]  # its kernel on a GPU has none so narrow
+    assert torch.equal(compiled(*narrow, sight), ATTENTION["sdpa"](*narrow, sight))
     # The plain code that stands in for the kernel has gradients everywhere.
     monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
     torch.compiler.reset()
@@ -218,16 +226,20 @@ def test_a_compiled_run_follows_the_same_losses(prepared, arm, how):  # noqa: F8
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_compiled_forward_passes_over_what_a_mask_hides(prepared, dtype):  # noqa: F811
-    training = begin(prepared, "byte-ar", "block")
-    asked = training.question(0)
+def test_a_compiled_forward_passes_over_what_a_mask_hides(monkeypatch, dtype):
+    asked = masked_question()
+    shape = transformer.Shape(width=32, depth=2, heads=2, hidden=64, vocabulary=259, positions=65, rotary_base=65)
+    model = transformer.build(shape)
+    model.initialise(0)
+    calls, kernel = [], flex_attention.flex_attention
+    monkeypatch.setattr(flex_attention, "flex_attention", lambda *q, **m: calls.append(1) or kernel(*q, **m))
     found = []
     for form, how in (("sdpa", False), ("flex", True)):
         way = PLAIN.model_copy(update={"dtype": dtype, "attention": form, "compile": how})
-        model = numerics.place(training.model, way)
         with torch.no_grad():
-            found.append(numerics.features(model, way)(asked.inputs_BP, asked.positions_M, asked.sight))
-    assert asked.sight.mask_PP is not None
+            body = numerics.features(numerics.place(model, way), way)
+            found.append(body(asked.inputs_BP, asked.positions_M, asked.sight))
+    assert len(calls) == shape.depth
     torch.testing.assert_close(*found, rtol=0, atol=1e-4 if dtype == "float32" else 0.05)
 
 

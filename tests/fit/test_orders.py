@@ -52,6 +52,22 @@ def test_the_verdict_says_what_an_order_adds() -> None:
     assert f"At {row.at_bpb:.2f} BPB the overhead of bytes over bpe512 (V = 512) under {title} {times}" in more
 
 
+def test_beside_two_symbol_sets_each_is_compared_once() -> None:
+    found = rows()
+    renamed = {"tokens": "bpe1k", "vocabulary": 1024}
+    twins = [
+        row.model_copy(update=renamed | {"arm": f"{row.arm}-1k", "run": f"{row.run}t"})
+        for row in found
+        if row.tokens == "bpe512"
+    ]
+    *_, cost, more, other_cost, other_more = fit_rows([*found, *twins], bootstraps=50).verdict
+    for sentence in (cost, more, other_cost, other_more):
+        assert sentence.count("bpe") == 1
+    assert more.startswith("At ")
+    assert other_more.startswith("At ")
+    assert more != other_more
+
+
 def test_an_order_that_shares_no_loss_with_the_text_is_not_compared() -> None:
     apart = {"byte-mdm": BUDGETS["byte-ar"], "bpe512-mdm": BUDGETS["bpe512-ar"]}
     apart |= {"byte-ar": (1e15, 4e15, 1.6e16), "bpe512-ar": (4e14, 1.6e15, 6.4e15)}
@@ -66,4 +82,5 @@ def test_an_order_that_nothing_is_learned_of_is_named_once() -> None:
     laws = LAWS | {"byte-mdm": Law.through(4.2, 1.024e15, 150e3, floor=2.5)}
     *natural, last = fit_rows(rows(laws=laws, order="fixed"), bootstraps=50).verdict
     assert len(natural) == 3
-    assert last == "Not identified at this scale: what bytes cost beside bpe512 (V = 512) under AR in order fixed."
+    what = "what bytes cost beside bpe512 (V = 512) under AR in order fixed (the notes of their cells say why)"
+    assert last == f"Not identified at this scale: {what}."

@@ -1,5 +1,6 @@
 """What is chosen is what ends soonest, for all runs alike; what the study fixes is not touched."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
 from bytegap.plan import measure
-from bytegap.plan.estimate import is_masked
+from bytegap.plan.estimate import is_masked, stepper
 from bytegap.study import Compute
 from tests.runs.test_audit import run as a_run
 
@@ -25,7 +26,7 @@ def machine(monkeypatch):
     asked = []
 
     def costs(probes, candidates, beside):
-        asked.append((candidates, beside, len(probes)))
+        asked.append((candidates, beside, probes))
         keys = [(each.dtype, each.attention, each.threads, each.compile) for each in candidates]
         found = [seconds.get((*key, beside), seconds.get(key, 100.0)) for key in keys]
         if None in found:
@@ -38,6 +39,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(measure, "cores", lambda: 4)
     monkeypatch.setattr(measure, "_dtypes", lambda _: ["float32", "bfloat16"])
     monkeypatch.setattr(measure, "_costs", costs)
+    monkeypatch.setattr(measure, "is_masked", lambda run: run.objective == "block")
     return seconds, asked
 
 
@@ -49,7 +51,7 @@ def test_the_fastest_form_is_chosen(machine):
     assert beside == 4
 
 
-@pytest.mark.parametrize("norm", [1.02, float("nan"), float("inf")])
+@pytest.mark.parametrize("norm", [1.06, float("nan"), float("inf")])
 def test_what_has_other_gradients_is_not_chosen_however_fast(machine, capsys, norm):
     seconds, _ = machine
     seconds["bfloat16", "matmul", 1, False], seconds["norm", "bfloat16", "matmul", 1, False] = 50.0, norm
@@ -59,6 +61,38 @@ def test_what_has_other_gradients_is_not_chosen_however_fast(machine, capsys, no
     said = " ".join(capsys.readouterr().err.split())
     assert "bfloat16, attention as matmul, 1 threads a run: left out, a gradient's norm is" in said
     assert "compiled, float32, attention as sdpa, 1 threads a run: left out, a gradient's norm is" in said
+
+
+def attending(change):
+    return lambda q, k, v, sight: ATTENTION["sdpa"](*change(q, k, v), sight)
+
+
+WRONG = {
+    "queries get no gradient": attending(lambda q, k, v: (q.detach(), k, v)),
+    "keys get no gradient": attending(lambda q, k, v: (q, k.detach(), v)),
+    "scale": attending(lambda q, k, v: (2 * q, k, v)),
+    "mask": lambda q, k, v, sight: ATTENTION["sdpa"](q, k, v, replace(sight, mask_PP=None)),
+}
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_whatever_is_wrong_in_attention_shows_in_the_norms_and_bfloat16_does_not(monkeypatch, width):
+    for name, attend in WRONG.items():
+        monkeypatch.setitem(ATTENTION, name, attend)
+    ladder = transformer.ladder(vocabulary=259, positions=65)
+    shape = next(shape for shape in ladder if shape.width == width).model_dump()
+    update = {"objective": "block", "shape": shape, "row_symbols": 64, "rows_per_batch": 8}
+    spec = runs()[0].model_copy(update=update)
+
+    def cost(**way):
+        numerics = measure.plain(Compute()).model_copy(update=way)
+        step = stepper(spec.model_copy(update={"numerics": numerics}))
+        return numerics, measure.Cost((), norms={"probe": tuple(norm for _ in range(2) for norm in step()[1])})
+
+    right = cost()[1].norms
+    assert measure._is_sound(*cost(dtype="bfloat16", attention="matmul"), right)
+    for name in WRONG:
+        assert not measure._is_sound(*cost(attention=name), right), name
 
 
 def test_rounding_is_no_other_gradient(machine):
@@ -114,14 +148,14 @@ def test_of_many_models_few_are_compiled_to_know_what_it_saves(machine):
         for width in (8 + ord(arm), 16 + ord(arm))
     ]
     assert measure.choose(many, Compute())[0].compile
-    assert [probes for *_, probes in asked] == [6, 6, 6, 4]
+    assert [len(probes) for *_, probes in asked] == [6, 6, 6, 4]
 
 
 def test_what_several_arms_compute_alike_is_measured_once(machine):
     _, asked = machine
     spec = runs(count=1)[0]
     measure.choose([spec, spec.model_copy(update={"arm": "other", "order": "fixed"})], Compute())
-    assert {probes for *_, probes in asked} == {1}
+    assert {len(probes) for *_, probes in asked} == {1}
 
 
 def test_what_the_study_fixes_stays(machine):
@@ -136,7 +170,6 @@ def gpus(monkeypatch, machine):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(measure, "cores", lambda: 16)
-    monkeypatch.setattr(measure, "is_masked", lambda run: run.objective == "block")
     return machine
 
 
@@ -161,6 +194,19 @@ def test_a_gpu_plays_recorded_launches_and_passes_over_masks_where_that_is_soone
     blocks = [run.model_copy(update={"objective": "block"}) for run in runs(flops=1e17)]
     found, _ = measure.choose(blocks, Compute(workers=2))
     assert (found.attention, found.compile) == ("flex", "graphs")
+
+
+def test_a_kernel_for_masks_is_tried_on_a_mask(gpus):
+    seconds, asked = gpus
+    seconds |= dict.fromkeys(product(("float32", "bfloat16"), ["sdpa"], [1], [False]), 1000.0)
+    spec = runs(flops=1e17, count=1)[0]
+    long = [spec.model_copy(update={"arm": f"{width}", "shape": {"width": width}}) for width in range(6)]
+    short = spec.model_copy(update={"arm": "block", "objective": "block"})
+    measure.choose([*long, short], Compute(workers=2))
+    tried = [probes for candidates, _, probes in asked if any(each.attention == "flex" for each in candidates)]
+    assert len(tried) == 2
+    assert all("block" in [probe.objective for probe in probes] for probes in tried)
+    assert all(len(probes) == 4 for probes in tried)
 
 
 def test_a_gpu_too_small_for_more_runs_keeps_those_that_it_has(gpus, capsys):

@@ -1,6 +1,6 @@
 """The verdict: three sentences, what bytes cost under AR, under MDM, and whether the second is more than the first.
 
-Of orders that were changed it has more: what bytes cost there, and whether that is more than in the order of the text.
+Of orders that were changed it has more: what bytes cost AR and MDM there, and whether that is more than in the text's.
 
 A number is quoted only where it was estimated and a bound only as a bound, each as far as every
 form of the frontier bears it out. "Not identified at this scale" is a verdict too: an arm whose
@@ -62,12 +62,15 @@ def _of_orders(
         if isinstance(cost, _Unknown):
             unknown.setdefault(cost.other, []).append(title)
             continue
-        asked = [_Question(*both, title, f"{under} in the order of the text") for both in pairs_over_order(arms)]
-        clauses = [_interaction(each, cells, estimands, margin) for each in asked if each.pair[0] is pair[0]]
+        clauses = [
+            _interaction(_Question(pair, base, title, f"{under} in the order of the text"), cells, estimands, margin)
+            for changed, base in pairs_over_order(arms)
+            if _names(changed) == _names(pair)
+        ]
         more = _together(clauses, f"whether bytes cost more under {title} than in the order of the text", "")
         sentences += [f"{cost}.", *([more] if clauses else [])]
     return sentences + [
-        f"{NOT_IDENTIFIED}: what bytes cost beside {other} under {_listed(titles)}."
+        f"{NOT_IDENTIFIED}: what bytes cost beside {other} under {_listed(titles)} (the notes of their cells say why)."
         for other, titles in unknown.items()
     ]
 
@@ -99,6 +102,10 @@ def _together(clauses: Sequence[str | _Unknown], what: str, not_asked: str) -> s
         others = [each.other for each in open_ones if (each.why, each.bound) == (why, bound)]
         said.append(f"{NOT_IDENTIFIED}: {what} beside {_listed(others)}, as {why}{bound}")
     return "; ".join(said or [not_asked]) + "."
+
+
+def _names(arms: Sequence[Arm]) -> list[str]:
+    return [arm.name for arm in arms]
 
 
 def _listed(things: Sequence[str]) -> str:
@@ -147,8 +154,7 @@ class _Lead:
 
 def _lead(arms: Sequence[Arm], estimands: Sequence[Estimand]) -> _Lead | None:
     """The headline about exactly these arms."""
-    names = [arm.name for arm in arms]
-    rows = [row for row in estimands if row.arms == names]
+    rows = [row for row in estimands if row.arms == _names(arms)]
     for lead in rows:
         if lead.headline and lead.quantity.value is not None:
             place = (lead.name, lead.at_bpb, lead.at_flops, lead.label)

@@ -13,6 +13,7 @@ from torch.nn.attention import flex_attention
 
 from bytegap.sight import Sight
 
+_LEAST_FLEX = 16  # width of a head that its kernel on a GPU asks for
 _STRETCH = 128  # queries at most: shorter ones waste fewer products on what lies ahead, and cost more calls
 
 
@@ -124,9 +125,9 @@ def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tens
 
 
 def _sparse(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
-    """By a kernel that passes over blocks of the mask without any pair; without a mask, or uncompiled, as `_fused`."""
+    """By a kernel that passes over blocks of the mask without any pair; `_fused` where it has no use or is not."""
     mask_PP = sight.mask_PP
-    if mask_PP is None or not torch.compiler.is_compiling():
+    if mask_PP is None or q_BHPK.shape[-1] < _LEAST_FLEX or not torch.compiler.is_compiling():
         return _fused(q_BHPK, k_BHPK, v_BHPK, sight)
     blocks = flex_attention.create_block_mask(
         lambda _b, _h, query, key: mask_PP[query, key], None, None, *mask_PP.shape, device=mask_PP.device

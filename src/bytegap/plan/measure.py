@@ -1,8 +1,8 @@
 """How the plan is computed here: numerics, threads a run and runs side by side, whichever finish it soonest.
 
 Each arm's narrowest and widest model at its largest budget are timed, in as many processes at once as would train,
-candidates interleaved. What is chosen is frozen in the plan, for all arms alike; a plan of seconds is not measured. Who
-does not compute what the library's kernels do in float32, by the norms of the first gradients, is not chosen.
+candidates interleaved. What is chosen is frozen in the plan, for all arms alike; a plan of seconds is not measured. A
+way that does not compute what the library's kernels do in float32, by the norms of the first gradients, is not chosen.
 """
 
 import heapq
@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 from multiprocessing.synchronize import Barrier
 from statistics import fmean, median
 from time import perf_counter
@@ -28,17 +28,18 @@ from bytegap.study import Compute
 _WORTH_MEASURING_FLOPS = 1e12
 _ROUNDS = 3
 # What compiling takes where no code lies cached and where it does, and what it saves at most, as far as is known before
-# it is measured (docs/log.md).
-_COLD, _CACHED, _COMPILED_SAVES = 20.0, 2.0, 0.3
+# it is measured (docs/log.md; for launches on a GPU a guess).
+_COLD, _CACHED = 20.0, 2.0
+_COMPILED_SAVES = {"cpu": 0.3, "cuda": 0.9}
 _FORMS = {"cpu": ("sdpa", "matmul"), "cuda": ("sdpa",)}
-_SAME = 0.01  # of a gradient's norm; bfloat16 lies within 0.002 of float32 (docs/log.md)
-_COMPILED_PROBES = 4  # those that take longest; to compile all would take longer than many a plan
+_SAME = 0.05  # of a norm; bfloat16 was within 0.008 of float32 (docs/log.md)
+_COMPILED_PROBES = 4  # those that take longest, one of them with a mask; to compile all may take longer than a plan
 
 
 Way = tuple[Numerics, int]
 """How runs are computed, and how many side by side."""
 Norms = Mapping[str, tuple[float, ...]]
-"""Of the gradients, at each probe's first steps."""
+"""Of the gradients, part by part, at each probe's first steps."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +111,24 @@ def _compiled(
     """The way whose steps cost so much, compiled, and when it ends; nothing where that cannot be had, or won back."""
     (numerics, beside), ends = way, {}
     end_s = _end(runs, probes, cost, beside)
-    if end_s * _COMPILED_SAVES < _compiling(runs, Cost((), _COLD, _CACHED), numerics, beside):
+    if end_s * _COMPILED_SAVES[numerics.device] < _compiling(runs, Cost((), _COLD, _CACHED), numerics, beside):
         return {}
-    longest = sorted(range(len(probes)), key=lambda probe: -cost.each_s[probe])[:_COMPILED_PROBES]
+    longest = sorted(range(len(probes)), key=lambda probe: -cost.each_s[probe])
+    masked = [probe for probe in longest if is_masked(probes[probe])]
+    longest = sorted(longest, key=lambda probe: probe not in masked[:1])[:_COMPILED_PROBES]
     before_s = sum(cost.each_s[probe] for probe in longest)
-    for compiled in _compilable(numerics, probes):
+    for compiled in _compilable(numerics, masks=bool(masked)):
         now = _tried([probes[probe] for probe in longest], compiled, beside, right)
         if now is not None:
             ends[compiled, beside] = end_s * now.train_s / before_s + _compiling(runs, now, compiled, beside)
     return ends
 
 
-def _compilable(numerics: Numerics, probes: Sequence[RunSpec]) -> list[Numerics]:
+def _compilable(numerics: Numerics, *, masks: bool) -> list[Numerics]:
     """Ways to have it compiled; on a GPU with its launches recorded too, and masks passed over where there are any."""
     if numerics.device == "cpu":
         return [numerics.model_copy(update={"compile": True})]
-    forms = ["sdpa", "flex"] if any(map(is_masked, probes)) else ["sdpa"]
+    forms = ["sdpa", "flex"] if masks else ["sdpa"]
     ways = product(forms, [True, "graphs"])
     return [numerics.model_copy(update={"attention": form, "compile": how}) for form, how in ways]
 
@@ -246,7 +249,7 @@ def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[tuple[floa
         times = []
         for (first_s, _), ran in zip(first, later, strict=True):
             seconds, norms = zip(*ran, strict=True)
-            times.append(((first_s, seconds[0], median(seconds[1:])), norms))
+            times.append(((first_s, seconds[0], median(seconds[1:])), tuple(chain.from_iterable(norms))))
         result.append(times)
     return result
 

@@ -10,8 +10,8 @@ from bytegap.report.inputs import Inputs
 
 UNKNOWN = Quantity(value=None)
 _PURE_SHIFT = (
-    " At equal compute an interaction above 0 need not be more than masked diffusion at a constant multiple of "
-    "autoregression's compute: the last columns say what that shift alone would give."
+    " At equal compute an interaction above 0 need not be more than one thing at a constant multiple of the other's "
+    "compute: the last columns say what that shift alone would give."
 )
 
 

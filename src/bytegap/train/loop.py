@@ -47,7 +47,10 @@ class Training:
         model.initialise(spec.seed)
         devices.lay(model)
         self.model: Any = numerics.place(model, spec.numerics)
-        self.gradients = numerics.gradients(self.model, spec.numerics, self.objective.loss)
+        computed = spec.numerics
+        if devices.sharded:  # its weights are gathered anew at each step, where no recorded graph would look for them
+            computed = computed.model_copy(update={"compile": bool(computed.compile)})
+        self.gradients = numerics.gradients(self.model, computed, self.objective.loss)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
         self.starts = None if starts is None else Rows(starts, spec.row_symbols, spec.seed)
         self.adam = adam(self.model, spec.optimiser)
