@@ -1,5 +1,6 @@
 """Figures of the estimands: overhead and interaction against loss, the gap against compute."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -69,7 +70,8 @@ def figure(inputs: Inputs, name: str) -> Figure | None:
     if not items:
         return None
     lead = inputs.forms[0] if inputs.forms else items[0].form
-    rows = [_row(item, lead) for item in items]
+    leads = _leads(inputs, items)
+    rows = [_row(item, leads[tuple(item.arms)]) for item in items]
     known = [key for key in _SHAPES if any(row["known"] == key for row in rows)]
     shown = [key for key in objectives(inputs) if any(row["objective"] == key for row in rows)]
     pick = alt.selection_point(name="objective", fields=["objective"], bind="legend", toggle="true")
@@ -105,7 +107,7 @@ def figure(inputs: Inputs, name: str) -> Figure | None:
         .encode(**base, shape=shape, tooltip=tips),
     )
     others = [form for form in inputs.forms if form != lead]
-    faint = f" Full strength: {lead}; faint: {', '.join(others)}." if others else ""
+    faint = f" Full strength: {lead}, where arms have it; faint: {', '.join(others)} beside it." if others else ""
     return Figure(
         name=name,
         title=text.LONG[name][0].upper() + text.LONG[name][1:],
@@ -200,6 +202,15 @@ def _ends(rows: list[dict[str, Any]]) -> str:
         f"{objective} from {found[0]['answer']} {found[0]['where']} to {found[-1]['answer']} {found[-1]['where']}"
         for objective, found in own.items()
     )
+
+
+def _leads(inputs: Inputs, items: Sequence[Estimand]) -> dict[tuple[str, ...], str]:
+    """The form that leads, of each group of arms: an order that was changed has not all that the text's has."""
+    place = {form: number for number, form in enumerate(inputs.forms)}
+    leads: dict[tuple[str, ...], str] = {}
+    for item in sorted(items, key=lambda item: place.get(item.form, len(place))):
+        leads.setdefault(tuple(item.arms), item.form)
+    return leads
 
 
 def _row(item: Estimand, lead: str) -> dict[str, Any]:
