@@ -96,6 +96,9 @@ def test_whatever_is_wrong_in_attention_shows_in_the_norms_and_bfloat16_does_not
 
 
 def test_rounding_is_no_other_gradient(machine):
+    numerics, right = measure.plain(Compute()), {"probe": (1.0, 1e-5)}
+    assert measure._is_sound(numerics, measure.Cost((), norms={"probe": (1.0, 0.0)}), right)
+    assert not measure._is_sound(numerics, measure.Cost((), norms={"probe": (1.0, 1e-2)}), right)
     seconds, _ = machine
     seconds["bfloat16", "matmul", 1, False], seconds["norm", "bfloat16", "matmul", 1, False] = 50.0, 1.002
     assert measure.choose(runs(), Compute())[0].dtype == "bfloat16"

@@ -125,7 +125,10 @@ def _plain(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tens
 
 
 def _sparse(q_BHPK: Tensor, k_BHPK: Tensor, v_BHPK: Tensor, sight: Sight) -> Tensor:
-    """By a kernel that passes over blocks of the mask without any pair; `_fused` where it has no use or is not."""
+    """By a kernel that passes over blocks of the mask without any pair; `_fused` without a mask, or such a kernel.
+
+    There is one for compiled code alone.
+    """
     mask_PP = sight.mask_PP
     if mask_PP is None or q_BHPK.shape[-1] < _LEAST_FLEX or not torch.compiler.is_compiling():
         return _fused(q_BHPK, k_BHPK, v_BHPK, sight)

@@ -38,8 +38,8 @@ def stepper(spec: RunSpec) -> Callable[[], tuple[float, tuple[float, ...]]]:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # waits for the device
         adam.step()
         seconds = time.perf_counter() - start
-        matrices = [weight.grad for weight in model.parameters() if weight.ndim > 1]
-        thirds = [third.norm() for gradient in matrices for third in gradient.chunk(3)]
+        found = [weight.grad for weight in model.parameters() if weight.grad is not None and weight.ndim > 1]
+        thirds = [third.norm() for gradient in found for third in gradient.chunk(3)]
         return seconds, tuple(torch.stack(thirds).tolist())
 
     return step
