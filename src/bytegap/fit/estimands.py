@@ -34,12 +34,8 @@ def pairs_over_ar(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
     """(a pair of another objective, the AR pair of the same symbol sets, order and model)."""
     return [
         (pair, base)
-        for pair in pairs(arms)
-        for base in pairs(arms)
-        if pair[0].objective != "ar"
-        and base[0].objective == "ar"
-        and (pair[0].order, pair[0].model) == (base[0].order, base[0].model)
-        and [arm.tokens for arm in pair] == [arm.tokens for arm in base]
+        for pair, base in _of_the_same_symbols(arms)
+        if pair[0].objective != "ar" and base[0].objective == "ar" and pair[0].order == base[0].order
     ]
 
 
@@ -47,12 +43,18 @@ def pairs_over_order(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
     """(a pair of a changed order, the pair of the same symbol sets, objective and model in the order of the text)."""
     return [
         (pair, base)
+        for pair, base in _of_the_same_symbols(arms)
+        if pair[0].order != "identity" and base[0].order == "identity" and pair[0].objective == base[0].objective
+    ]
+
+
+def _of_the_same_symbols(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
+    """Pairs of the same model as well."""
+    return [
+        (pair, base)
         for pair in pairs(arms)
         for base in pairs(arms)
-        if pair[0].order != "identity"
-        and base[0].order == "identity"
-        and (pair[0].objective, pair[0].model) == (base[0].objective, base[0].model)
-        and [arm.tokens for arm in pair] == [arm.tokens for arm in base]
+        if pair[0].model == base[0].model and [arm.tokens for arm in pair] == [arm.tokens for arm in base]
     ]
 
 
