@@ -245,7 +245,7 @@ def main() -> None:
     for width, arm in track(list(product(asked.widths, ARMS)), "training steps"):
         runs = {name: spec(width, arm, numerics) for name, numerics in ways.items()}
         actions: dict[str, tuple[Callable[[], object], float]] = {
-            name: (stepper(run), flops(run)) for name, run in runs.items()
+            name: (stepper(run)[0], flops(run)) for name, run in runs.items()
         }
         compared = width == 256 and arm == "byte-ar"
         run = next(iter(runs.values()))
@@ -265,7 +265,7 @@ def main() -> None:
     for arm in track(["byte-ar", "byte-mdm"], "growing work"):
         grown = {f"width {width}, rows of {row}": spec(width, arm, fastest, row) for width, row in GROWTH}
         rows += timed(
-            f"growth, {arm}", {name: (stepper(run), flops(run)) for name, run in grown.items()}, best, asked.rounds
+            f"growth, {arm}", {name: (stepper(run)[0], flops(run)) for name, run in grown.items()}, best, asked.rounds
         )
     for row in rows:
         for column in ("ms a step", "GFLOP/s", "of the peak"):

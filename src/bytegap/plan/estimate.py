@@ -19,8 +19,8 @@ COMPILER_BYTES = 2.5e8
 _BYTES_A_PARAMETER = 4 + 12  # the finished weights, and the checkpoint's weights and two moments
 
 
-def stepper(spec: RunSpec) -> Callable[[], tuple[float, tuple[float, ...]]]:
-    """A function that takes a step of the run's shape, batch and numerics: its seconds, and its gradients' norms.
+def stepper(spec: RunSpec) -> tuple[Callable[[], float], Callable[[], tuple[float, ...]]]:
+    """Two functions: take a step of the run's shape, batch and numerics, in seconds; the norms of its gradients.
 
     A norm for each third of a matrix, so that queries, keys and values have their own: of all weights together it would
     hardly show what is lost of one.
@@ -31,18 +31,20 @@ def stepper(spec: RunSpec) -> Callable[[], tuple[float, tuple[float, ...]]]:
     gradients = numerics.gradients(model, spec.numerics, objective.loss)
     adam = torch.optim.AdamW(model.parameters(), lr=_RATE, fused=True)
 
-    def step() -> tuple[float, tuple[float, ...]]:
+    def step() -> float:
         start = time.perf_counter()
         adam.zero_grad()
         gradients(ask(), spec.rows_per_batch * spec.row_symbols)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # waits for the device
         adam.step()
-        seconds = time.perf_counter() - start
+        return time.perf_counter() - start
+
+    def norms() -> tuple[float, ...]:
         found = [weight.grad for weight in model.parameters() if weight.grad is not None and weight.ndim > 1]
         thirds = [third.norm() for gradient in found for third in gradient.chunk(3)]
-        return seconds, tuple(torch.stack(thirds).tolist())
+        return tuple(torch.stack(thirds).tolist())
 
-    return step
+    return step, norms
 
 
 def alike(spec: RunSpec) -> str:
@@ -52,9 +54,9 @@ def alike(spec: RunSpec) -> str:
 
 def seconds_a_step(spec: RunSpec) -> float:
     """Median of a few steps after the first."""
-    step = stepper(spec)
+    step, _ = stepper(spec)
     step()
-    return median(step()[0] for _ in range(_TIMED_STEPS))
+    return median(step() for _ in range(_TIMED_STEPS))
 
 
 def is_masked(spec: RunSpec) -> bool:

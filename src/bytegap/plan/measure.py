@@ -244,11 +244,11 @@ def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[tuple[floa
     settle(number)
     result = []
     for row in grid:
-        first = [stepper(spec)() for spec in row]
+        first = [stepper(spec)[0]() for spec in row]
         steps = [stepper(spec) for spec in row]
-        later = zip(*([step() for step in steps] for _ in range(1 + _ROUNDS)), strict=True)
+        later = zip(*([(step(), norms()) for step, norms in steps] for _ in range(1 + _ROUNDS)), strict=True)
         times = []
-        for (first_s, _), ran in zip(first, later, strict=True):
+        for first_s, ran in zip(first, later, strict=True):
             seconds, norms = zip(*ran, strict=True)
             times.append(((first_s, seconds[0], median(seconds[1:])), tuple(chain.from_iterable(norms))))
         result.append(times)
