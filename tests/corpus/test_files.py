@@ -1,7 +1,6 @@
 """Every ending gives the same documents; every mistake one sentence that names the file and the mend."""
 
 import gzip
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,25 +9,7 @@ import zstandard
 from pyarrow import parquet
 
 from bytegap.corpus import files
-from bytegap.errors import CorpusError
-
-TEXTS = ["plain", "two\nlines", "Gruß \u2581 水 😀", "nul \x00", " spaces "]
-JSONL = "".join(json.dumps({"text": text, "id": i}) + "\n" for i, text in enumerate(TEXTS)).encode()
-
-
-def read(*paths: Path | str, **options: str) -> list[bytes]:
-    return list(files.documents(files.Options(paths=[str(path) for path in paths], **options)))
-
-
-def error_of(*paths: Path | str, **options: str) -> str:
-    with pytest.raises(CorpusError) as caught:
-        read(*paths, **options)
-    return str(caught.value)
-
-
-def write(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
+from tests.corpus.reading import JSONL, TEXTS, error_of, read, write
 
 
 def write_parquet(path: Path) -> Path:
@@ -97,7 +78,7 @@ def test_a_file_that_is_wrong_is_named_with_its_mend(tmp_path: Path, name: str, 
 
 def test_a_byte_far_into_a_text_file_is_found(tmp_path: Path) -> None:
     """A code point across the border of two chunks is whole; what is wrong is found in any chunk."""
-    across = b"a" * (files._CHUNK_BYTES - 1) + "é".encode() + b"b"
+    across = b"a" * (files.CHUNK_BYTES - 1) + "é".encode() + b"b"
     assert read(write(tmp_path / "a.txt", across)) == [across]
     assert "1,048,578" in error_of(write(tmp_path / "b.txt", across + b"\xff"))
 

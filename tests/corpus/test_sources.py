@@ -93,3 +93,15 @@ def test_hub_fingerprint_follows_options_and_local_files(dataset: Path) -> None:
     assert hub.fingerprint(hub.Options(dataset=str(dataset), limit_bytes=1)) != before
     (dataset / "train.jsonl").write_text("{}\n")
     assert hub.fingerprint(options) != before
+
+
+def test_hub_fingerprint_follows_links_to_folders(dataset: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "train.jsonl").write_text("{}")
+    (dataset / "link").symlink_to(far, target_is_directory=True)
+    (dataset / "loop").symlink_to(dataset, target_is_directory=True)
+    options = hub.Options(dataset=str(dataset))
+    before = hub.fingerprint(options)
+    (far / "train.jsonl").write_text("{ }")
+    assert hub.fingerprint(options) != before

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from bytegap import plugins
+from bytegap.corpus._paths import within
 from bytegap.corpus.files import identity, text_of
 from bytegap.errors import CorpusError
 from bytegap.records import digest
@@ -32,7 +33,7 @@ class Options(plugins.Options):
 def fingerprint(options: Options) -> str:
     """The options; of a local directory also its files' sizes and times. The Hub is not asked."""
     directory = Path(options.dataset).expanduser()
-    files = sorted(path for path in directory.rglob("*") if path.is_file()) if directory.is_dir() else []
+    files = sorted(within(directory)) if directory.is_dir() else []
     return digest([options.model_dump(mode="json"), identity(files)])
 
 
