@@ -7,7 +7,7 @@ BytegapError
 +-- PlanError        a budget that no size fits, a context longer than the text
 +-- StoreError       the study folder: a stage missing, a file torn or altered
 +-- CountError       a model's configuration that cannot be counted
-+-- ModelError       another's model that cannot be loaded, a run that cannot be exported
++-- ModelError       another's model that cannot be loaded, a run that cannot be exported, logits that are not finite
 +-- FitError         too few runs, or runs that identify nothing
 +-- EvaluateError    nothing to evaluate, no text to do it on, a compressor that is not installed
 +-- SampleError      a text that the model cannot be asked to write, or go on from
@@ -47,7 +47,7 @@ class CountError(BytegapError):
 
 
 class ModelError(BytegapError):
-    """A model cannot be loaded, or not exported."""
+    """A model cannot be loaded or exported, or what it returns is not finite."""
 
 
 class FitError(BytegapError):

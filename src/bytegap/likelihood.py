@@ -5,6 +5,8 @@ random shift, (i + shift) / W, dealt to the W windows at random. A pass is an un
 independent shifts give the standard error. Training, probes and evaluation all score through here.
 
 What of a window is given beforehand costs nothing: what is scored is the rest, conditional on it.
+
+Nats that are NaN or infinite are never returned: each function raises ModelError, which names the model.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bytegap.accounting.bits import bits_per_byte
+from bytegap.finite import check_nats
 from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import Score
 from bytegap.sight import Sight
@@ -61,7 +64,8 @@ def score_windows(  # noqa: PLR0913 - an instrument has this many settings
     for generator in _generators(objective, passes, seed):
         nats = 0.0
         for _, question, logits_MV in _asked(model, objective, options, windows, vocabulary, generator, permute):
-            nats += float(objective.loss(logits_MV, question).weighted_nats_B.sum())
+            nats_B = objective.loss(logits_MV, question).weighted_nats_B
+            nats += float(check_nats(nats_B, _name_of(model)).sum())
         totals.append(nats)
     nats = torch.tensor(totals, dtype=torch.float64)
     error = float(nats.std() / len(totals) ** 0.5) if len(totals) > 1 else 0.0
@@ -100,6 +104,7 @@ def symbol_nats(  # noqa: PLR0913 - as above
         before = float(total.sum())
         for which, question, logits_MV in _asked(model, objective, options, windows, vocabulary, generator, _as_it_is):
             nats_M = functional.cross_entropy(logits_MV, question.targets_M, reduction="none") * question.weights_M
+            check_nats(nats_M, _name_of(model))
             total.index_add_(0, starts_W[torch.from_numpy(which)][question.rows_M] + question.places_M, nats_M)
         sums.append(float(total.sum()) - before)
     return total / len(generators), torch.tensor(sums, dtype=torch.float64)
@@ -144,10 +149,16 @@ def window_nats(  # noqa: PLR0913, PLR0917 - as above
                 given_W,
             ):
                 rows = torch.from_numpy(which)
-                nats_W.index_add_(0, rows, objective.loss(logits_MV, question).weighted_nats_B / points)
+                nats_B = check_nats(objective.loss(logits_MV, question).weighted_nats_B, _name_of(model))
+                nats_W.index_add_(0, rows, nats_B / points)
                 wrong_M = logits_MV.argmax(-1) != question.targets_M
                 likeliest_W[rows[question.rows_M[wrong_M]]] = False
     return nats, likeliest_W
+
+
+def _name_of(model: Model) -> str:
+    """The name that errors give the model."""
+    return getattr(model, "name", "the model")
 
 
 def _as_it_is(symbols: Symbols, _: Keys) -> Symbols:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bytegap import plugins
 from bytegap.errors import StoreError
+from bytegap.finite import check_logits, check_weights
 from bytegap.objectives._base import Vocabulary
 from bytegap.records import RunSpec, TokensManifest
 from bytegap.sight import Sight
@@ -37,10 +38,13 @@ class Trained:
     seed: int
 
     def __call__(self, inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
-        """Logits (M, V) on the CPU, at flat positions b * P + p."""
+        """Logits (M, V) on the CPU, at flat positions b * P + p; ModelError if they are not finite."""
         if self.device == "cpu":
-            return self.network(inputs_BP, positions_M, sight)
-        return self.network(inputs_BP.to(self.device), positions_M.to(self.device), sight.to(self.device)).cpu()
+            logits_MV = self.network(inputs_BP, positions_M, sight)
+        else:
+            given = (inputs_BP.to(self.device), positions_M.to(self.device), sight.to(self.device))
+            logits_MV = self.network(*given).cpu()
+        return check_logits(logits_MV, self.name)
 
     @cached_property
     def device(self) -> str:
@@ -57,7 +61,10 @@ def spec_of(home: Path) -> RunSpec:
 
 
 def network_of(home: Path, spec: RunSpec) -> Any:
-    """The run's network with its weights, on the CPU, in float32; StoreError where they are missing or damaged."""
+    """The run's network with its weights, on the CPU, in float32.
+
+    StoreError where they are missing or damaged, ModelError where one is NaN or infinite.
+    """
     module = plugins.load("models", spec.model)
     network = module.build(module.Shape(**spec.shape))
     try:
@@ -65,6 +72,7 @@ def network_of(home: Path, spec: RunSpec) -> Any:
     except StoreError as error:
         message = f"{error}: the run's weights are needed; delete its folder and run 'bytegap train' again"
         raise StoreError(message) from None
+    check_weights(weights.items(), f"{spec.arm} {spec.id}")
     network.load_state_dict(weights)
     return network.eval()
 

@@ -110,6 +110,9 @@ def _noise(trained: Trained, scored: list[Scored], passes: int, rate: float) -> 
     result: Found = {"rate": rate, "worth_at_most": worth}
     for way in track(list(noise.WAYS), "spoiling"):
         spoilt = [noise.spoilt(own.text, way, rate, trained.seed) for own in scored]
+        if not any(spoilt):
+            message = f"the noise '{way}' leaves no byte of the text: lower --noise, or score a longer text"
+            raise EvaluateError(message)
         own = _numbers([score(trained, text, passes) for text in spoilt if text])
         result[way] = {**own, "lost": own["bits_per_byte"] - clean}
     return result

@@ -136,7 +136,10 @@ def _finite(value: float) -> float | None:
 
 
 def _print(result: Harness) -> None:
-    """One line a metric: its value, the standard error over questions, and that of the likelihoods' estimate."""
+    """One line a metric: its value, the standard error over questions, and that of the likelihoods' estimate.
+
+    A value that is NaN or infinite is shown as "not finite".
+    """
     table = Table()
     for heading in ("model", "task", "metric"):
         table.add_column(heading)
@@ -147,9 +150,10 @@ def _print(result: Harness) -> None:
             own = each.estimate.get(task)
             for metric, value in metrics.items():
                 measure, _, way = metric.partition(",")
-                if measure.endswith("_stderr") or not way or value is None:
+                if measure.endswith("_stderr") or not way:
                     continue
                 error = metrics.get(f"{measure}_stderr,{way}")
                 shown = "" if own is None else "exact" if each.exact else f"{own.mean_se_nats:.3f}"
-                table.add_row(each.name, task, measure, f"{value:.4f}", "" if error is None else f"{error:.4f}", shown)
+                told = "not finite" if value is None else f"{value:.4f}"
+                table.add_row(each.name, task, measure, told, "" if error is None else f"{error:.4f}", shown)
     show(table)

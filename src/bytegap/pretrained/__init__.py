@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from bytegap.errors import EvaluateError
+from bytegap.finite import check_weights
 from bytegap.pretrained import causal, llada, mdlm, own
 from bytegap.pretrained._folder import read_config
 from bytegap.trained import Trained, open_run
@@ -34,9 +35,12 @@ def open_pretrained(home: Path, context: int | None = None) -> Trained:
     """The model in the folder `home`, in float32, on an accelerator if there is one.
 
     Its row holds `context` symbols after BOS; left out, as many as it was exported with, or the positions it was
-    trained for, at most 2048. ModelError or TokensError says in a sentence what cannot be loaded and why.
+    trained for, at most 2048. ModelError or TokensError says in a sentence what cannot be loaded and why;
+    weights that are NaN or infinite cannot.
     """
     config = read_config(home)
     family = own if own.KEY in config else _FAMILIES.get(str(config.get("model_type")), causal)
     trained: Trained = family.opened(home, config, context)
-    return replace(trained, network=trained.network.to("cuda" if torch.cuda.is_available() else "cpu"))
+    network = trained.network.to("cuda" if torch.cuda.is_available() else "cpu")
+    check_weights(network.named_parameters(), str(home))
+    return replace(trained, network=network)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bytegap import plugins
+from bytegap.finite import check_logits, check_nats, check_states
 from bytegap.objectives._base import Vocabulary, with_bos
 from bytegap.records import RunSpec
 from bytegap.sight import Sight
@@ -21,6 +22,11 @@ class Asked:
         self.model, self.spec = network_of(folder.run(spec.id), spec), spec
         self.sight: Sight = plugins.load("objectives", spec.objective).SIGHT
         self.vocabulary = Vocabulary(spec.shape["vocabulary"] - 3)
+
+    @property
+    def name(self) -> str:
+        """The arm and the run."""
+        return f"{self.spec.arm} {self.spec.id}"
 
     @property
     def causal(self) -> bool:
@@ -58,7 +64,7 @@ class Asked:
             self.model.features(inputs, None, self.sight)
         for hook in hooks:
             hook.remove()
-        return torch.stack([torch.cat(parts)[:, 1:] for parts in kept])
+        return check_states(torch.stack([torch.cat(parts)[:, 1:] for parts in kept]), self.name)
 
     @torch.no_grad()
     def _log_probabilities(
@@ -70,14 +76,14 @@ class Asked:
             own = slice(start, start + rows)
             sight = Sight(causal=causal, places_P=None if places_BP is None else places_BP[own])
             parts.append(self.model(inputs_BP[own], asked_BP[own].flatten().nonzero()[:, 0], sight))
-        return torch.cat(parts).log_softmax(-1)
+        return check_logits(torch.cat(parts), self.name).log_softmax(-1)
 
 
 def entropy_nats(logp: Tensor) -> Tensor:
-    """Of each distribution along the last axis."""
-    return -(logp.exp() * logp).sum(-1)
+    """Of each distribution along the last axis; a symbol of probability 0 adds nothing."""
+    return -(logp.exp() * logp).masked_fill(logp == -torch.inf, 0.0).sum(-1)
 
 
 def surprisal_nats(logp: Tensor, symbols: Tensor) -> Tensor:
-    """What each symbol costs under its distribution."""
-    return -logp.gather(-1, symbols[..., None])[..., 0]
+    """What each symbol costs under its distribution; ModelError where one has probability 0."""
+    return check_nats(-logp.gather(-1, symbols[..., None])[..., 0], "a probed model")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bytegap import plugins
 from bytegap.errors import SampleError
+from bytegap.finite import check_logits
 from bytegap.objectives._base import Vocabulary
 from bytegap.trained import Trained
 
@@ -47,10 +48,14 @@ def text_of(trained: Trained, canvas_S: Tensor, hidden: str = "") -> bytes:
 
 
 def choose(logits_MV: Tensor, settings: Settings, vocabulary: Vocabulary, generator: torch.Generator) -> Tensor:
-    """A symbol, or EOS, at each place, (M,): BOS and MASK are never text, unless BOS is EOS; -1 is no MASK at all."""
+    """A symbol, or EOS, at each place, (M,): BOS and MASK are never text, unless BOS is EOS; -1 is no MASK at all.
+
+    ModelError where a logit is NaN or plus infinity, or no symbol can be drawn.
+    """
     logits_MV = logits_MV.double()
     for never in {vocabulary.bos, vocabulary.mask} - {vocabulary.eos, -1}:
         logits_MV[:, never] = -torch.inf
+    check_logits(logits_MV, "the model")
     if not settings.temperature:
         return logits_MV.argmax(-1)
     # The likeliest after Gumbel noise is a draw from the softmax (Gumbel 1954), in fewer operations than multinomial's.

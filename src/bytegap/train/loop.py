@@ -90,7 +90,7 @@ class Training:
             norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm))
             pieces = self.pieces(self.step + 1)  # asked while a GPU is still at this step
             (loss, supervised), norm = sums.tolist(), norm.item()
-            if not math.isfinite(norm):
+            if not (math.isfinite(norm) and math.isfinite(loss)):
                 message = f"gradient norm {norm} at step {self.step}, loss {loss:.4g} nats a symbol"
                 raise Divergence(message)
             for group in self.adam.param_groups:

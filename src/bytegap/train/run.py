@@ -3,6 +3,7 @@
 Reads tokens/ and runs/ID/checkpoint.*; writes runs/ID/{spec,record,timings}.json and weights.safetensors.
 """
 
+import math
 import platform
 import signal
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from bytegap import plugins
+from bytegap.errors import ModelError
 from bytegap.likelihood import score_windows
 from bytegap.objectives._base import told
 from bytegap.records import (
@@ -109,14 +111,14 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
     try:
         checkpoint_s = _train(training, saved, report, stopping, followed)
     except Divergence as error:
-        record = _record(training, status="failed", reason=str(error))
-        if first:
-            write_record(home / "record.json", record)
-        return record
+        return _failed(training, home, str(error))
     train_s = time.perf_counter() - clock
 
     clock = time.perf_counter()
-    scores = _scores(training, folder)
+    try:
+        scores = _scores(training, folder)
+    except ModelError as error:
+        return _failed(training, home, f"its scores are not finite: {error}")
     evaluate_s = time.perf_counter() - clock
     checkpoint.write_weights(home / "weights.safetensors", training)
     record = _record(
@@ -143,6 +145,14 @@ def _trained(training: Training, folder: Folder, report: Report, stopping: Stopp
     )
     write_record(home / "record.json", record)  # last: a run with a record is finished
     checkpoint.clear(saved)
+    return record
+
+
+def _failed(training: Training, home: Path, reason: str) -> RunRecord:
+    """The record of a run without scores; of many devices the first writes it."""
+    record = _record(training, status="failed", reason=reason)
+    if training.devices.is_first:
+        write_record(home / "record.json", record)
     return record
 
 
@@ -217,7 +227,7 @@ def _record(training: Training, **outcome: object) -> RunRecord:
             "spent_flops": counted * training.step,
             "gradient_norm": ledger.spread(),
             "clipped_steps": ledger.clipped,
-            "update_rms": ledger.update_rms,
+            "update_rms": {group: rms for group, rms in ledger.update_rms.items() if math.isfinite(rms)},
             "loss_curve": ledger.curve(),
         }
         | outcome
