@@ -137,6 +137,13 @@ def test_an_arm_cannot_inject_markup(study, build, tmp_path: Path):
     assert "".join(reader.text).count(evil) > 5
 
 
+def test_an_arm_named_in_brackets_is_drawn_and_shown_as_it_is(study, build, tmp_path: Path):
+    name = "[/x] [draft] <b> & co"
+    html = stage.run(study, build(tmp_path / "out", {"byte-mdm": name})).read_text()
+    assert name not in html
+    assert "".join(Reader(html).text).count(name) > 5
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_refit_from_the_table_alone_has_a_report(study, build, tmp_path: Path):
     folder = build(tmp_path / "out")

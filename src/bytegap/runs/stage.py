@@ -52,7 +52,7 @@ def run(folder: Folder, *, with_audit: bool = False, show: bool = True) -> list[
         for line in findings.summary:
             say("audit", line)
     for line in findings.warnings:
-        say("audit", f"[yellow]{line}[/yellow]")
+        say("audit", line, style="yellow")
     return rows
 
 

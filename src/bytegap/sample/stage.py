@@ -6,12 +6,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 from torch import Tensor
 
-from bytegap.console import say
+from bytegap.console import literal, say
 from bytegap.errors import SampleError
 from bytegap.likelihood import stream
 from bytegap.pretrained import open_model
@@ -71,7 +70,7 @@ def _show(trained: Trained, way: Any, canvas_S: Tensor, settings: Settings, gene
     mask = trained.vocabulary.mask
     done = size = 0
     in_gaps = not way.IN_ORDER and sys.stdout.isatty()
-    with torch.no_grad(), Live(console=Console(), transient=True) if in_gaps else nullcontext() as live:
+    with torch.no_grad(), Live(console=literal(), transient=True) if in_gaps else nullcontext() as live:
         for _ in way.draw(trained, canvas_S, settings, generator):
             hidden = (canvas_S[done:] == mask).nonzero()
             certain = done + int(hidden[0, 0]) if len(hidden) else len(canvas_S)
