@@ -2,15 +2,17 @@
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from torch.fx.experimental.symbolic_shapes import guard_or_false
 from torch.nn.attention import flex_attention
 
 from bytegap import numerics
 from bytegap.models import transformer
 from bytegap.models._blocks import ATTENTION
-from bytegap.objectives import block
+from bytegap.objectives import block, mdm
 from bytegap.objectives._base import Question, Vocabulary, answer
 from bytegap.records import Numerics
 from bytegap.sight import ALL, CAUSAL, Sight
@@ -266,3 +268,85 @@ def test_code_is_made_once_for_batches_of_any_size_and_the_same_whichever_came_f
 
     few_first, many_first = gradients([2, 5, 3]), gradients([7, 3])
     assert all(torch.equal(one, other) for one, other in zip(few_first, many_first, strict=True))
+
+
+S = 512
+"""Symbols a row: 8 rows of 513 positions, which the compiler is told of, are more than the 4,096 terms from which it
+splits a sum."""
+SIZES = [
+    (8, 1000),
+    (8, 4104),
+    (2, 100),
+    (3, 0),
+    (7, 1),
+    (9, 3000),
+    (1, 50),
+    (64, 20_000),
+    (1, 0),
+    (8, 3),
+    (2, 1024),
+    (1, 512),
+]
+
+
+def small_model():
+    shape = transformer.Shape(width=16, depth=1, heads=2, hidden=16, vocabulary=259, positions=S + 1, rotary_base=S)
+    model = transformer.build(shape)
+    model.initialise(0)
+    return model
+
+
+def masked_rows(rows, answers):
+    """So many rows, of which so many positions in all are masked."""
+    generator = torch.Generator().manual_seed(1000 * rows + answers)
+    symbols_BS = torch.randint(256, (rows, S), generator=generator)
+    hidden_BS = (torch.randperm(rows * S, generator=generator) < answers).view(rows, S)
+    return mdm.masked(symbols_BS, hidden_BS, torch.ones(rows), Vocabulary(256))
+
+
+def gradients_of(model, numerics_, sizes):
+    ask, found = numerics.gradients(model, numerics_, answer), {}
+    for size in sizes:
+        model.zero_grad()
+        ask(masked_rows(*size), size[0] * S)
+        found[size] = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+    return found
+
+
+def test_no_choice_that_a_compiler_makes_for_the_usual_sizes_binds_a_batch_to_them(monkeypatch):
+    """As Inductor does where it splits a sum: a choice by what holds of a size, and a guard that it holds."""
+    programs, choices = [], [2**power for power in range(1, 20)]
+
+    def choosing(graph, inputs):
+        sizes = [each for each in inputs if isinstance(each, torch.SymInt)]
+        assert len(sizes) in {1, 2}, "answers, and rows where there are several"
+        programs.append([guard_or_false(size > choice) for size in sizes for choice in choices])
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=choosing))
+    model = small_model()
+    found = gradients_of(model, PLAIN.model_copy(update={"compile": True}), SIZES)
+    assert len(programs) == 2, "one row has code of its own"
+    assert not any(chosen for program in programs for chosen in program)
+    for size, plain in gradients_of(model, PLAIN, SIZES).items():
+        torch.testing.assert_close(found[size], plain, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_code_made_for_the_usual_sizes_takes_any(dtype):
+    from torch._dynamo.utils import counters
+    from torch._inductor.utils import fresh_cache
+
+    way, model = PLAIN.model_copy(update={"dtype": dtype}), small_model()
+    plain, found = gradients_of(model, way, SIZES), []
+    for sizes in (SIZES, SIZES[::-1]):
+        counters.clear()
+        with fresh_cache():
+            found.append(gradients_of(model, way.model_copy(update={"compile": True}), sizes))
+        assert counters["stats"]["unique_graphs"] == 2, "one row has code of its own"
+    near = 1e-4 if dtype == "float32" else 0.03
+    for size in SIZES:
+        for ours, other, reference in zip(found[0][size], found[1][size], plain[size], strict=True):
+            assert torch.equal(ours, other), (size, "whichever batch came first")
+            assert (ours - reference).norm() <= near * reference.norm(), size

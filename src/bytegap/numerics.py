@@ -24,7 +24,8 @@ _GPU_LOGITS = 2**26
 _ALIKE = 16
 """Answers of which bfloat16's head takes a multiple: a kernel is generated for each number of rows that a matmul meets,
 and masking draws another at each step (2 ms and 1.5 MB; docs/log.md). The logits of what fills them up are dropped."""
-_USUAL_ROWS = 8  # for which the compiler makes its code
+_USUAL_ROWS = 8  # for which the compiler makes its code fast
+_REASON_CHARACTERS = 200
 
 
 def answers_at_once(device: str, ids: int) -> int:
@@ -49,9 +50,10 @@ def place(model: nn.Module, numerics: Numerics) -> nn.Module:
 def features(model: Any, numerics: Numerics) -> Features:
     """Inputs (B, P), flat positions (M,) and their sight to what the head reads, (M, D), as a training step takes them.
 
-    Compiled code is made for one P, and for any M and any B above one: which batch met the compiler first, here or in
-    another process that shares its cache, changes nothing in it; graphs have code for each shape. What was compiled
-    before in this process is dropped, lest a run's arithmetic depend on the runs that went before it.
+    Compiled code is made for one P, and for any M (0 too) and any B above one; one row has code of its own. Which batch
+    met the compiler first, here or in another process that shares its cache, changes nothing in it; graphs have code
+    for each shape. What was compiled before in this process is dropped, lest a run's arithmetic depend on the runs that
+    went before it.
     """
 
     def eager(inputs_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
@@ -67,11 +69,11 @@ def features(model: Any, numerics: Numerics) -> Features:
 
     def run(inputs_BP: Tensor, positions_M: Tensor, sight: Sight) -> Tensor:
         B, P = inputs_BP.shape
-        _of_any_length(positions_M, _USUAL_ROWS * P)
+        _of_any_length(positions_M, _USUAL_ROWS * P, "answers", 0)
         if B > 1:
             for tensor in (inputs_BP, sight.places_P, sight.aims_BP):
                 if tensor is not None and tensor.ndim > 1:
-                    _of_any_length(tensor, _USUAL_ROWS)
+                    _of_any_length(tensor, _USUAL_ROWS, "rows", 2)
         return compiled(inputs_BP, positions_M, sight)
 
     return run
@@ -87,11 +89,28 @@ def _played(compiled: Callable[[Tensor, Tensor | None, Sight], Tensor]) -> Featu
     return run
 
 
-def _of_any_length(tensor: Tensor, usual: int) -> None:
-    """Have the compiler make code for any length, best at the usual one: what a batch has must not steer it."""
-    from torch._dynamo import mark_dynamic  # loads a compiler
+def _of_any_length(tensor: Tensor, usual: int, name: str, least: int) -> None:
+    """Have the compiler make one code for every length from the least on; tensors of one name are equally long.
 
-    mark_dynamic(tensor, 0, hint_override=usual)
+    The length is unknown to the compiler ("unbacked"), so that it cannot guard on it. The usual length is only a hint
+    for speed. With `mark_dynamic` the hint stands for the length itself, and the compiler guards on what holds of the
+    hint: 4,097 answers or more where a sum over the hint is split (docs/log.md, 2026-11-28).
+    """
+    from torch._dynamo.decorators import mark_unbacked  # loads a compiler
+
+    mark_unbacked(tensor, 0, hint_override=usual, shape_id=name, min=least)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it says that memory does not suffice."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line: the error's type and first line; of a compiler's wrapping, the error within."""
+    error = getattr(error, "inner_exception", error)
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}"[:_REASON_CHARACTERS] if first else type(error).__name__
 
 
 def gradients(
