@@ -338,6 +338,8 @@ class RunRecord(Record):
     validation: Score | None = None
     test: Score | None = None
     weights_sha256: str = ""
+    compile_error: str = ""
+    """Of a run planned compiled: the step from which it was computed eagerly, and the first line of why; else empty."""
 
 
 class Timings(Record):

@@ -20,7 +20,7 @@ from time import perf_counter
 import torch
 
 from bytegap.console import say
-from bytegap.numerics import settle
+from bytegap.numerics import reason, settle
 from bytegap.plan.estimate import alike, is_masked, stepper
 from bytegap.records import Numerics, RunSpec
 from bytegap.study import Compute
@@ -155,8 +155,8 @@ def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int, right: No
     try:
         cost = _costs(probes, [numerics], beside)[numerics]
     except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver raises, the plan can do without
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {reason}")
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {why}")
         return None
     return cost if _is_sound(numerics, cost, right) else None
 
@@ -216,7 +216,7 @@ def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: in
     grid = [[probe.model_copy(update={"numerics": candidate}) for candidate in candidates] for probe in probes]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(beside, context, _meet, (context.Barrier(beside),)) as pool:
-        everyone = list(pool.map(_clock, [grid] * beside, range(beside)))
+        everyone = list(pool.map(_measured, [grid] * beside, range(beside)))
     costs = {}
     for column, candidate in enumerate(candidates):
         first_s, again_s, step_s = (
@@ -234,6 +234,16 @@ def _meet(barrier: Barrier) -> None:
     import bytegap.plan.estimate  # noqa: F401
 
     barrier.wait()
+
+
+def _measured(
+    grid: list[list[RunSpec]], number: int
+) -> list[list[tuple[tuple[float, float, float], tuple[float, ...]]]]:
+    """As `_clock`; a compiler's own errors cannot be unpickled, so that each error becomes one that can."""
+    try:
+        return _clock(grid, number)
+    except Exception as error:
+        raise RuntimeError(reason(error)) from error
 
 
 def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[tuple[float, float, float], tuple[float, ...]]]]:

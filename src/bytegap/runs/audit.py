@@ -67,6 +67,8 @@ def _summary(rows: list[AuditRow], finished: Done) -> list[str]:
     lines.append(
         f"test windows: {'the same text for every run' if len(windows) == 1 else f'{len(windows)} DIFFERENT texts'}"
     )
+    if any(spec.numerics.compile for spec, _ in finished):
+        lines.append(_compiled(finished))
     by_arm: dict[str, list[AuditRow]] = defaultdict(list)
     for row in rows:
         by_arm[row.arm].append(row)
@@ -82,6 +84,12 @@ def _summary(rows: list[AuditRow], finished: Done) -> list[str]:
     return lines
 
 
+def _compiled(finished: Done) -> str:
+    planned = [record for spec, record in finished if spec.numerics.compile]
+    kept = sum(not record.compile_error for record in planned)
+    return f"compiled code: kept to the end by {kept} of the {len(planned)} finished runs that were planned so"
+
+
 def _warnings(rows: list[AuditRow], done: Done) -> list[str]:
     failed = {spec.id: record.reason for spec, record in done if record.status == "failed"}
     warnings = [f"run {run} failed: {reason}" for run, reason in failed.items()]
@@ -89,6 +97,11 @@ def _warnings(rows: list[AuditRow], done: Done) -> list[str]:
         f"run {row.run} of {row.arm} spent {row.ratio:.3f} of its planned FLOPs"
         for row in rows
         if row.run not in failed and abs(row.ratio - 1) > FLOPS_TOLERANCE
+    ]
+    warnings += [
+        f"run {spec.id} of {spec.arm} was computed eagerly, compiled code failed: {record.compile_error}"
+        for spec, record in done
+        if record.compile_error
     ]
     repeated: dict[str, float] = {}
     for row in rows:

@@ -25,6 +25,8 @@ class Ledger:
         self.supervised = 0
         self.clipped = 0
         self.update_rms: dict[str, float] = {}
+        self.compile_error = ""
+        """Where and why compiled code failed, so that the run is computed eagerly; empty where it did not."""
 
     def add(self, loss_nats: float, norm: float, supervised: int, clip_norm: float) -> None:
         """Enter one step."""

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bytegap import numerics, plugins
+from bytegap.console import say
 from bytegap.likelihood import lattice, stream
 from bytegap.objectives._base import Question, Vocabulary
 from bytegap.records import Optimiser, RunSpec
@@ -47,15 +48,18 @@ class Training:
         model.initialise(spec.seed)
         devices.lay(model)
         self.model: Any = numerics.place(model, spec.numerics)
-        computed = spec.numerics
+        self.ledger = Ledger()
+        self.step = 0
+        self.computed = spec.numerics
         if devices.sharded:  # its weights are gathered anew at each step, where no recorded graph would look for them
-            computed = computed.model_copy(update={"compile": bool(computed.compile)})
-        self.gradients = numerics.gradients(self.model, computed, self.objective.loss)
+            self.computed = self.computed.model_copy(update={"compile": bool(self.computed.compile)})
+        try:
+            self.gradients = numerics.gradients(self.model, self.computed, self.objective.loss)
+        except Exception as error:  # noqa: BLE001 - whatever a compiler raises
+            self._fall_back(error)
         self.rows = Rows(tokens_stream, spec.row_symbols, spec.seed)
         self.starts = None if starts is None else Rows(starts, spec.row_symbols, spec.seed)
         self.adam = adam(self.model, spec.optimiser)
-        self.ledger = Ledger()
-        self.step = 0
 
     def built(self) -> Any:
         """The model, on the host and not yet initialised."""
@@ -85,7 +89,7 @@ class Training:
         pieces = self.pieces(self.step)
         while self.step < spec.steps:
             self.adam.zero_grad()
-            nats, supervised = zip(*(self.gradients(piece, symbols) for piece in pieces), strict=True)
+            nats, supervised = zip(*self._filled(pieces, symbols), strict=True)
             sums = self.devices.sum_up(self.model, torch.stack(nats).sum(), sum(supervised))
             norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm))
             pieces = self.pieces(self.step + 1)  # asked while a GPU is still at this step
@@ -103,6 +107,36 @@ class Training:
                 message = f"the loss rose above its start: {loss:.4g} nats a symbol at step {self.step}"
                 raise Divergence(message)
             yield self.step
+
+    def _filled(self, pieces: list[Question], symbols: int) -> list[tuple[Tensor, int]]:
+        """Fill the weights' gradients from one batch; where compiled code fails, it is taken again in eager code.
+
+        The run then stays with eager code, also when it is resumed. An error that eager code raises too is no fault of
+        the compiler, and is raised.
+        """
+        if self.computed.compile and self.ledger.compile_error:  # of a run that is resumed
+            self._compute_eagerly()
+        try:
+            return [self.gradients(piece, symbols) for piece in pieces]
+        except Exception as error:  # noqa: BLE001 - whatever a compiler, a guard or compiled code raises
+            self._fall_back(error)
+        self.adam.zero_grad()
+        return [self.gradients(piece, symbols) for piece in pieces]
+
+    def _fall_back(self, error: Exception) -> None:
+        """Compute eagerly from here on, and say so in the log and the ledger; raises what compiling is no cause of.
+
+        Devices that share out one model cannot take a step again alone.
+        """
+        if not self.computed.compile or self.devices.sharded or numerics.is_out_of_memory(error):
+            raise error
+        self.ledger.compile_error = f"step {self.step}: {numerics.reason(error)}"
+        say("train", f"run {self.spec.id} computes eagerly: compiled code failed at {self.ledger.compile_error}")
+        self._compute_eagerly()
+
+    def _compute_eagerly(self) -> None:
+        self.computed = self.computed.model_copy(update={"compile": False})
+        self.gradients = numerics.gradients(self.model, self.computed, self.objective.loss)
 
 
 def learning_rate(optimiser: Optimiser, step: int, steps: int) -> float:

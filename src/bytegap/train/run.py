@@ -17,6 +17,7 @@ import torch
 from bytegap import plugins
 from bytegap.errors import ModelError
 from bytegap.likelihood import score_windows
+from bytegap.numerics import is_out_of_memory
 from bytegap.objectives._base import told
 from bytegap.records import (
     RunRecord,
@@ -69,7 +70,7 @@ def train_run(  # noqa: PLR0913, PLR0917 - a run, and all that is about it
         training = Training(spec, stream, devices, _starts(spec, folder))
         return _followed(training, folder, report, stopping or Stopping(), track)
     except (MemoryError, RuntimeError) as error:
-        if devices.world > 1 or not _is_out_of_memory(error):  # the others wait for one that is out: all must end
+        if devices.world > 1 or not is_out_of_memory(error):  # the others wait for one that is out: all must end
             raise
         record = RunRecord(run=spec.id, status="failed", reason="out of memory")
         write_record(folder.run(spec.id) / "record.json", record)
@@ -89,10 +90,6 @@ def _starts(spec: RunSpec, folder: Folder) -> np.ndarray | None:
     place = folder.tokens_of(name)
     manifest = read_record(place / "manifest.json", TokensManifest, "tokens")
     return begins(read_array(place, manifest.stream).astype(np.int64), read_array(place, manifest.lengths))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _followed(training: Training, folder: Folder, report: Report, stopping: Stopping, track: Track | None) -> RunRecord:
@@ -229,6 +226,13 @@ def _record(training: Training, **outcome: object) -> RunRecord:
             "clipped_steps": ledger.clipped,
             "update_rms": {group: rms for group, rms in ledger.update_rms.items() if math.isfinite(rms)},
             "loss_curve": ledger.curve(),
+            "compile_error": _compile_error(training),
         }
         | outcome
     )
+
+
+def _compile_error(training: Training) -> str:
+    """Why the run fell back to eager code, here or on another device; all devices must ask."""
+    own = training.ledger.compile_error
+    return own or "on another device" * training.devices.agreed(bool(own))
