@@ -217,7 +217,9 @@ def test_a_gpu_too_small_for_more_runs_keeps_those_that_it_has(gpus, capsys):
     seconds, _ = gpus
     seconds["float32", "sdpa", 1, False, 4] = None
     assert measure.choose(runs(count=64), Compute())[1] == 2
-    assert "4 at once: cannot be had here: CUDA out of memory" in " ".join(capsys.readouterr().err.split())
+    assert "4 at once: cannot be had here: RuntimeError: CUDA out of memory" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_workers_that_a_study_asks_for_are_not_more_on_a_gpu(gpus):

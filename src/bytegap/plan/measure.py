@@ -155,8 +155,7 @@ def _tried(probes: Sequence[RunSpec], numerics: Numerics, beside: int, right: No
     try:
         cost = _costs(probes, [numerics], beside)[numerics]
     except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver raises, the plan can do without
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {why}")
+        say("plan", f"{_described(numerics)}, {beside} at once: cannot be had here: {reason(error)}")
         return None
     return cost if _is_sound(numerics, cost, right) else None
 
@@ -216,7 +215,7 @@ def _costs(probes: Sequence[RunSpec], candidates: Sequence[Numerics], beside: in
     grid = [[probe.model_copy(update={"numerics": candidate}) for candidate in candidates] for probe in probes]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(beside, context, _meet, (context.Barrier(beside),)) as pool:
-        everyone = list(pool.map(_measured, [grid] * beside, range(beside)))
+        everyone = list(pool.map(_clock, [grid] * beside, range(beside)))
     costs = {}
     for column, candidate in enumerate(candidates):
         first_s, again_s, step_s = (
@@ -234,16 +233,6 @@ def _meet(barrier: Barrier) -> None:
     import bytegap.plan.estimate  # noqa: F401
 
     barrier.wait()
-
-
-def _measured(
-    grid: list[list[RunSpec]], number: int
-) -> list[list[tuple[tuple[float, float, float], tuple[float, ...]]]]:
-    """As `_clock`; a compiler's own errors cannot be unpickled, so that each error becomes one that can."""
-    try:
-        return _clock(grid, number)
-    except Exception as error:
-        raise RuntimeError(reason(error)) from error
 
 
 def _clock(grid: list[list[RunSpec]], number: int) -> list[list[tuple[tuple[float, float, float], tuple[float, ...]]]]:
