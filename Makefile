@@ -1,49 +1,73 @@
-# Every target sets up what it needs: `make quickstart` on a fresh machine is enough.
+# Every target first installs what it needs, and no more: `make quickstart` on a fresh machine is enough.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 
-.PHONY: setup quickstart results test test-slow check docs bench clean
+.PHONY: setup quickstart results test test-slow check wheel-test docs bench clean
 
-setup: $(READY)
+setup: .venv/.test .venv/.check .venv/.docs
 
-$(READY): pyproject.toml constraints.txt
+.venv/.pip:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group test --group check --group docs
 	touch $@
 
-quickstart: setup
-	$(BIN)/bytegap quickstart studies/quickstart.toml
+# torch by itself and pinned: so pip takes a CPU build where it finds one, not gigabytes of CUDA libraries
+.venv/.torch: .venv/.pip constraints.txt
+	$(BIN)/pip install --quiet $$(grep '^torch==' constraints.txt)
+	touch $@
 
-results: setup
+.venv/.quickstart: .venv/.torch pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[train,report,quickstart]'
+	touch $@
+
+.venv/.test: .venv/.torch pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[all]' --group test
+	touch $@
+
+# pyright reads the types of every package that src imports
+.venv/.check: .venv/.torch pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[all]' --group check
+	touch $@
+
+.venv/.docs: .venv/.torch pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[all]' --group docs
+	touch $@
+
+quickstart: .venv/.quickstart
+	$(BIN)/bytegap quickstart
+
+results: .venv/.quickstart
 	rm -f results/*/fit.json
 	ls results | xargs -P $$(getconf _NPROCESSORS_ONLN) -I STUDY sh -c \
 	  '$(BIN)/bytegap fit studies/STUDY.toml --out results && $(BIN)/bytegap report studies/STUDY.toml --out results'
 
-test: setup
+test: .venv/.test
 	$(BIN)/pytest -n 2 --durations 10
 
-test-slow: setup
+test-slow: .venv/.test .venv/.docs
 	$(BIN)/pytest -n 2 -m slow
 
-check: setup
+check: .venv/.check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-docs: setup
+wheel-test: .venv/.test
+	$(BIN)/python tests/packaging/wheel.py
+
+docs: .venv/.docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs out/docs
 
-bench: setup
+bench: .venv/.test
 	$(BIN)/python bench/train.py $(if $(NANOGPT),--nanogpt $(NANOGPT))
 	$(BIN)/python bench/evaluation.py
 	$(BIN)/python bench/fit.py
 	$(BIN)/python corpora/english.py out/corpora/english.jsonl
 	$(BIN)/python bench/tokens.py out/corpora/english.jsonl
 	$(BIN)/python bench/report.py
-	$(BIN)/python bench/road.py
+	$(BIN)/python bench/end_to_end.py
 
 clean:
 	rm -rf .venv out

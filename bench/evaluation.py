@@ -1,72 +1,84 @@
-"""Scoring held-out text on one core, as a share of what a matmul reaches: AR's one pass, MDM's several.
+"""Time of scoring held-out text on one core, as a share of the peak of a matmul: AR in one pass, MDM in several.
 
 python bench/evaluation.py
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from bytegap import plugins
-from bytegap.accounting.flops import Convention, forward_terms
-from bytegap.likelihood import score_windows
-from bytegap.models import transformer
-from bytegap.objectives._base import Vocabulary
-from bytegap.windows import Windows
+from bytegap.cost.flops import Convention, forward_terms
+from bytegap.data.tokenizers.bytes import ByteTokenizer
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.data.windows import Windows
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import score_windows
+from bytegap.models.base import model_family
+from bytegap.objectives.base import objective
 from results import Row, interleaved, write
 
 WIDTHS = (32, 128)
-SYMBOLS, WINDOWS, PASSES = 128, 400, 8
+SEQ_LEN, WINDOWS, PASSES = 128, 400, 8
 MATMUL = 1024
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores the windows with one model."""
+
+    score: Callable[[], object]
+    pass_flops: float
+    """FLOPs of one pass, the head at the supervised positions."""
+    passes: int
 
 
 def main() -> None:
     """Measure, and write bench/results/evaluation.json."""
     torch.set_num_threads(1)
     square = torch.randn(MATMUL, MATMUL)
+    scorings = {
+        f"byte-{name}, d_model {d_model}": scoring(name, d_model) for name in ("ar", "mdm") for d_model in WIDTHS
+    }
     actions: dict[str, Callable[[], object]] = {"peak": lambda: square @ square}
-    flops = {"peak": 2.0 * MATMUL**3}  # of one pass
-    passes: dict[str, int] = {}
-    for objective in ("ar", "mdm"):
-        for width in WIDTHS:
-            name = f"byte-{objective}, width {width}"
-            actions[name], flops[name], passes[name] = scorer(objective, width)
-    times = interleaved(actions, 3)
-    peak = flops.pop("peak") / times.pop("peak")
+    times = interleaved(actions | {name: each.score for name, each in scorings.items()}, 3)
+    peak = 2.0 * MATMUL**3 / times["peak"]
     rows: list[Row] = [{"what": "matmul peak, float32", "GFLOP/s": peak / 1e9}]
-    for name, seconds in times.items():
+    for name, each in scorings.items():
+        flops_per_s = each.passes * each.pass_flops / times[name]
         rows.append(
             {
-                "what": f"{name}, passes {passes[name]}",
-                "GFLOP/s": passes[name] * flops[name] / seconds / 1e9,
-                "of the peak": passes[name] * flops[name] / seconds / peak,
-                "KB of text/s": WINDOWS * SYMBOLS / seconds / 1e3,
+                "what": f"{name}, passes {each.passes}",
+                "GFLOP/s": flops_per_s / 1e9,
+                "of the peak": flops_per_s / peak,
+                "KB of text/s": WINDOWS * SEQ_LEN / times[name] / 1e3,
             }
         )
     write("evaluation", "Scoring held-out text on one core", rows)
 
 
-def scorer(objective: str, width: int) -> tuple[Callable[[], object], float, int]:
-    """What scores the windows, the FLOPs of one pass, its head where it is asked, and how many passes it takes."""
-    module = plugins.load("objectives", objective)
-    vocabulary = Vocabulary(256)
-    shapes = transformer.ladder(vocabulary=vocabulary.ids, positions=SYMBOLS + 1)
-    shape = next(shape for shape in shapes if shape.width == width)
-    model = transformer.build(shape)
-    model.initialise(0)
-    symbols = np.random.default_rng(0).integers(0, 256, WINDOWS * SYMBOLS).astype(np.uint16)
-    windows = Windows(symbols, np.full(WINDOWS, SYMBOLS, np.uint32), len(symbols), "")
-    options = module.Options()
-
-    def score() -> object:
-        return score_windows(
-            model, module, options, windows, vocabulary, passes=PASSES, seed=0, permute=lambda symbols_BS, _: symbols_BS
-        )
-
-    asked = module.row(SYMBOLS, options)
-    row = sum(forward_terms(transformer.costs(shape), asked, Convention(head="supervised")).values())
-    return score, WINDOWS * row, 1 if module.EXACT else PASSES
+def scoring(objective_name: str, d_model: int) -> Scoring:
+    """Scoring with a model of that width with initial weights."""
+    part, vocabulary = objective(objective_name), Vocabulary(256)
+    sizes = model_family("transformer").sizes(n_ids=vocabulary.n_ids, max_positions=SEQ_LEN + 1)
+    config = next(config for config in sizes if config.d_model == d_model)
+    network = config.build()
+    network.initialize(0)
+    tokens = np.random.default_rng(0).integers(0, 256, WINDOWS * SEQ_LEN).astype(np.uint16)
+    windows = Windows(tokens, np.full(WINDOWS, SEQ_LEN, np.uint32), len(tokens), "")
+    model = LanguageModel(
+        name=objective_name,
+        network=network,
+        objective=part,
+        vocabulary=vocabulary,
+        tokenizer=ByteTokenizer(),
+        seq_len=SEQ_LEN,
+        mc_passes=PASSES,
+    )
+    terms = forward_terms(config.costs(), part.sequence_cost(SEQ_LEN), Convention(head="supervised"))
+    passes = 1 if part.is_exact else PASSES
+    return Scoring(lambda: score_windows(model, windows), WINDOWS * sum(terms.values()), passes)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How long fits take: a Chinchilla law of 240 rows with 4,000 bootstraps, and everything that a study's runs say.
+"""Time of fits: a Chinchilla law of 240 runs with 4,000 bootstraps, and the complete fit of a study.
 
     python bench/fit.py [RUNS.jsonl]
 
-RUNS.jsonl is a study's table, `results/laptop/runs.jsonl` unless another is named.
+RUNS.jsonl is a study's table, `results/laptop/runs.jsonl` if left out. Writes bench/results/fit.json.
 """
 
 import sys
@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bytegap.fit.chinchilla import fit_law
 from bytegap.fit.stage import BOOTSTRAPS, fit_rows
-from bytegap.laws import chinchilla_bpb
-from bytegap.records import RunRow
-from bytegap.store import read_table
+from bytegap.scaling.chinchilla import fit_law
+from bytegap.scaling.laws import chinchilla_bpb
+from bytegap.study.directory import RUNS
 from results import Row, write
 
 ROWS = 240
@@ -37,17 +36,17 @@ def chinchilla(bootstraps: int) -> Row:
     loss *= np.exp(0.01 * rng.standard_normal(ROWS))
     start, start_cpu = time.perf_counter(), time.process_time()
     fit_law(params, tokens, loss, bootstraps, rng)
-    took = {"s": time.perf_counter() - start, "s of CPU": time.process_time() - start_cpu}
-    return {"what": f"Chinchilla's law, {ROWS} rows", "bootstraps": bootstraps} | took
+    times = {"s": time.perf_counter() - start, "s of CPU": time.process_time() - start_cpu}
+    return {"what": f"Chinchilla law, {ROWS} runs", "bootstraps": bootstraps} | times
 
 
 def study(table: Path) -> Row:
-    """Cells, frontiers, estimands and every convention."""
-    rows = read_table(table, RunRow, "runs")
+    """Cells, frontiers, estimands and all conventions of a study's runs."""
+    rows = RUNS.read(table)
     start, start_cpu = time.perf_counter(), time.process_time()
     fit_rows(rows)
-    took = {"s": time.perf_counter() - start, "s of CPU": time.process_time() - start_cpu}
-    return {"what": f"a study's fit.json, {len(rows)} runs", "bootstraps": BOOTSTRAPS} | took
+    times = {"s": time.perf_counter() - start, "s of CPU": time.process_time() - start_cpu}
+    return {"what": f"a study's fit.json, {len(rows)} runs", "bootstraps": BOOTSTRAPS} | times
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Text into symbols: bytes in MB/s, BPE against `tokenizers.encode_batch` alone, and memory over a large corpus.
+"""Speed of tokenization: bytes in MB/s, BPE against `tokenizers.encode_batch` alone, and memory over a large corpus.
 
     python bench/tokens.py FILE.jsonl [--megabytes 1000]
 
-FILE is text to repeat, such as `corpora/english.py` writes. Each documents' copy gets a number, lest it be dropped as a
-duplicate.
+FILE is text to repeat, such as `corpora/english.py` writes.
+Each copy of a document gets a number, so that it is not dropped as a duplicate.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from statistics import median
 
 import tokenizers
 
-from bytegap import plugins
-from bytegap import study as study_file
-from bytegap.corpus import stage as corpus
-from bytegap.store import Folder
-from bytegap.tokens import stage as tokens
+from bytegap.data import prepare, tokenize
+from bytegap.data.tokenizers.bpe import BytePairEncoding
+from bytegap.data.tokenizers.bytes import Bytes
+from bytegap.study.directory import StudyDir
+from bytegap.study.load import load_study
 from results import Row, interleaved, write
 
 STUDY = """\
@@ -37,14 +37,14 @@ validation = 0.0005
 test = 0.0005
 [context]
 bytes = 128
-[tokens.byte]
+[tokenizers.byte]
 kind = "bytes"
 [arms.byte-ar]
-tokens = "byte"
+tokenizer = "byte"
 objective = "ar"
 budgets = [1e10]
 """
-BPE = {"vocabulary": 2048}
+BPE = {"vocab_size": 2048}
 BATCH_BYTES = 1 << 22
 ROUNDS = 5
 
@@ -54,12 +54,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--megabytes", type=int, default=1000)
-    asked = parser.parse_args()
-    documents = [json.loads(line)["text"] for line in asked.file.read_text(encoding="utf-8").splitlines()]
+    arguments = parser.parse_args()
+    documents = [json.loads(line)["text"] for line in arguments.file.read_text(encoding="utf-8").splitlines()]
     rows = bpe(documents)
     with tempfile.TemporaryDirectory() as folder:
-        rows += large(documents, asked.megabytes * 10**6, Path(folder))
-    write("tokens", "Text into symbols", rows)
+        rows += large(documents, arguments.megabytes * 10**6, Path(folder))
+    write("tokens", "Text into tokens", rows)
 
 
 def bpe(documents: list[str]) -> list[Row]:
@@ -68,9 +68,8 @@ def bpe(documents: list[str]) -> list[Row]:
     while size < BATCH_BYTES and len(texts) < len(documents):
         texts.append(documents[len(texts)])
         size += len(texts[-1].encode())
-    kind = plugins.load("tokens", "bpe")
     with tempfile.TemporaryDirectory() as folder:
-        ours = kind.prepare(kind.Options(**BPE), (text.encode() for text in documents), Path(folder))
+        ours = BytePairEncoding(**BPE).prepare((text.encode() for text in documents), Path(folder))
         theirs = tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     raw = [text.encode() for text in texts]
     times = interleaved(
@@ -82,7 +81,7 @@ def bpe(documents: list[str]) -> list[Row]:
     )
     shared = {"text, MB": size / 1e6}
     return [
-        {"what": f"BPE-{BPE['vocabulary']}: {name}", "s": seconds, "MB/s": size / 1e6 / seconds} | shared
+        {"what": f"BPE-{BPE['vocab_size']}: {name}", "s": seconds, "MB/s": size / 1e6 / seconds} | shared
         for name, seconds in times.items()
     ]
 
@@ -115,15 +114,14 @@ def large(documents: list[str], size: int, folder: Path) -> list[Row]:
 def staged(folder: Path) -> tuple[dict[str, float], float]:
     """Seconds of either stage, and peak memory in MB.
 
-    Symbols are made several times: a first one, and a median beside what writing as long a file takes.
+    The byte tokens are made several times: the first time, the median, and the median of writing a file as long.
     """
-    study, place = study_file.load(folder / "study.toml"), Folder(folder / "out")
-    for name in ("bytes", "bpe"):  # a second of imports, whatever the size
-        plugins.load("tokens", name)
-    stream, plain = place.tokens_of("byte") / "train.sym", folder / "plain"
+    study, study_dir = load_study(folder / "study.toml"), StudyDir(folder / "out")
+    assert Bytes  # imported above: a second of imports does not depend on the size
+    stream, plain = study_dir.tokenizer_dir("byte") / "train.tokens", folder / "plain"
 
     def encode() -> None:
-        tokens.symbols_of("byte", study, place)
+        tokenize.tokenize_with("byte", study, study_dir)
 
     def write_alone() -> None:
         piece = bytes(BATCH_BYTES)
@@ -131,17 +129,17 @@ def staged(folder: Path) -> tuple[dict[str, float], float]:
             for _ in range(stream.stat().st_size // BATCH_BYTES):
                 out.write(piece)
 
-    times = {"corpus read and split": seconds_of(lambda: corpus.run(study, place))}
+    times = {"corpus read and split": seconds_of(lambda: prepare.run(study, study_dir))}
     rounds = []
-    for _ in range(ROUNDS):  # what is deleted between them is written again into memory that the machine has touched
-        shutil.rmtree(place.tokens_of("byte"), ignore_errors=True)
+    for _ in range(ROUNDS):  # deleted files are written again into memory that the machine has touched
+        shutil.rmtree(study_dir.tokenizer_dir("byte"), ignore_errors=True)
         plain.unlink(missing_ok=True)
         rounds.append((seconds_of(encode), seconds_of(write_alone)))
     ours, alone = zip(*rounds, strict=True)
-    times["bytes as symbols, memory never touched before"] = ours[0]
-    times["bytes as symbols"] = median(ours)
+    times["bytes as tokens, memory never touched before"] = ours[0]
+    times["bytes as tokens"] = median(ours)
     times["a file as long as theirs, written alone"] = median(alone)
-    times["their counts, and scoring windows"] = seconds_of(lambda: tokens.run(study, place))
+    times["their counts, and scoring windows"] = seconds_of(lambda: tokenize.run(study, study_dir))
     return times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 

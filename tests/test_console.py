@@ -1,6 +1,7 @@
-"""Names of files, arms and runs are shown as they are: no square bracket or colon in them is a code."""
+"""The console prints names literally, and says as much as the verbosity allows."""
 
 import ast
+import logging
 import re
 import time
 from io import StringIO
@@ -13,26 +14,69 @@ from rich.live import Live
 from rich.table import Table
 
 from bytegap import console
-from bytegap.cli import main
-from bytegap.runs import stage as runs
-from bytegap.train.stage import _Display
-from tests.studies import simulated_rows
-from tests.tiny import STUDY, write_study
+from bytegap.cli.main import main
+from bytegap.launch.display import Progress
+from bytegap.runs import collect
+from bytegap.train.run import StepReport
+from tests.helpers.synthetic_runs import simulated_rows
+from tests.helpers.tiny_study import STUDY, write_study
 
 NAMES = ["speech [draft].txt", "[/x]", "[bold]x[/bold]", "a [red", "[link=https://x]y", "@[/]", ":bug:.txt", "x\\[y]\\"]
 SOURCES = sorted(Path(console.__file__).parent.rglob("*.py"))
 ARMS = ["[/x]", "[red]b & <i>"]
 
 
+@pytest.fixture(autouse=True)
+def _as_configured_by_nobody():
+    """Undoes what a test sets of the shared logger."""
+    logger = logging.getLogger("bytegap")
+    before = logger.level, list(logger.handlers), logger.propagate
+    yield
+    logger.level, logger.handlers, logger.propagate = before
+    logger.setLevel(before[0])
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_line_shows_its_text_as_it_is(capsys, name):
+def test_log_lines_are_literal(capsys, name):
     console.say("fit", name)
-    console.say("audit", name, style="yellow")
-    assert capsys.readouterr().err == f"    fit  {name}\n  audit  {name}\n"
+    console.warn("audit", name)
+    assert capsys.readouterr().err == f"     fit  {name}\n   audit  {name}\n"
+
+
+def test_percent_signs_are_literal(capsys):
+    console.say("fit", "95 % of %s, 100%d")
+    assert capsys.readouterr().err == "     fit  95 % of %s, 100%d\n"
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "printed"), [("quiet", ["warn"]), ("normal", ["say", "warn"]), ("verbose", ["say", "warn", "detail"])]
+)
+def test_verbosity_selects_log_lines(capsys, verbosity, printed):
+    console.set_verbosity(verbosity)
+    for log in (console.say, console.warn, console.detail):
+        log("fit", log.__name__)
+    assert capsys.readouterr().err.split() == [word for name in printed for word in ("fit", name)]
+
+
+@pytest.mark.parametrize("verbosity", ["quiet", "normal", "verbose"])
+def test_the_verbosity_that_was_set_is_returned(verbosity):
+    console.set_verbosity(verbosity)
+    assert console.verbosity() == verbosity
+
+
+def test_a_handler_of_the_importing_program_replaces_printing(capsys):
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = logging.getLogger("bytegap")
+    logger.handlers = [handler]
+    console.say("fit", "12 cells")
+    assert [(record.getMessage(), record.stage) for record in records] == [("12 cells", "fit")]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_table_shows_its_texts_as_they_are(capsys, name):
+def test_tables_are_literal(capsys, name):
     table = Table(f"heading {name}", title=f"title {name}", caption=f"caption {name}")
     table.add_row(f"cell {name}")
     console.show(table)
@@ -43,76 +87,83 @@ def test_a_table_shows_its_texts_as_they_are(capsys, name):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """What a terminal would be sent."""
+    """What would be sent to a terminal."""
     sent = StringIO()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    own = console.literal()
+    own = console.literal_console()
     own.file, own._force_terminal, own.is_interactive, own.width = sent, True, True, 200
     monkeypatch.setattr(console, "_console", own)
     return sent
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bar_shows_its_description_as_it_is(terminal, name):
+def test_progress_bar_descriptions_are_literal(terminal, name):
     for _ in console.track([1, 2], f"scoring {name}"):
-        time.sleep(0.15)  # it is drawn ten times a second
+        time.sleep(0.15)  # the bar is drawn ten times a second
     assert f"scoring {name}" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
 
 
+def test_quiet_draws_no_progress_bar(terminal):
+    console.set_verbosity("quiet")
+    for _ in console.track([1, 2], "scoring"):
+        time.sleep(0.15)
+    assert "scoring" not in terminal.getvalue()
+
+
 @pytest.mark.slow
-def test_a_study_of_arms_with_such_names_is_walked_to_its_report(tmp_path, capsys):
+def test_a_study_with_bracketed_arm_names_runs_to_its_report(tmp_path, capsys):
     text = STUDY.replace("[1e10]", "[2e9]")
     for old, new in zip(["byte-ar", "bpe-mdm"], ARMS, strict=True):
         text = text.replace(f"[arms.{old}]", f"[arms.'{new}']")
     study = [str(write_study(tmp_path, text)), "--out", str(tmp_path / "out")]
-    assert main(["quickstart", *study]) == 0
+    assert main(["run", *study]) == 0
     assert main(["plan", *study, "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert all(told.count(arm) >= 8 for arm in ARMS), "runs and plan"
+    printed = capsys.readouterr().out
+    assert all(printed.count(arm) >= 8 for arm in ARMS), "runs and plan"
     page = (tmp_path / "out" / "tiny" / "report" / "index.html").read_text()
     assert "[red]b &amp; &lt;i&gt;" in page
     assert ARMS[1] not in page
 
 
-def test_the_live_display_shows_arms_as_they_are(terminal):
+def test_the_live_display_is_literal(terminal):
     specs = [
         SimpleNamespace(id=f"{number:012}", arm=arm, steps=9, flops=1e9, non_embedding_parameters=1000)
         for number, arm in enumerate(ARMS)
     ]
-    display = _Display(SimpleNamespace(specs=specs), specs)
+    progress = Progress(specs, len(specs))
     for worker, spec in enumerate(specs):
-        display.take((worker, "step", spec.id, spec.steps, 1.0, 1.0))
-    with Live(console=console.console(), get_renderable=display.render):
+        progress.step(worker, StepReport(spec.id, spec.steps, 0, 1.0, 1.0))
+    with Live(console=console.console(), get_renderable=progress.table):
         pass
     for arm in ARMS:
         assert f"{arm:<10} N=" in terminal.getvalue()
     assert "[####################]" in terminal.getvalue()
 
 
-def test_runs_that_failed_say_why_as_it_was_said(capsys):
+def test_reasons_of_failed_runs_are_literal(capsys):
     row = simulated_rows()[0].model_copy(update={"arm": "[/x]", "status": "failed", "reason": "[Errno 5] [/]"})
-    runs._print([row])
+    console.show(collect._table([row]))
     shown = capsys.readouterr().out
     assert "[/x]" in shown
     assert "[Errno 5] [/]" in shown
 
 
-def test_files_are_named_as_they_are(tmp_path, capsys, monkeypatch):
+def test_file_names_are_literal(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = [name for name in NAMES if "/" not in name]
     for name in names:
         Path(name).write_bytes(b"the people of the united states " * 9)
-    assert main(["evaluate", "--baselines", *names]) == 0
+    assert main(["baselines", *names]) == 0
     shown = capsys.readouterr().out
     for name in names:
         assert f"{name}, 288 bytes" in shown
-    assert main(["evaluate", "--baselines", "no [/x]"]) == 2
+    assert main(["baselines", "no [/x]"]) == 2
     assert capsys.readouterr().err.startswith("bytegap: no [/x]: ")
 
 
-def test_only_one_module_makes_what_could_read_codes():
-    """Elsewhere tables, texts and live displays are made, which read codes only through a console."""
+def test_only_the_console_module_makes_rich_consoles():
+    """Other modules make tables, texts and live displays, which read markup only through a console."""
     for path in set(SOURCES) - {Path(console.__file__)}:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -122,8 +173,8 @@ def test_only_one_module_makes_what_could_read_codes():
             assert not (isinstance(node, ast.Attribute) and node.attr == "from_markup"), path
 
 
-def test_a_plain_console_of_rich_would_read_them():
-    """What is guarded against, by the version of rich that is installed."""
+def test_a_default_rich_console_reads_markup():
+    """What the tests above guard against, in the version of rich that is installed."""
     sent = StringIO()
     Console(file=sent, width=80).print("speech [draft].txt")
     assert "[draft]" not in sent.getvalue()

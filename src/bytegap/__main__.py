@@ -2,6 +2,7 @@
 
 import sys
 
-from bytegap.cli import main
+from bytegap.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

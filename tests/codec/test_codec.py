@@ -1,4 +1,4 @@
-"""What goes in comes out, at the size that the likelihood says; what is damaged or of another run is told."""
+"""Compression: every text comes back, at the size of its likelihood; damaged files and other runs are refused."""
 
 from dataclasses import replace
 
@@ -6,45 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from bytegap.cli import main
+from bytegap.cli.main import main
 from bytegap.codec import coder
 from bytegap.codec.container import CODED, STORED, unpack
-from bytegap.corpus import stage as corpus
-from bytegap.likelihood import symbol_nats
-from bytegap.plan import stage as plan
-from bytegap.records import Plan
-from bytegap.store import Folder, read_record
-from bytegap.study import load
-from bytegap.tokens import stage as tokens
-from bytegap.train.run import train_run
-from bytegap.trained import open_run
-from bytegap.windows import Windows
-from tests.tiny import STUDY, write_study, write_text
+from bytegap.data.windows import Windows, chunk_lengths
+from bytegap.lm.language_model import load_run
+from bytegap.lm.likelihood import token_nats
+from tests.helpers.finished_runs import ARMS, finish
+from tests.helpers.tiny_study import write_text
 
-BPE = STUDY.replace(
-    '[arms.bpe-mdm]\ntokens = "bpe"\nobjective = "mdm"', '[arms.bpe-ar]\ntokens = "bpe"\nobjective = "ar"'
-)
-MASKED = STUDY[STUDY.index("[arms.bpe-mdm]") : STUDY.index("[grid]")].replace("[1e10]", "[1e9]")
+NAMES = ("like its training", "short", "empty", "not UTF-8", "random", "zeros")
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    """Of each arm, the folder of a run."""
-    home = tmp_path_factory.mktemp("codec")
-    write_study(home, BPE.replace("[1e10]", "[3e9]").replace("[grid]", MASKED + "[grid]"))
-    study, folder = load(home / "tiny.toml"), Folder(home / "out" / "tiny")
-    corpus.run(study, folder)
-    tokens.run(study, folder)
-    plan.run(study, folder)
-    first = {}
-    for spec in read_record(folder.plan, Plan, "plan").runs:
-        first.setdefault(spec.arm, spec)
-    for spec in first.values():
-        train_run(spec, folder, lambda *_: None)
-    return {arm: folder.run(spec.id) for arm, spec in first.items()}
-
-
-NAMES = ("like its training", "short", "empty", "not UTF-8", "random", "zeros")
+def runs(tmp_path_factory):
+    """Folders of runs, by arm, trained long enough to compress text like their own."""
+    arms = {arm: ARMS[arm] for arm in ("byte-ar", "bpe-ar", "bpe-mdm")}
+    return finish(tmp_path_factory.mktemp("codec"), arms, steps=300)[1]
 
 
 @pytest.fixture(scope="module")
@@ -52,109 +30,113 @@ def texts(tmp_path_factory):
     home = tmp_path_factory.mktemp("texts")
     write_text(home, documents=4)
     like = b"".join(path.read_bytes() for path in sorted(home.iterdir())) + "na\u00efve \u4e2d\u6587".encode()
-    noise = np.random.default_rng(0).bytes(5000)
-    return dict(zip(NAMES, (like, b"a", b"", bytes(range(256)) * 3, noise, bytes(3000)), strict=True))
+    random = np.random.default_rng(0).bytes(5000)
+    return dict(zip(NAMES, (like, b"a", b"", bytes(range(256)) * 3, random, bytes(3000)), strict=True))
+
+
+def compress(file, out, run):
+    assert main(["compress", str(file), "-o", str(out), "--run", str(run.path)]) == 0
 
 
 @pytest.mark.parametrize("arm", ["byte-ar", "bpe-ar"])
 @pytest.mark.parametrize("name", NAMES)
-def test_any_bytes_come_back(homes, texts, tmp_path, arm, name):
-    text, home = texts[name], str(homes[arm])
-    given, packed, back = (tmp_path / each for each in ("given", "packed", "back"))
-    given.write_bytes(text)
-    assert main(["compress", str(given), "-o", str(packed), "--run", home]) == 0
-    assert main(["decompress", str(packed), "-o", str(back), "--run", home]) == 0
-    assert back.read_bytes() == text
+def test_a_text_comes_back_at_the_size_of_its_likelihood(runs, texts, tmp_path, arm, name):
+    text = texts[name]
+    original, packed, restored = (tmp_path / each for each in ("original", "packed", "restored"))
+    original.write_bytes(text)
+    compress(original, packed, runs[arm])
+    assert main(["decompress", str(packed), "-o", str(restored), "--run", str(runs[arm].path)]) == 0
+    assert restored.read_bytes() == text
     assert packed.stat().st_size <= len(text) + 64
-    assert packed.stat().st_size <= 1.005 * nats(homes[arm], text) / np.log(2) / 8 + 64
+    assert packed.stat().st_size <= 1.005 * nats(runs[arm], text) / np.log(2) / 8 + 64
 
 
-def nats(home, text):
-    """What the likelihood says of the same symbols in the same rows, by whole rows at once."""
-    trained = open_run(home)
-    symbols = trained.tokenizer.encode_batch([text])[0]
-    S = trained.row_symbols
-    counts = np.array([min(S, len(symbols) - start) for start in range(0, len(symbols), S)], np.int64)
-    if not len(symbols):
+def nats(run, text):
+    """The likelihood of the same tokens, without EOS, each sequence in one forward."""
+    model = load_run(run)
+    tokens = model.tokenizer.encode_batch([text])[0]
+    if not len(tokens):
         return 0.0
-    windows = Windows(symbols, counts, len(text), "")
-    own, _ = symbol_nats(trained, trained.objective, trained.options, windows, trained.vocabulary, passes=1, seed=0)
-    return float(own.sum())
+    counts = np.array(chunk_lengths(len(tokens), model.seq_len))
+    return float(token_nats(model, Windows(tokens, counts, len(text), ""))[0].sum())
 
 
-def test_a_text_that_would_grow_is_held_as_it_is(homes, texts, tmp_path):
-    for name, held in (("random", STORED), ("like its training", CODED)):
-        given, packed = tmp_path / "given", tmp_path / "packed"
-        given.write_bytes(texts[name])
-        assert main(["compress", str(given), "-o", str(packed), "--run", str(homes["byte-ar"])]) == 0
-        assert unpack(packed, packed.read_bytes())[0].held == held
+def test_a_text_whose_code_is_longer_is_stored(runs, texts, tmp_path):
+    for name, content in (("random", STORED), ("like its training", CODED)):
+        original, packed = tmp_path / "original", tmp_path / "packed"
+        original.write_bytes(texts[name])
+        compress(original, packed, runs["byte-ar"])
+        assert unpack(packed, packed.read_bytes())[0].content == content
 
 
 @pytest.fixture
-def packed(homes, texts, tmp_path):
-    given, packed = tmp_path / "given", tmp_path / "packed"
-    given.write_bytes(texts["like its training"])
-    assert main(["compress", str(given), "-o", str(packed), "--run", str(homes["byte-ar"])]) == 0
+def packed(runs, texts, tmp_path):
+    original, packed = tmp_path / "original", tmp_path / "packed"
+    original.write_bytes(texts["like its training"])
+    compress(original, packed, runs["byte-ar"])
     return packed
 
 
-def refused(packed, home, capsys):
-    back = packed.with_name("back")
+def refusal(packed, run, capsys):
+    """What `decompress` prints; it must fail and write nothing."""
+    restored = packed.with_name("restored")
     capsys.readouterr()
-    assert main(["decompress", str(packed), "-o", str(back), "--run", str(home)]) == 2
-    assert not back.exists()
+    assert main(["decompress", str(packed), "-o", str(restored), "--run", str(run.path)]) == 2
+    assert not restored.exists()
     return capsys.readouterr().err
 
 
-def test_every_flipped_byte_is_noticed(homes, packed, capsys):
+def test_any_changed_or_missing_byte_is_noticed(runs, packed, capsys):
+    """But for the last word of the code, which can be redundant: the text then comes back all the same."""
     data = packed.read_bytes()
-    for place in [*range(44), *range(44, len(data), max(1, len(data) // 12))]:
-        packed.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
-        assert "packed" in refused(packed, homes["byte-ar"], capsys)
-    for length in (0, 3, 20, 44, len(data) - 4, len(data) - 1):
+    last = len(data) - 4
+    for index in [*range(44), *range(44, last, max(1, len(data) // 12)), last - 1]:
+        packed.write_bytes(data[:index] + bytes([data[index] ^ 0x10]) + data[index + 1 :])
+        assert "packed" in refusal(packed, runs["byte-ar"], capsys)
+    for length in (0, 3, 20, 44, last - 4, last - 1, len(data) - 1):
         packed.write_bytes(data[:length])
-        assert "packed" in refused(packed, homes["byte-ar"], capsys)
+        assert "packed" in refusal(packed, runs["byte-ar"], capsys)
 
 
-def test_a_lying_header_takes_no_memory(homes, packed, capsys):
+def test_a_header_with_impossible_sizes_takes_no_memory(runs, packed, capsys):
     header, code = unpack(packed, packed.read_bytes())
-    packed.write_bytes(replace(header, symbols=2**47, length_bytes=2**47).packed() + code)
-    assert "does not end where it should" in refused(packed, homes["byte-ar"], capsys)
+    packed.write_bytes(replace(header, tokens=2**47, length_bytes=2**47).packed() + code)
+    assert "its code is not as long as its header says" in refusal(packed, runs["byte-ar"], capsys)
 
 
-def test_what_is_sure_is_coded_in_as_good_as_no_bits(homes):
-    trained = open_run(homes["byte-ar"])
-    trained.network.lm_head.weight.data.zero_()
-    trained.network.register_forward_hook(lambda *call: call[2].index_fill(1, torch.tensor([97]), 1000.0))
-    symbols = np.full(200_000, 97)
-    code = coder.encode(trained, symbols)
-    assert len(symbols) <= coder.most_symbols(trained, 4 * len(code))
-    assert (coder.decode(trained, code, len(symbols)) == symbols).all()
+def test_certain_tokens_take_almost_no_bits(runs):
+    model = load_run(runs["byte-ar"])
+    model.network.lm_head.weight.data.zero_()
+    model.network.lm_head.register_forward_hook(lambda *call: call[2].index_fill(1, torch.tensor([97]), 1000.0))
+    tokens = np.full(200_000, 97)
+    code = coder.encode(model, tokens)
+    assert len(tokens) <= coder.max_tokens(model, 4 * len(code))
+    assert (coder.decode(model, code, len(tokens)) == tokens).all()
 
 
-def test_another_run_is_told(homes, packed, capsys):
-    assert "was compressed by the run" in refused(packed, homes["bpe-ar"], capsys)
+def test_another_run_is_refused(runs, packed, capsys):
+    assert "was compressed with the run" in refusal(packed, runs["bpe-ar"], capsys)
 
 
-def test_another_arithmetic_is_told_before_it_is_tried(homes, packed, capsys, monkeypatch):
-    first = torch.nn.functional.silu
-    monkeypatch.setattr(torch.nn.functional, "silu", lambda x: first(x) * (1 + 1e-6))
-    monkeypatch.setattr(coder, "decode", lambda *_: pytest.fail("it was tried"))
-    assert "another processor, or another version of torch" in refused(packed, homes["byte-ar"], capsys)
+def test_other_arithmetic_is_refused_before_decoding(runs, packed, capsys, monkeypatch):
+    silu = torch.nn.functional.silu
+    monkeypatch.setattr(torch.nn.functional, "silu", lambda x: silu(x) * (1 + 1e-6))
+    monkeypatch.setattr(coder, "decode", lambda *_: pytest.fail("it decoded"))
+    assert "another processor, or another version of torch" in refusal(packed, runs["byte-ar"], capsys)
 
 
-def test_a_masked_run_is_refused(homes, tmp_path, capsys):
-    given = tmp_path / "given"
-    given.write_bytes(b"text")
-    run = str(homes["bpe-mdm"])
-    assert main(["compress", str(given), "-o", str(tmp_path / "packed"), "--run", run]) == 2
-    assert "only an autoregressive run" in capsys.readouterr().err
+def test_a_masked_run_is_refused(runs, tmp_path, capsys):
+    original = tmp_path / "original"
+    original.write_bytes(b"text")
+    command = ["compress", str(original), "-o", str(tmp_path / "packed"), "--run", str(runs["bpe-mdm"].path)]
+    assert main(command) == 2
+    assert "compress with an autoregressive run" in capsys.readouterr().err
 
 
-def test_missing_files_are_told(homes, tmp_path, capsys):
-    run = str(homes["byte-ar"])
-    assert main(["compress", str(tmp_path / "no"), "-o", str(tmp_path / "packed"), "--run", run]) == 2
+def test_missing_files_and_folders_are_named(runs, tmp_path, capsys):
+    out = ["-o", str(tmp_path / "packed"), "--run"]
+    assert main(["compress", str(tmp_path / "no"), *out, str(runs["byte-ar"].path)]) == 2
     assert "No such file" in capsys.readouterr().err
-    (tmp_path / "given").write_bytes(b"x")
-    assert main(["compress", str(tmp_path / "given"), "-o", str(tmp_path / "packed"), "--run", str(tmp_path)]) == 2
-    assert "is no run's folder" in capsys.readouterr().err
+    (tmp_path / "original").write_bytes(b"x")
+    assert main(["compress", str(tmp_path / "original"), *out, str(tmp_path)]) == 2
+    assert "is not a run's folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Exports against the run they are of: with `transformers` for AR, by our own loader for every objective."""
+"""Exports against their runs: with `transformers` for AR, with bytegap's own loader for every objective."""
 
 import json
 import shutil
@@ -7,17 +7,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from bytegap import cli
+from bytegap.cli import main as cli
+from bytegap.errors import ModelError, StudyDirError
 from bytegap.export import stage
-from bytegap.likelihood import score_windows, symbol_nats
-from bytegap.pretrained import open_pretrained
-from bytegap.records import RunRecord, WindowsManifest
-from bytegap.sight import ALL, CAUSAL
-from bytegap.store import read_record
-from bytegap.trained import open_run
-from tests.finished import ARMS, finish, windows_of
+from bytegap.lm.language_model import load_run
+from bytegap.lm.likelihood import score_windows, token_nats
+from bytegap.lm.open_model import open_pretrained
+from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL
+from tests.helpers.finished_runs import ARMS, windows_of
+from tests.helpers.pretrained_folders import change_config
 
 TEXTS = [
     "The people of the United States.",
@@ -30,23 +30,23 @@ CAUSAL_ARMS = ("byte-ar", "bpe-ar", "unigram-ar")
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """(its folder, runs by arm, their exports by arm)."""
-    home = tmp_path_factory.mktemp("export")
-    folder, runs = finish(home)
+def study(finished_study, tmp_path_factory):
+    """(study folder, runs by arm, folders of their exports by arm)."""
+    study_dir, runs = finished_study
+    home = tmp_path_factory.mktemp("exported")
     for arm, run in runs.items():
-        stage.run(run, home / "exported" / arm)
-    return folder, runs, {arm: home / "exported" / arm for arm in runs}
+        stage.run(run.path, home / arm)
+    return study_dir, runs, {arm: home / arm for arm in runs}
 
 
 @pytest.mark.parametrize("arm", CAUSAL_ARMS)
 def test_transformers_gives_the_logits_of_the_run(study, arm):
     _, runs, exports = study
-    run = open_run(runs[arm])
-    ids = torch.randint(run.vocabulary.ids, (3, run.row_symbols + 1), generator=torch.Generator().manual_seed(0))
+    model = load_run(runs[arm])
+    ids = torch.randint(model.vocabulary.n_ids, (3, model.seq_len + 1), generator=torch.Generator().manual_seed(0))
     llama = AutoModelForCausalLM.from_pretrained(exports[arm], attn_implementation="eager")
     with torch.no_grad():
-        expected = run.network(ids, None, CAUSAL)
+        expected = model.network(ids, None, CAUSAL)
         assert expected.abs().max() > 0.5
         assert (llama(ids).logits.flatten(0, 1) - expected).abs().max() < 1e-5
 
@@ -54,103 +54,96 @@ def test_transformers_gives_the_logits_of_the_run(study, arm):
 @pytest.mark.parametrize("arm", CAUSAL_ARMS)
 def test_transformers_gives_the_bits_per_byte_of_the_record(study, arm):
     """From text to nats by `transformers` alone: its tokenizer, its model, BOS first, EOS where a document ends."""
-    folder, runs, exports = study
-    windows, record = windows_of(folder, runs[arm]), read_record(runs[arm] / "record.json", RunRecord, "train")
+    _, runs, exports = study
+    windows = windows_of(runs[arm])
     tokenizer, llama = AutoTokenizer.from_pretrained(exports[arm]), AutoModelForCausalLM.from_pretrained(exports[arm])
-    pieces = open_run(runs[arm]).tokenizer.symbol_bytes
+    token_bytes = load_run(runs[arm]).tokenizer.token_bytes
     nats, ends = 0.0, np.cumsum(windows.counts.astype(np.int64)).tolist()
     for start, end in pairwise([0, *ends]):
-        symbols = windows.symbols[start:end].astype(int).tolist()
-        closed = symbols[-1] == tokenizer.eos_token_id
-        text = b"".join(pieces[symbol] for symbol in symbols[: len(symbols) - closed]).decode()
-        ids = torch.tensor([[*tokenizer(text)["input_ids"], *([tokenizer.eos_token_id] if closed else [])]])
+        tokens = windows.tokens[start:end].astype(int).tolist()
+        ends_document = tokens[-1] == tokenizer.eos_token_id
+        text = b"".join(token_bytes[token] for token in tokens[: len(tokens) - ends_document]).decode()
+        eos = [tokenizer.eos_token_id] if ends_document else []
+        ids = torch.tensor([[*tokenizer(text)["input_ids"], *eos]])
         with torch.no_grad():
             logp = llama(ids).logits[0, :-1].double().log_softmax(-1)
         nats -= float(logp.gather(1, ids[0, 1:, None]).sum())
-    assert nats / np.log(2) / windows.bytes == pytest.approx(record.test.bpb, abs=1e-5)
+    assert nats / np.log(2) / windows.bytes == pytest.approx(runs[arm].record().test.bpb, abs=1e-5)
 
 
 @pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm", "unigram-ar"])
-def test_its_tokenizer_gives_the_symbols_of_the_run(study, arm):
+def test_the_exported_tokenizer_gives_the_tokens_of_the_run(study, arm):
     _, runs, exports = study
-    run, tokenizer = open_run(runs[arm]), AutoTokenizer.from_pretrained(exports[arm])
-    vocabulary = run.vocabulary
+    model, tokenizer = load_run(runs[arm]), AutoTokenizer.from_pretrained(exports[arm])
+    vocabulary = model.vocabulary
     for text in TEXTS:
-        symbols = run.tokenizer.encode_batch([text.encode()])[0].tolist()
-        assert tokenizer(text)["input_ids"] == [vocabulary.bos, *symbols]
-        assert tokenizer(text, add_special_tokens=False)["input_ids"] == symbols
-        assert tokenizer.decode(symbols) == text
+        tokens = model.tokenizer.encode_batch([text.encode()])[0].tolist()
+        assert tokenizer(text)["input_ids"] == [vocabulary.bos, *tokens]
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == tokens
+        assert tokenizer.decode(tokens) == text
     special = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.mask_token_id, len(tokenizer))
-    assert special == (vocabulary.eos, vocabulary.bos, vocabulary.mask, vocabulary.ids)
+    assert special == (vocabulary.eos, vocabulary.bos, vocabulary.mask, vocabulary.n_ids)
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_our_loader_gives_the_run_back(study, arm):
-    folder, runs, exports = study
-    run, again = open_run(runs[arm]), open_pretrained(exports[arm])
-    for name in ("name", "objective", "options", "vocabulary", "row_symbols", "passes", "seed"):
-        assert getattr(again, name) == getattr(run, name), name
-    assert again.tokenizer.symbol_bytes == run.tokenizer.symbol_bytes
+def test_our_loader_gives_back_the_model_of_the_run(study, arm):
+    _, runs, exports = study
+    run, export = load_run(runs[arm]), open_pretrained(exports[arm])
+    for name in ("name", "objective", "vocabulary", "seq_len", "permutation", "mc_passes", "seed"):
+        assert getattr(export, name) == getattr(run, name), name
+    assert export.tokenizer.token_bytes == run.tokenizer.token_bytes
     texts = [*(text.encode() for text in TEXTS), b"", b"not \xff\xc3 UTF-8"]
-    for one, other in zip(again.tokenizer.encode_batch(texts), run.tokenizer.encode_batch(texts), strict=True):
+    for one, other in zip(export.tokenizer.encode_batch(texts), run.tokenizer.encode_batch(texts), strict=True):
         assert one.tolist() == other.tolist()
-    windows, how = windows_of(folder, runs[arm]), {"passes": 2, "seed": run.seed}
-    for ask in (run, again):
-        own, sums = symbol_nats(ask, ask.objective, ask.options, windows, ask.vocabulary, **how)
-        score = score_windows(
-            ask, ask.objective, ask.options, windows, ask.vocabulary, **how, permute=lambda symbols, _: symbols
-        )
-        assert float(sums.mean()) == pytest.approx(score.nats)
-        if ask is run:
-            expected = own
-    assert torch.equal(own, expected)
+    windows = windows_of(runs[arm])
+    nats, sums = token_nats(run, windows, mc_passes=2)
+    assert float(sums.mean()) == pytest.approx(score_windows(run, windows, mc_passes=2).nats)
+    assert torch.equal(token_nats(export, windows, mc_passes=2)[0], nats)
 
 
 @pytest.mark.parametrize("arm", ["bpe-mdm", "byte-block", "byte-anyorder"])
-def test_nobody_runs_a_masked_model_causally_by_mistake(study, arm):
-    _, _, exports = study
-    with pytest.raises(ValueError, match=f"bytegap-{arm.split('-')[1]}"):
+def test_transformers_refuses_a_model_that_is_not_causal(study, arm):
+    _, runs, exports = study
+    with pytest.raises(ValueError, match=f"bytegap-{runs[arm].spec().objective}"):
         AutoModelForCausalLM.from_pretrained(exports[arm])
 
 
-def test_a_masked_export_is_a_llama_that_sees_everything(study):
-    """Its weights under Llama's names: anybody's Llama computes the same where its mask hides nothing."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
+def test_a_masked_export_is_a_bidirectional_llama(study):
+    """Any Llama computes the same with its weights and an attention mask that hides nothing."""
     _, runs, exports = study
-    run = open_run(runs["bpe-mdm"])
+    model = load_run(runs["bpe-mdm"])
     config = json.loads((exports["bpe-mdm"] / "config.json").read_text())
     llama = LlamaForCausalLM.from_pretrained(
         exports["bpe-mdm"], config=LlamaConfig(**config | {"model_type": "llama"}), attn_implementation="eager"
     )
-    ids = torch.randint(run.vocabulary.ids, (2, 20), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(model.vocabulary.n_ids, (2, 20), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        got = llama(ids, attention_mask=torch.zeros(2, 1, 20, 20)).logits.flatten(0, 1)
-        assert (got - run.network(ids, None, ALL)).abs().max() < 1e-5
+        logits = llama(ids, attention_mask=torch.zeros(2, 1, 20, 20)).logits.flatten(0, 1)
+        assert (logits - model.network(ids, None, BIDIRECTIONAL)).abs().max() < 1e-5
 
 
-def test_the_card_has_the_records_numbers(study):
-    folder, runs, exports = study
+def test_the_model_card_has_the_numbers_of_the_record(study):
+    study_dir, runs, exports = study
+    split = study_dir.windows().splits["test"]
     for arm in ("byte-ar", "byte-mdm"):
         card = (exports[arm] / "README.md").read_text(encoding="utf-8")
-        record = read_record(runs[arm] / "record.json", RunRecord, "train")
-        split = read_record(folder.windows_manifest, WindowsManifest, "tokens").splits["test"]
-        floors = split.tokens["byte"]
-        for number in (f"{record.test.bpb:.4f} +- {record.test.bpb_se:.4f}", split.sha256, f"{floors.bigram_bpb:.4f}"):
+        score, ngrams = runs[arm].record().test, split.tokenizers["byte"]
+        for number in (f"{score.bpb:.4f} +- {score.bpb_se:.4f}", split.sha256, f"{ngrams.bigram_bpb:.4f}"):
             assert number in card
         assert ("AutoModelForCausalLM.from_pretrained" in card) is (arm == "byte-ar")
+        assert ("Sahoo et al. 2024" in card) is (arm == "byte-mdm"), "from the docstring of the objective's module"
 
 
-def test_the_verb_writes_whole_or_not_at_all(study, tmp_path, capsys):
-    folder, runs, _ = study
+def test_an_export_replaces_an_earlier_one_and_nothing_else(study, tmp_path, capsys):
+    study_dir, runs, _ = study
     out = tmp_path / "model"
-    command = ["export", str(runs["byte-mdm"]), "--to", "hf", "--out", str(out)]
+    command = ["export", str(runs["byte-mdm"].path), "--to", "hf", "--out", str(out)]
     assert cli.main(command) == 0
-    assert cli.main(command) == 0  # over itself
+    assert cli.main(command) == 0
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     (out / "LICENSE").write_text("mine")
     assert cli.main(command) == 2
-    assert "'LICENSE', which is of no export" in capsys.readouterr().err
+    assert "holds 'LICENSE', which 'bytegap export' did not write" in capsys.readouterr().err
     (out / "LICENSE").unlink()
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
     other = tmp_path / "other"
@@ -159,14 +152,22 @@ def test_the_verb_writes_whole_or_not_at_all(study, tmp_path, capsys):
     assert cli.main([*command[:-1], str(other)]) == 2
     assert "did not write" in capsys.readouterr().err
     assert cli.main([*command[:-1], str(other / "config.json")]) == 2
-    assert cli.main(["export", str(folder.root), "--out", str(tmp_path / "new")]) == 2
+    assert cli.main(["export", str(study_dir.root), "--out", str(tmp_path / "new")]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
 
 
-def test_what_is_not_finished_is_not_exported(study, tmp_path):
-    folder, runs, _ = study
-    home = shutil.copytree(folder.root, tmp_path / "study") / "runs" / runs["byte-ar"].name
-    (home / "record.json").unlink()
-    with pytest.raises(Exception, match=r"record.json is missing: run 'bytegap train' first"):
-        stage.run(home, tmp_path / "model")
+def test_a_run_that_is_not_finished_is_not_exported(study, tmp_path):
+    study_dir, runs, _ = study
+    run = shutil.copytree(study_dir.root, tmp_path / "study") / "runs" / runs["byte-ar"].path.name
+    (run / "record.json").unlink()
+    with pytest.raises(StudyDirError, match=r"record.json is missing: run 'bytegap train' first"):
+        stage.run(run, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_an_export_of_an_earlier_format_is_refused(study, tmp_path):
+    folder = shutil.copytree(study[2]["byte-ar"], tmp_path / "model")
+    own = json.loads((folder / "config.json").read_text())["bytegap"]
+    change_config(folder, bytegap=own | {"format": 1})
+    with pytest.raises(ModelError, match=r"config.json: 'format': it should be 2"):
+        open_pretrained(folder)

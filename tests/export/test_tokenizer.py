@@ -1,4 +1,4 @@
-"""A given tokenizer.json exported: the same symbols, whatever it would add to a text of its own; what is refused."""
+"""Exported tokenizers: the same tokens as in the study, whatever the given tokenizer.json adds to a text."""
 
 import json
 
@@ -7,15 +7,15 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
-from bytegap import plugins
-from bytegap.errors import ModelError
+from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.errors import ModelError, TokenizerError
 from bytegap.export import tokenizer
-from bytegap.objectives._base import Vocabulary
 
 TEXTS = ["The States  of 1790, Gru\u00df", "<|eos|><pad>[x]", " leading", "e\u0301\u6c34\n"]
 
 
-def trained(special=()):
+def trained_bpe(special=()):
     made = tokenizers.Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     made.decoder = decoders.ByteLevel()
@@ -28,8 +28,8 @@ def trained(special=()):
 
 
 def byte_level(path):
-    """With what a text should not get: a space before it, template tokens, truncation, a `<|eos|>` of its own."""
-    made = trained(("<|eos|>", "<pad>"))
+    """Adds what a text should not get: a space before it, template tokens, truncation; has an `<|eos|>` of its own."""
+    made = trained_bpe(("<|eos|>", "<pad>"))
     made.add_tokens([AddedToken("[x]", normalized=False)])
     made.post_processor = processors.TemplateProcessing(single="$A <|eos|>", special_tokens=[("<|eos|>", 0)])
     made.enable_truncation(5)
@@ -37,7 +37,7 @@ def byte_level(path):
 
 
 def fallback(path):
-    """As Llama 2's: U+2581 for a space, one before the text, bytes of what has no symbol."""
+    """As Llama 2's: U+2581 for a space, one before the text, byte tokens for what has no token."""
     pieces = [
         "<unk>",
         *(f"<0x{byte:02X}>" for byte in range(256)),
@@ -62,28 +62,28 @@ def write(folder, kind, vocabulary, out):
 
 
 @pytest.mark.parametrize("given", [byte_level, fallback])
-def test_a_given_vocabulary_gives_the_same_symbols(given, tmp_path):
+def test_an_exported_tokenizer_gives_the_same_tokens(given, tmp_path):
     given(tmp_path / "tokenizer.json")
-    ours = plugins.load("tokens", "huggingface").reopen(tmp_path)
-    vocabulary = Vocabulary(len(ours.symbol_bytes))
+    ours = load_tokenizer("huggingface", tmp_path)
+    vocabulary = Vocabulary(len(ours.token_bytes))
     theirs = write(tmp_path, "huggingface", vocabulary, tmp_path / "out")
     for text in TEXTS:
-        symbols = ours.encode_batch([text.encode()])[0].tolist()
-        assert theirs(text)["input_ids"] == [vocabulary.bos, *symbols]
-        assert theirs.decode(symbols) == text
+        tokens = ours.encode_batch([text.encode()])[0].tolist()
+        assert theirs(text)["input_ids"] == [vocabulary.bos, *tokens]
+        assert theirs.decode(tokens) == text
     assert (theirs.eos_token_id, theirs.mask_token_id) == (vocabulary.eos, vocabulary.mask)
 
 
-def test_a_vocabulary_with_holes_among_its_ids_is_refused(tmp_path):
-    table = json.loads(trained().to_str())
+def test_a_tokenizer_with_unused_ids_is_refused(tmp_path):
+    table = json.loads(trained_bpe().to_str())
     last = max(table["model"]["vocab"], key=table["model"]["vocab"].get)
     table["model"]["vocab"][last] += 7
     (tmp_path / "tokenizer.json").write_text(json.dumps(table), encoding="utf-8")
-    with pytest.raises(ModelError, match="ids are missing among its symbols, so that EOS would not be 307"):
+    with pytest.raises(ModelError, match="ids are missing among its tokens, so that EOS would not be 307"):
         tokenizer.files(tmp_path, "huggingface", Vocabulary(307), 100)
 
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "tiktoken"])
-def test_kinds_without_an_exact_file_are_refused(kind, tmp_path):
-    with pytest.raises(ModelError, match=f"symbols of kind '{kind}' have no tokenizer.json with the same ids"):
+def test_a_kind_without_a_tokenizer_json_is_refused(kind, tmp_path):
+    with pytest.raises(TokenizerError, match=r"cannot be written as tokenizer\.json"):
         tokenizer.files(tmp_path, kind, Vocabulary(300), 100)

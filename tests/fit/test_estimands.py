@@ -1,4 +1,4 @@
-"""Overhead, interaction, gap, slope and parity: against scipy's minimum of the laws, and their labels and bounds."""
+"""Overhead, interaction, gap, slope and parity against scipy's minima of the laws; labels, bounds and headlines."""
 
 import functools
 from types import SimpleNamespace
@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
 
-from bytegap import laws
 from bytegap.fit import overhead
 from bytegap.fit.stage import fit_rows
-from bytegap.records import Estimand, Fit, RunRow
-from tests.studies import BUDGETS, LAWS, Law, simulated_rows
+from bytegap.scaling import laws
+from bytegap.schema.fit import Estimand, Fit
+from bytegap.schema.runs import RunRow
+from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
-AR = ["byte-ar", "bpe512-ar"]
-MDM = ["byte-mdm", "bpe512-mdm"]
+AR = ("byte-ar", "bpe512-ar")
+MDM = ("byte-mdm", "bpe512-mdm")
 
 
 @functools.cache
@@ -23,7 +24,7 @@ def best_bpb(arm: str, ln_flops: float) -> float:
     law, flops = LAWS[arm], np.exp(ln_flops)
     return minimize_scalar(
         lambda x: float(
-            laws.chinchilla_bpb(np.exp(x), flops / 6 / np.exp(x), law.floor, law.amplitudes, law.exponents)
+            laws.chinchilla_bpb(np.exp(x), flops / 6 / np.exp(x), law.irreducible_loss, law.amplitudes, law.exponents)
         ),
         bracket=(11, 13),
     ).fun
@@ -39,21 +40,21 @@ def ln_k(objective: str, bpb: float) -> float:
     return ln_flops(f"byte-{objective}", bpb) - ln_flops(f"bpe512-{objective}", bpb)
 
 
-def pick(fit: Fit, name: str, form: str = "shared floor", **wanted: object) -> list[Estimand]:
+def pick(fit: Fit, name: str, form: str = "shared irreducible loss", **wanted: object) -> list[Estimand]:
     rows = [row for row in fit.estimands if row.name == name and row.form == form]
     return [row for row in rows if all(getattr(row, key) == value for key, value in wanted.items())]
 
 
-def headline(fit: Fit, arms: list[str]) -> Estimand:
+def headline(fit: Fit, arms: tuple[str, ...]) -> Estimand:
     (row,) = [row for row in fit.estimands if row.headline and row.arms == arms]
     return row
 
 
-# -- the truth comes back ---------------------------------------------------------------------------------------------
+# -- estimates against the laws ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdm"])
-def test_overhead_at_equal_loss(exact: Fit, objective: str) -> None:
+def test_overhead_at_equal_loss_matches_scipy(exact: Fit, objective: str) -> None:
     rows = pick(exact, "overhead", objective=objective, at_flops=None, label="estimated")
     assert len(rows) == 9
     for row in rows:
@@ -61,7 +62,7 @@ def test_overhead_at_equal_loss(exact: Fit, objective: str) -> None:
 
 
 @pytest.mark.parametrize("objective", ["ar", "mdm"])
-def test_overhead_at_equal_compute(exact: Fit, objective: str) -> None:
+def test_overhead_at_equal_compute_matches_scipy(exact: Fit, objective: str) -> None:
     rows = [row for row in pick(exact, "overhead", objective=objective, label="estimated") if row.at_flops]
     assert len(rows) >= 3
     for row in rows:
@@ -70,7 +71,7 @@ def test_overhead_at_equal_compute(exact: Fit, objective: str) -> None:
         assert row.quantity.value == pytest.approx(np.exp(ln_k(objective, bpb)), rel=0.02)
 
 
-def test_interaction_at_equal_loss(exact: Fit) -> None:
+def test_interaction_at_equal_loss_matches_scipy(exact: Fit) -> None:
     rows = pick(exact, "interaction", at_flops=None, label="estimated")
     assert len(rows) == 9
     assert {row.objective for row in rows} == {"mdm - ar"}
@@ -79,7 +80,7 @@ def test_interaction_at_equal_loss(exact: Fit) -> None:
         assert row.quantity.value == pytest.approx(truth, abs=0.02)
 
 
-def test_interaction_at_equal_compute_stands_beside_the_pure_shift(exact: Fit) -> None:
+def test_interaction_at_equal_compute_has_its_pure_shift(exact: Fit) -> None:
     rows = [row for row in pick(exact, "interaction", label="estimated") if row.at_flops]
     assert rows
     for row in rows:
@@ -88,12 +89,12 @@ def test_interaction_at_equal_compute_stands_beside_the_pure_shift(exact: Fit) -
         assert row.pure_shift.value == pytest.approx(ln_k("ar", mdm) - ln_k("ar", ar), abs=0.03)
 
 
-def test_a_pure_shift_has_no_interaction_and_foretells_the_ratio_at_equal_compute() -> None:
+def test_a_pure_shift_has_no_interaction_at_equal_loss_and_the_predicted_one_at_equal_compute() -> None:
     shifted = dict(LAWS)
-    for tokens in ("byte", "bpe512"):
-        law = LAWS[f"{tokens}-ar"]  # 4 times the compute: both N and D by 2
+    for tokenizer in ("byte", "bpe512"):
+        law = LAWS[f"{tokenizer}-ar"]  # 4 times the compute: both N and D by 2
         amplitudes = tuple(a * 2**x for a, x in zip(law.amplitudes, law.exponents, strict=True))
-        shifted[f"{tokens}-mdm"] = Law(law.floor, amplitudes, law.exponents)
+        shifted[f"{tokenizer}-mdm"] = Law(law.irreducible_loss, amplitudes, law.exponents)
     fit = fit_rows(simulated_rows(shifted, noise=0.0), bootstraps=20)
     at_loss = pick(fit, "interaction", at_flops=None, label="estimated")
     at_compute = [row for row in pick(fit, "interaction") if row.at_flops and row.label == "estimated"]
@@ -106,12 +107,14 @@ def test_a_pure_shift_has_no_interaction_and_foretells_the_ratio_at_equal_comput
         assert abs(row.quantity.value) > 0.02
 
 
-def test_gap_and_slope(exact: Fit) -> None:
+def test_gap_and_slope_match_scipy(exact: Fit) -> None:
     for objective in ("ar", "mdm"):
         gaps = pick(exact, "gap", objective=objective)
         assert len(gaps) == 5
         for row in gaps:
-            byte, other = (best_bpb(f"{tokens}-{objective}", np.log(row.at_flops)) for tokens in ("byte", "bpe512"))
+            byte, other = (
+                best_bpb(f"{tokenizer}-{objective}", np.log(row.at_flops)) for tokenizer in ("byte", "bpe512")
+            )
             assert row.quantity.value == pytest.approx(byte - other, rel=0.01)
             assert row.label == "estimated"
         (slope,) = pick(exact, "slope", objective=objective)
@@ -122,7 +125,7 @@ def test_gap_and_slope(exact: Fit) -> None:
         assert slope.quantity.value == pytest.approx(rise / run, abs=0.01)
 
 
-def test_parity_is_where_the_gap_closes(exact: Fit) -> None:
+def test_parity_is_where_the_gap_is_zero(exact: Fit) -> None:
     (parity,) = pick(exact, "parity", objective="ar")
     truth = brentq(lambda x: best_bpb("byte-ar", x) - best_bpb("bpe512-ar", x), 35, 70)
     assert np.log(parity.quantity.value) == pytest.approx(truth, rel=0.03)
@@ -131,23 +134,25 @@ def test_parity_is_where_the_gap_closes(exact: Fit) -> None:
     assert never.quantity.value is None
 
 
-def test_bytes_that_fall_behind_have_no_parity() -> None:
+def test_no_parity_where_bytes_are_better_at_small_compute() -> None:
     behind = {"byte-ar": LAWS["bpe512-ar"], "bpe512-ar": LAWS["byte-ar"]}
     budgets = {"byte-ar": BUDGETS["bpe512-ar"], "bpe512-ar": BUDGETS["byte-ar"]}
     (parity,) = pick(fit_rows(simulated_rows(behind, budgets, noise=0.0), bootstraps=20), "parity")
     assert parity.quantity.value is None
 
 
-def test_steep_frontiers_that_never_meet_have_no_parity() -> None:
-    """At 1e6 FLOPs their gap is thousands of bits, and nothing may overflow."""
+def test_no_parity_and_no_overflow_where_steep_frontiers_never_cross() -> None:
+    """At 1e6 FLOPs their gap is thousands of bits, which must not overflow."""
     byte, other = (
-        SimpleNamespace(floor_K=np.array([0.1]), amplitude_K=np.array([amplitude]), exponent_K=np.array([0.5]))
+        SimpleNamespace(
+            irreducible_loss_K=np.array([0.1]), amplitude_K=np.array([amplitude]), exponent_K=np.array([0.5])
+        )
         for amplitude in (3e8, 1e8)
     )
     assert np.isnan(overhead._crossing(byte, other)).all()
 
 
-def test_parity_within_the_budgets_is_estimated() -> None:
+def test_parity_within_the_budgets_is_labelled_estimated() -> None:
     crossing = {
         "byte-ar": Law.through(2.2, 4e13, 150e3, exponents=(0.40, 0.36)),
         "bpe512-ar": Law.through(2.2, 4e13, 150e3, exponents=(0.32, 0.28)),
@@ -158,10 +163,10 @@ def test_parity_within_the_budgets_is_estimated() -> None:
     assert parity.quantity.value == pytest.approx(4e13, rel=0.05)
 
 
-# -- what was not seen ------------------------------------------------------------------------------------------------
+# -- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def test_bounds_hold_and_are_as_tight_as_the_budgets(exact: Fit) -> None:
+def test_overhead_bounds_hold_for_the_true_overhead(exact: Fit) -> None:
     bounds = pick(exact, "overhead", at_flops=None, label="censored")
     assert {row.bound for row in bounds} == {">", "<"}
     for row in bounds:
@@ -169,7 +174,7 @@ def test_bounds_hold_and_are_as_tight_as_the_budgets(exact: Fit) -> None:
         assert row.quantity.value < truth * 1.01 if row.bound == ">" else row.quantity.value > truth * 0.99
 
 
-def test_an_arm_that_never_got_there_bounds_the_overhead_from_below(exact: Fit) -> None:
+def test_overhead_is_bounded_below_by_the_byte_arms_largest_budget(exact: Fit) -> None:
     row = min(pick(exact, "overhead", objective="ar", at_flops=None), key=lambda row: row.at_bpb)
     assert row.at_bpb < LAWS["byte-ar"].bpb(BUDGETS["byte-ar"][-1])
     assert row.bound == ">"
@@ -177,7 +182,7 @@ def test_an_arm_that_never_got_there_bounds_the_overhead_from_below(exact: Fit) 
     assert row.quantity.value == pytest.approx(truth, rel=0.02)
 
 
-def test_an_arm_that_was_there_at_once_bounds_it_too(exact: Fit) -> None:
+def test_overhead_is_bounded_below_by_the_other_arms_smallest_budget(exact: Fit) -> None:
     row = max(pick(exact, "overhead", objective="ar", at_flops=None), key=lambda row: row.at_bpb)
     assert row.at_bpb > LAWS["bpe512-ar"].bpb(BUDGETS["bpe512-ar"][0])
     assert row.bound == ">"
@@ -185,38 +190,38 @@ def test_an_arm_that_was_there_at_once_bounds_it_too(exact: Fit) -> None:
     assert row.quantity.value == pytest.approx(truth, rel=0.02)
 
 
-def apart(noise: float = 0.0) -> list[RunRow]:
-    """Byte MDM at budgets too small to meet its BPE twin."""
+def separated_rows(noise: float = 0.0) -> list[RunRow]:
+    """Byte MDM at budgets too small to attain the losses of BPE MDM."""
     return simulated_rows(
         LAWS, BUDGETS | {"byte-mdm": (1.2e13, 2e13, 4e13), "bpe512-mdm": (2e13, 4e13, 8e13)}, noise=noise
     )
 
 
-def test_frontiers_that_share_no_loss_bound_overhead_and_interaction() -> None:
-    fit = fit_rows(apart(), bootstraps=20)
+def test_frontiers_without_a_common_loss_bound_overhead_and_interaction() -> None:
+    fit = fit_rows(separated_rows(), bootstraps=20)
     overhead = headline(fit, MDM)
     assert (overhead.label, overhead.bound) == ("censored", ">")
     assert 1 < overhead.quantity.value < np.exp(ln_k("mdm", overhead.at_bpb))
-    interaction = headline(fit, [*MDM, *AR])
+    interaction = headline(fit, (*MDM, *AR))
     assert (interaction.label, interaction.bound) == ("censored", ">")
     truth = ln_k("mdm", interaction.at_bpb) - ln_k("ar", interaction.at_bpb)
     assert interaction.quantity.value < truth
     assert not pick(fit, "interaction", at_flops=None, label="estimated")
-    cautious = [row.quantity.ci95[0] for row in pick(fit, "overhead", objective="mdm", at_flops=None, bound=">")]
-    assert overhead.quantity.ci95[0] == max(cautious)
+    conservative = [row.quantity.ci95[0] for row in pick(fit, "overhead", objective="mdm", at_flops=None, bound=">")]
+    assert overhead.quantity.ci95[0] == max(conservative)
 
 
-def test_an_arm_of_one_budget_still_bounds() -> None:
+def test_an_arm_of_one_budget_gives_bounds_and_a_gap() -> None:
     fit = fit_rows(simulated_rows(LAWS, BUDGETS | {"byte-mdm": (4e13,)}, noise=0.0), bootstraps=20)
     row = headline(fit, MDM)
     assert row.label == "censored"
     assert row.bound == ">"
     assert row.quantity.value < np.exp(ln_k("mdm", row.at_bpb))
     others = [row for row in fit.estimands if row.arms == MDM and row.name in {"gap", "slope", "parity"}]
-    assert [row.form for row in others] == ["minima"]  # a gap at the budget that both have
+    assert [row.form for row in others] == ["minima"]  # a the gap at the budget that both have
 
 
-def test_an_arm_without_a_budget_says_nothing() -> None:
+def test_an_arm_without_a_budget_has_no_estimands() -> None:
     fit = fit_rows(simulated_rows(LAWS, off_centre=1.0, noise=0.0), bootstraps=20)
     assert [row for row in fit.estimands if row.arms == MDM]
     rows = [row for row in simulated_rows(noise=0.0) if row.arm != "byte-mdm"]
@@ -230,30 +235,31 @@ def test_an_arm_without_a_budget_says_nothing() -> None:
 # -- labels and headlines ---------------------------------------------------------------------------------------------
 
 
-def test_only_what_was_seen_by_every_arm_is_estimated(noisy: Fit) -> None:
+def test_labels_follow_the_losses_that_all_arms_were_observed_at(noisy: Fit) -> None:
     ranges = {frontier.arm: frontier.bpb_observed for frontier in noisy.frontiers}
     for row in noisy.estimands:
         if row.name in {"overhead", "interaction"} and row.at_flops is None:
-            seen = all(ranges[arm][0] <= row.at_bpb <= ranges[arm][1] for arm in row.arms)
-            assert (row.label == "estimated") == seen
+            observed = all(ranges[arm][0] <= row.at_bpb <= ranges[arm][1] for arm in row.arms)
+            assert (row.label == "estimated") == observed
         assert (row.bound != "") == (row.label == "censored")
         assert not (row.headline and row.label == "extrapolated")
 
 
-def test_one_headline_a_question_at_the_middle_of_the_overlap(noisy: Fit) -> None:
+def test_one_headline_per_comparison_at_the_middle_of_the_overlap(noisy: Fit) -> None:
     assert [row.name for row in noisy.estimands if row.headline] == ["overhead", "overhead", "interaction"]
-    for arms in (AR, MDM, [*MDM, *AR]):
+    for arms in (AR, MDM, (*MDM, *AR)):
         row = headline(noisy, arms)
         ranges = {frontier.arm: frontier.bpb_observed for frontier in noisy.frontiers}
         low, high = max(ranges[arm][0] for arm in arms), min(ranges[arm][1] for arm in arms)
         assert row.at_bpb == pytest.approx((low + high) / 2)
         assert row.label == "estimated"
-        assert row.form == "shared floor"
+        assert row.form == "shared irreducible loss"
 
 
-def test_arms_pair_only_with_their_like() -> None:
+def test_arms_are_paired_only_with_equal_permutation() -> None:
     rows = [
-        row.model_copy(update={"order": "window"} if row.arm == "byte-ar" else {}) for row in simulated_rows(noise=0.0)
+        row.model_copy(update={"permutation": "within_window"} if row.arm == "byte-ar" else {})
+        for row in simulated_rows(noise=0.0)
     ]
     assert {tuple(row.arms) for row in fit_rows(rows, bootstraps=20).estimands} == {tuple(MDM)}
 
@@ -262,7 +268,7 @@ def test_arms_pair_only_with_their_like() -> None:
 
 
 def test_intervals_cover_the_truth() -> None:
-    """100 studies with 0.5 % noise: every headline's 95 % interval covers in 88 to 100 of them."""
+    """100 studies with 0.5 % noise: every headline's 95 % interval covers the truth in 88 to 100 of them."""
     covered = {"ar": 0, "mdm": 0, "mdm - ar": 0}
     widths: list[float] = []
     for seed in range(100):
@@ -279,7 +285,7 @@ def test_intervals_cover_the_truth() -> None:
     assert np.mean(widths) < 0.2
 
 
-def test_one_budget_an_arm_has_the_gap_of_its_minima() -> None:
+def test_arms_of_one_budget_have_the_gap_of_their_minima() -> None:
     rows = simulated_rows(LAWS, {arm: (4e13,) if arm.endswith("ar") else (2e13 * len(arm),) for arm in LAWS}, noise=0)
     (gap,) = [row for row in fit_rows(rows, bootstraps=50).estimands if row.name == "gap"]
     assert (gap.arms, gap.form, gap.label, gap.at_flops) == (AR, "minima", "estimated", pytest.approx(4e13))
@@ -287,5 +293,5 @@ def test_one_budget_an_arm_has_the_gap_of_its_minima() -> None:
     assert gap.quantity.value == pytest.approx(truth, rel=0.02)
 
 
-def test_frontiers_speak_for_minima_where_there_are_two(exact: Fit) -> None:
+def test_no_gap_of_minima_where_both_arms_have_a_frontier(exact: Fit) -> None:
     assert not [row for row in exact.estimands if row.form == "minima"]

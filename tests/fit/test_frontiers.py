@@ -1,21 +1,21 @@
-"""Frontiers: laws come back, against scipy's curve fit; which forms there are, and which leads."""
+"""Frontiers: laws are recovered, against scipy's curve fit; which forms are fitted, and which is preferred."""
 
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from bytegap.fit.frontiers import Arm, Curve, arms_of, fit_frontiers, preferred_form
-from bytegap.fit.isoflop import fit_cells
+from bytegap.fit.cells import fit_cells
+from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
 from bytegap.fit.stage import fit_rows
-from bytegap.records import Fit, Frontier
-from tests.studies import BUDGETS, LAWS, Law, simulated_rows
+from bytegap.schema.fit import Fit, Frontier
+from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
 SIX = tuple(1e13 * 4.0**i for i in range(6))
 
 
 def fitted(
-    laws: dict[str, Law], budgets: dict, noise: float = 0.0, **update: str
-) -> tuple[list[Arm], list[Curve], list[str]]:
+    laws: dict[str, Law], budgets: dict, noise: float = 0.0, **update: object
+) -> tuple[list[Arm], list[FittedFrontier], list[str]]:
     rows = [row.model_copy(update=update) for row in simulated_rows(laws, budgets, noise=noise)]
     arms = arms_of(rows, fit_cells(rows, 100, np.random.default_rng(0)).cells)
     return arms, *fit_frontiers(arms)
@@ -25,10 +25,10 @@ def of_form(fit: Fit, form: str) -> dict[str, Frontier]:
     return {frontier.arm: frontier for frontier in fit.frontiers if frontier.form == form}
 
 
-def test_the_shared_floor_and_exponents_come_back(exact: Fit) -> None:
-    for arm, frontier in of_form(exact, "shared floor").items():
-        floor, amplitude, exponent = LAWS[arm].frontier
-        assert frontier.floor_bpb.value == pytest.approx(floor, rel=0.03)
+def test_shared_irreducible_loss_and_exponents_are_recovered(exact: Fit) -> None:
+    for arm, frontier in of_form(exact, "shared irreducible loss").items():
+        E, amplitude, exponent = LAWS[arm].frontier
+        assert frontier.irreducible_loss_bpb.value == pytest.approx(E, rel=0.03)
         assert frontier.exponent.value == pytest.approx(exponent, rel=0.03)
         assert np.log(frontier.amplitude.value) == pytest.approx(np.log(amplitude), rel=0.03)
         assert frontier.flops_observed == pytest.approx((BUDGETS[arm][0], BUDGETS[arm][-1]))
@@ -40,11 +40,11 @@ def test_the_shared_floor_and_exponents_come_back(exact: Fit) -> None:
             assert low <= bpb <= high
 
 
-def test_no_floor_is_numpys_weighted_line() -> None:
+def test_power_law_matches_numpys_weighted_line() -> None:
     rows = simulated_rows()
-    loud = [row.model_copy(update={"bpb_se": 0.03}) if row.budget_flops in {1e13, 6.4e13} else row for row in rows]
-    fit = fit_rows(loud, bootstraps=2000)
-    for arm, frontier in of_form(fit, "no floor").items():
+    noisy = [row.model_copy(update={"bpb_se": 0.03}) if row.budget_flops in {1e13, 6.4e13} else row for row in rows]
+    fit = fit_rows(noisy, bootstraps=2000)
+    for arm, frontier in of_form(fit, "power law").items():
         kept = [cell for cell in fit.cells if cell.arm == arm and cell.in_frontier]
         assert len(kept) == 3
         x = np.log([cell.budget_flops for cell in kept])
@@ -55,41 +55,39 @@ def test_no_floor_is_numpys_weighted_line() -> None:
         assert np.log(frontier.amplitude.value) == pytest.approx(intercept, rel=0.01)
 
 
-def test_own_floor_is_scipys_curve_fit() -> None:
+def test_own_irreducible_loss_matches_scipys_curve_fit() -> None:
     arms, curves, _ = fitted({"byte-ar": LAWS["byte-ar"]}, {"byte-ar": SIX}, noise=0.006)
-    own = next(curve for curve in curves if curve.form == "own floor")
+    own = next(curve for curve in curves if curve.form == "own irreducible loss")
     (arm,) = arms
 
-    def law(x: np.ndarray, floor: float, height: float, exponent: float) -> np.ndarray:
-        return np.log(floor + height * np.exp(-exponent * (x - x.mean())))
+    def law(x: np.ndarray, E: float, height: float, exponent: float) -> np.ndarray:
+        return np.log(E + height * np.exp(-exponent * (x - x.mean())))
 
-    best, _ = curve_fit(
-        law, arm.ln_flops_P, arm.ln_bpb_KP[0], p0=(0.8, 1.2, 0.15), sigma=arm.ln_bpb_deviation_P, maxfev=20000
-    )
-    assert own.floor_K[0] == pytest.approx(best[0], abs=0.002)
+    best, _ = curve_fit(law, arm.ln_flops_P, arm.ln_bpb_KP[0], p0=(0.8, 1.2, 0.15), sigma=arm.ln_bpb_sd_P, maxfev=20000)
+    assert own.irreducible_loss_K[0] == pytest.approx(best[0], abs=0.002)
     assert own.exponent_K[0] == pytest.approx(best[2], rel=0.01)
 
 
-def test_forms_by_number_of_budgets(exact: Fit) -> None:
-    assert {frontier.form for frontier in exact.frontiers} == {"no floor", "shared floor"}
+def test_forms_depend_on_the_number_of_budgets(exact: Fit) -> None:
+    assert {frontier.form for frontier in exact.frontiers} == {"power law", "shared irreducible loss"}
     _, curves, _ = fitted(LAWS, dict.fromkeys(LAWS, SIX))
-    assert {curve.form for curve in curves} == {"no floor", "shared floor", "own floor"}
+    assert {curve.form for curve in curves} == {"power law", "shared irreducible loss", "own irreducible loss"}
 
 
-def test_only_tight_bounds_share_a_floor() -> None:
-    for update in ({"objective": "span"}, {"order": "window"}):
+def test_only_tight_likelihoods_of_unpermuted_text_share_an_irreducible_loss() -> None:
+    for update in ({"tight_likelihood": False}, {"permutation": "within_window"}):
         _, curves, _ = fitted(LAWS, BUDGETS, **update)
-        assert {curve.form for curve in curves} == {"no floor"}
+        assert {curve.form for curve in curves} == {"power law"}
 
 
-def test_two_budgets_an_arm_show_no_shared_floor() -> None:
-    budgets = {arm: ladder[:2] for arm, ladder in BUDGETS.items()}
+def test_two_budgets_per_arm_have_no_shared_irreducible_loss() -> None:
+    budgets = {arm: of_arm[:2] for arm, of_arm in BUDGETS.items()}
     _, curves, warnings = fitted(LAWS, budgets)
-    assert {curve.form for curve in curves} == {"no floor"}
-    assert warnings == ["no shared floor is fitted: the arms have too few budgets to show one"]
+    assert {curve.form for curve in curves} == {"power law"}
+    assert warnings == ["no shared irreducible loss is fitted: the arms have too few budgets to show one"]
 
 
-def test_one_budget_is_no_frontier() -> None:
+def test_one_budget_has_no_frontier() -> None:
     arms, curves, warnings = fitted(LAWS, BUDGETS | {"byte-mdm": (1e15,)})
     assert "byte-mdm" in {arm.name for arm in arms}
     assert "byte-mdm" not in {curve.arm.name for curve in curves}
@@ -97,23 +95,25 @@ def test_one_budget_is_no_frontier() -> None:
 
 
 @pytest.mark.parametrize(
-    ("floors", "form"),
-    [((0.0, 0.0), "no floor"), ((1.0, 1.0), "shared floor"), ((0.3, 1.6), "own floor")],
+    ("irreducible", "form"),
+    [((0.0, 0.0), "power law"), ((1.0, 1.0), "shared irreducible loss"), ((0.3, 1.6), "own irreducible loss")],
 )
-def test_the_form_that_foretells_the_largest_budget_leads(floors: tuple[float, float], form: str) -> None:
+def test_preferred_form_is_the_best_predictor_of_the_largest_budget(
+    irreducible: tuple[float, float], form: str
+) -> None:
     laws = {
-        "byte-ar": Law.through(2.4, 1e14, 150e3, floor=floors[0]),
-        "bpe512-ar": Law.through(2.1, 1e14, 150e3, floor=floors[1]),
+        "byte-ar": Law.through(2.4, 1e14, 150e3, irreducible_loss=irreducible[0]),
+        "bpe512-ar": Law.through(2.1, 1e14, 150e3, irreducible_loss=irreducible[1]),
     }
     arms, curves, _ = fitted(laws, dict.fromkeys(laws, SIX))
-    leading = preferred_form(arms, curves)
-    if form == "no floor":  # a case of both others: they foretell as well, to within the grid of floors
-        errors = [curve.left_out_error for curve in curves]
+    preferred = preferred_form(arms, curves)
+    if form == "power law":  # a special case of the others, which predict as well, to within the grid of E
+        errors = [curve.holdout_error for curve in curves]
         assert max(errors) < 0.001
     else:
-        assert leading == form
+        assert preferred == form
 
 
-def test_below_five_budgets_the_shared_floor_leads() -> None:
+def test_preferred_form_below_five_budgets_is_the_shared_irreducible_loss() -> None:
     arms, curves, _ = fitted(LAWS, BUDGETS)
-    assert preferred_form(arms, curves) == "shared floor"
+    assert preferred_form(arms, curves) == "shared irreducible loss"

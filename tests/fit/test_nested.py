@@ -1,4 +1,4 @@
-"""Are separate laws needed: the right model is found, a true one rejected as often as it should be, against scipy."""
+"""Nested test of exponents: the true model is chosen, chi-squares and p-values match scipy."""
 
 import numpy as np
 import pytest
@@ -8,30 +8,30 @@ from scipy.stats import chi2
 from bytegap.fit.frontiers import Arm
 from bytegap.fit.nested import _fit, separate_laws
 from bytegap.fit.stage import fit_rows
-from bytegap.records import Fit
-from tests.studies import LAWS, simulated_rows
+from bytegap.schema.fit import Fit
+from tests.helpers.synthetic_runs import LAWS, simulated_rows
 
 FLOPS = 1e13 * 4.0 ** np.arange(5)
 NAMES = ("byte-ar", "bpe-ar", "byte-mdm", "bpe-mdm")
 
 
 def arms(
-    exponents: dict[str, float], floor: float = 0.9, noise: float = 0.004, seed: int = 0, draws: int = 300
+    exponents: dict[str, float], E: float = 0.9, noise: float = 0.004, seed: int = 0, draws: int = 300
 ) -> list[Arm]:
-    """Arms TOKENS-OBJECTIVE of five budgets; `exponents` by arm, else by a part of its name."""
+    """Arms TOKENIZER-OBJECTIVE of five budgets; `exponents` by arm, else by a part of its name."""
     rng = np.random.default_rng(seed)
     made: list[Arm] = []
     for name in NAMES:
-        tokens, _, objective = name.partition("-")
-        exponent = next(exponents[key] for key in (name, tokens, objective, "all") if key in exponents)
-        truth = np.log(floor + 1.2 * (FLOPS / 1e14) ** -exponent)
+        tokenizer, _, objective = name.partition("-")
+        exponent = next(exponents[key] for key in (name, tokenizer, objective, "all") if key in exponents)
+        truth = np.log(E + 1.2 * (FLOPS / 1e14) ** -exponent)
         point = truth + noise * rng.standard_normal(5)
         made.append(
             Arm(
-                name=name, tokens=tokens, is_bytes=tokens == "byte", vocabulary=256, objective=objective,
-                order="identity", model="transformer", ln_flops_P=np.log(FLOPS),
+                name=name, tokenizer=tokenizer, is_bytes=tokenizer == "byte", vocab_size=256, objective=objective,
+                permutation="identity", model="transformer", tight_likelihood=True, ln_flops_P=np.log(FLOPS),
                 ln_bpb_KP=np.vstack([point, point + noise * rng.standard_normal((draws, 5))]),
-                ln_bpb_deviation_P=np.full(5, noise),
+                ln_bpb_sd_P=np.full(5, noise),
             )
         )  # fmt: skip
     return made
@@ -42,73 +42,73 @@ def arms(
     [
         ({"all": 0.15}, "all"),
         ({"ar": 0.12, "mdm": 0.22}, "objective"),
-        ({"byte": 0.12, "bpe": 0.22}, "symbol set"),
+        ({"byte": 0.12, "bpe": 0.22}, "tokenizer"),
         ({"byte-ar": 0.10, "bpe-ar": 0.16, "byte-mdm": 0.24, "bpe-mdm": 0.13}, "arm"),
     ],
 )
-@pytest.mark.parametrize("floor", [0.0, 0.9])
-def test_the_simplest_true_model_is_found(exponents: dict, simplest: str, floor: float) -> None:
-    found = separate_laws(arms(exponents, floor=floor), share_floor=floor > 0)
+@pytest.mark.parametrize("E", [0.0, 0.9])
+def test_simplest_true_model_is_chosen(exponents: dict, simplest: str, E: float) -> None:
+    found = separate_laws(arms(exponents, E=E), share_irreducible_loss=E > 0)
     assert found is not None
     assert found.simplest == simplest
-    assert [model.shared_by for model in found.models] == ["all", "objective", "symbol set", "arm"]
+    assert [model.shared_by for model in found.models] == ["all", "objective", "tokenizer", "arm"]
     assert [model.exponents for model in found.models] == [1, 2, 2, 4]
-    assert [model.freedom for model in found.models] == [
-        15 - (floor > 0),
-        14 - (floor > 0),
-        14 - (floor > 0),
-        12 - (floor > 0),
+    assert [model.dof for model in found.models] == [
+        15 - (E > 0),
+        14 - (E > 0),
+        14 - (E > 0),
+        12 - (E > 0),
     ]
     assert found.models[-1].p_value is None
-    if floor:
-        assert found.models[-1].floor_bpb == pytest.approx(floor, abs=0.15)
+    if E:
+        assert found.models[-1].irreducible_loss_bpb == pytest.approx(E, abs=0.15)
 
 
-def test_chi_square_is_scipys() -> None:
+def test_nested_chi_square_matches_scipy() -> None:
     given = arms({"ar": 0.14, "mdm": 0.17})
 
-    def misfit(theta: np.ndarray) -> float:
-        floor, slopes, heights = theta[0], theta[1:3], theta[3:]
+    def chi_square(theta: np.ndarray) -> float:
+        E, slopes, heights = theta[0], theta[1:3], theta[3:]
         total = 0.0
         for at, arm in enumerate(given):
-            law = floor + np.exp(heights[at] - slopes[at // 2] * (arm.ln_flops_P - np.log(1e14)))
-            # The weights linearise ln L about the observed loss, as the fit does.
-            seen = np.exp(arm.ln_bpb_KP[0])
-            residual = np.log((seen - floor) / (law - floor)) * (seen - floor) / seen
-            total += float(((residual / arm.ln_bpb_deviation_P) ** 2).sum())
+            law = E + np.exp(heights[at] - slopes[at // 2] * (arm.ln_flops_P - np.log(1e14)))
+            # Weights linearise ln L about the observed loss, as in the fit.
+            observed = np.exp(arm.ln_bpb_KP[0])
+            residual = np.log((observed - E) / (law - E)) * (observed - E) / observed
+            total += float(((residual / arm.ln_bpb_sd_P) ** 2).sum())
         return total
 
     start = np.array([0.9, 0.14, 0.17, *[np.log(1.2)] * 4])
     tight = {"maxiter": 40000, "maxfev": 40000, "xatol": 1e-9, "fatol": 1e-9}
-    found = [minimize(misfit, start * scale, method="Nelder-Mead", options=tight) for scale in (0.97, 1.0, 1.02)]
+    found = [minimize(chi_square, start * scale, method="Nelder-Mead", options=tight) for scale in (0.97, 1.0, 1.02)]
     best = min(found, key=lambda each: each.fun)
-    ours = _fit(given, [arm.objective for arm in given], floored=True)
+    ours = _fit(given, [arm.objective for arm in given], fit_E=True)
     assert ours.chi_square_K[0] == pytest.approx(best.fun, rel=1e-3)
-    assert ours.floor_K[0] == pytest.approx(best.x[0], abs=1e-3)
+    assert ours.E_K[0] == pytest.approx(best.x[0], abs=1e-3)
 
 
-def test_p_values_agree_with_chi_squares() -> None:
-    """Without a floor and with noise known, the gain is chi-square with as many degrees as exponents are spared."""
+def test_p_values_match_the_chi_square_distribution() -> None:
+    """With E = 0 and known noise, the gain is chi-square with one degree of freedom per exponent saved."""
     for seed in range(5):
-        found = separate_laws(arms({"all": 0.15}, floor=0.0, seed=seed, draws=1000), share_floor=False)
+        found = separate_laws(arms({"all": 0.15}, E=0.0, seed=seed, draws=1000), share_irreducible_loss=False)
         assert found is not None
         *nested, per_arm = found.models
         for model in nested:
             gain = model.chi_square - per_arm.chi_square
-            assert model.p_value == pytest.approx(chi2.sf(gain, model.freedom - per_arm.freedom), abs=0.05)
+            assert model.p_value == pytest.approx(chi2.sf(gain, model.dof - per_arm.dof), abs=0.05)
 
 
-def test_a_true_model_is_rejected_one_time_in_twenty() -> None:
+def test_a_true_model_is_rejected_in_5_percent_of_studies() -> None:
     rejected = 0
     for seed in range(100):
-        found = separate_laws(arms({"all": 0.15}, floor=0.0, seed=seed, draws=100), share_floor=False)
+        found = separate_laws(arms({"all": 0.15}, E=0.0, seed=seed, draws=100), share_irreducible_loss=False)
         assert found is not None
         assert found.models[0].p_value is not None
         rejected += found.models[0].p_value < 0.05
     assert 1 <= rejected <= 12
 
 
-def test_groupings_that_say_the_same_are_asked_once() -> None:
+def test_equal_groupings_are_tested_once() -> None:
     only_ar = [arm for arm in arms({"all": 0.15}) if arm.objective == "ar"]
     found = separate_laws(only_ar)
     assert found is not None
@@ -117,8 +117,8 @@ def test_groupings_that_say_the_same_are_asked_once() -> None:
     assert separate_laws([]) is None
 
 
-def test_a_study_says_whether_separate_laws_are_needed(noisy: Fit) -> None:
+def test_fit_has_the_nested_test_of_its_arms(noisy: Fit) -> None:
     assert noisy.separate_laws is not None
-    assert noisy.separate_laws.form == "shared floor"
-    assert noisy.separate_laws.arms == sorted(LAWS)
+    assert noisy.separate_laws.form == "shared irreducible loss"
+    assert noisy.separate_laws.arms == tuple(sorted(LAWS))
     assert fit_rows(simulated_rows({"byte-ar": LAWS["byte-ar"]}), bootstraps=20).separate_laws is None

@@ -1,4 +1,4 @@
-"""Anybody's table: known laws come back through the command line, and every mistake is named and ends in code 2."""
+"""`fit-table`: known laws are recovered, and every mistake in a table is named and ends in exit code 2."""
 
 import json
 import subprocess
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bytegap import laws
-from bytegap.cli import main
-from bytegap.fit.table import parse_columns, read
-from bytegap.fit.table_records import ArmsFit, TableFit
+import bytegap
+from bytegap.cli.main import main
+from bytegap.errors import FitError
+from bytegap.fit.read_table import parse_columns, read
+from bytegap.fit.table_schema import ArmsFit, TableFit
+from bytegap.scaling import laws
 
 LAW = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 FLOPS = tuple(1e18 * 4.0**step for step in range(6))
@@ -41,12 +43,12 @@ def write(path: Path, rows: list[dict], end: str = "\n") -> Path:
 
 
 def fitted(capsys: pytest.CaptureFixture, path: Path, *flags: str) -> dict:
-    assert main(["fit", "--table", str(path), "--json", "--bootstraps", "40", *flags]) == 0
+    assert main(["fit-table", str(path), "--json", "--bootstraps", "40", *flags]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
-    assert main(["fit", *arguments]) == 2
+    assert main(["fit-table", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("bytegap: ")
@@ -60,10 +62,10 @@ def warned(fit: dict, name: str) -> str:
     return found[0]
 
 
-# -- answers ----------------------------------------------------------------------------------------------------------
+# -- fits -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_known_law_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_known_law_is_recovered(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     fit = fitted(capsys, write(tmp_path / "runs.csv", runs()))
     for name, truth in LAW.items():
         assert fit["chinchilla"][name]["value"] == pytest.approx(truth, rel=1e-3)
@@ -86,35 +88,35 @@ def test_a_known_law_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture) -
         assert cell["bracketed"]
         assert cell["runs"] == 7
         assert cell["curvature"]["ci95"][0] > 0
-    floor, _, exponent = laws.chinchilla_frontier(LAW["E"], *pairs)
+    E, _, exponent = laws.chinchilla_frontier(LAW["E"], *pairs)
     assert fit["frontier"]["source"] == "isoflop minima"
-    assert fit["frontier"]["form"] == "own floor"
-    assert fit["frontier"]["floor"]["value"] == pytest.approx(floor, rel=0.02)
+    assert fit["frontier"]["form"] == "own irreducible loss"
+    assert fit["frontier"]["irreducible_loss"]["value"] == pytest.approx(E, rel=0.02)
     assert fit["frontier"]["exponent"]["value"] == pytest.approx(exponent, rel=0.02)
     TableFit.model_validate(fit)
 
 
-def test_two_counts_do_under_6nd_and_answers_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    whole = fitted(capsys, write(tmp_path / "runs.csv", runs(noise=0.003)))
+def test_a_missing_count_follows_from_6nd(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    full = fitted(capsys, write(tmp_path / "runs.csv", runs(noise=0.003)))
     for left_out in ("flops", "params", "tokens"):
         rows = [{k: v for k, v in row.items() if k != left_out} for row in runs(noise=0.003)]
         path = write(tmp_path / f"no-{left_out}.csv", rows)
         fit = fitted(capsys, path, "--convention", "6nd")
         for name in LAW:
-            assert fit["chinchilla"][name]["value"] == pytest.approx(whole["chinchilla"][name]["value"], rel=1e-5)
-        assert f"'{left_out}'" in refused(capsys, "--table", str(path))
+            assert fit["chinchilla"][name]["value"] == pytest.approx(full["chinchilla"][name]["value"], rel=1e-5)
+        assert f"'{left_out}'" in refused(capsys, str(path))
 
 
-def test_few_budgets_leave_the_frontier_to_the_law(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_frontier_of_few_budgets_is_the_laws_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     fit = fitted(capsys, write(tmp_path / "runs.csv", runs(flops=FLOPS[:3])))
-    floor, amplitude, exponent = laws.chinchilla_frontier(LAW["E"], (LAW["A"], LAW["B"]), (LAW["alpha"], LAW["beta"]))
+    E, amplitude, exponent = laws.chinchilla_frontier(LAW["E"], (LAW["A"], LAW["B"]), (LAW["alpha"], LAW["beta"]))
     assert fit["frontier"]["source"] == "chinchilla law"
-    assert fit["frontier"]["floor"]["value"] == pytest.approx(floor, rel=1e-3)
+    assert fit["frontier"]["irreducible_loss"]["value"] == pytest.approx(E, rel=1e-3)
     assert fit["frontier"]["amplitude"]["value"] == pytest.approx(amplitude, rel=1e-2)
     assert fit["frontier"]["exponent"]["value"] == pytest.approx(exponent, rel=1e-3)
 
 
-def test_scattered_runs_have_a_law_and_no_budgets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_runs_of_varied_compute_have_a_law_and_no_budgets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rng = np.random.default_rng(0)
     rows = runs(sizes=5)
     for row in rows:
@@ -133,7 +135,7 @@ def test_scattered_runs_have_a_law_and_no_budgets(tmp_path: Path, capsys: pytest
     assert fit["frontier"]["source"] == "chinchilla law"
 
 
-def test_budgets_are_inferred_or_the_tables_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_budgets_are_inferred_or_read_from_the_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rng = np.random.default_rng(0)
     rows = [row | {"flops": row["flops"] * float(rng.uniform(0.97, 1.03))} for row in runs()]
     fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
@@ -145,23 +147,23 @@ def test_budgets_are_inferred_or_the_tables_own(tmp_path: Path, capsys: pytest.C
     assert not [warning for warning in fit["warnings"] if "budgets" in warning]
 
 
-def test_neighbouring_budgets_are_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_neighbouring_budgets_are_separate_cells(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     flops = (1e18, 1.3e18, 1.7e18)
     fit = fitted(capsys, write(tmp_path / "runs.csv", runs(flops=flops)))
     assert [cell["flops"] for cell in fit["isoflop"]] == pytest.approx(flops)
 
 
-def test_names_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_columns_may_have_other_names(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     names = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss", "tokens": "seen"}
     rows = [{names[key]: value for key, value in row.items()} | {"who": "me"} for row in runs()]
     path = write(tmp_path / "runs.csv", rows)
     fit = fitted(capsys, path, "--columns", "params=Model Size, flops=Training FLOP,tokens=seen")
     assert fit["chinchilla"]["alpha"]["value"] == pytest.approx(LAW["alpha"], rel=1e-3)
-    assert "'params'" in (error := refused(capsys, "--table", str(path), "--columns", "flops=Training FLOP"))
+    assert "'params'" in (error := refused(capsys, str(path), "--columns", "flops=Training FLOP"))
     assert "--columns" in error
 
 
-def test_byte_order_mark_carriage_returns_blank_lines_and_exponents(
+def test_csv_with_byte_order_mark_carriage_returns_and_blank_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     plain = fitted(capsys, write(tmp_path / "plain.csv", runs()))
@@ -173,7 +175,7 @@ def test_byte_order_mark_carriage_returns_blank_lines_and_exponents(
     )
 
 
-def test_a_seed_is_a_seed_and_rows_may_come_in_any_order(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_seed_changes_only_intervals_and_row_order_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = write(tmp_path / "runs.csv", runs(noise=0.01))
     one = fitted(capsys, path)
     assert fitted(capsys, path) == one
@@ -184,7 +186,9 @@ def test_a_seed_is_a_seed_and_rows_may_come_in_any_order(tmp_path: Path, capsys:
     assert turned["chinchilla"]["alpha"]["value"] == pytest.approx(one["chinchilla"]["alpha"]["value"], rel=1e-5)
 
 
-def test_arms_are_fitted_apart_and_tested_together(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_arms_are_fitted_separately_and_compared_by_the_nested_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     steep = LAW | {"alpha": 0.42, "beta": 0.36, "A": 1800.0, "B": 2000.0}
     rows = runs(noise=0.001, arm="one") + runs(steep, noise=0.001, arm="two", seed=1)
     fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
@@ -196,29 +200,31 @@ def test_arms_are_fitted_apart_and_tested_together(tmp_path: Path, capsys: pytes
     assert one["chinchilla"] == fit["arms"]["one"]["chinchilla"]
 
 
-def test_without_json_tables_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_tables_are_printed_without_json(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = write(tmp_path / "runs.csv", runs(noise=0.001, arm="one") + runs(noise=0.001, arm="two", seed=1))
-    assert main(["fit", "--table", str(path), "--bootstraps", "40"]) == 0
+    assert main(["fit-table", str(path), "--bootstraps", "40"]) == 0
     out = capsys.readouterr().out
     for words in ("alpha", "IsoFLOP minima", "separate laws"):
         assert words in out
 
 
-# -- oddities ---------------------------------------------------------------------------------------------------------
+# -- warnings ---------------------------------------------------------------------------------------------------------
 
 
-def test_units_are_always_stated(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_warning_about_units_is_always_given(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert "nats or bits" in warned(fitted(capsys, write(tmp_path / "runs.csv", runs())), "assumed_units")
 
 
-def test_repeated_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_warning_names_repeated_rows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = runs()
     fit = fitted(capsys, write(tmp_path / "runs.csv", [*rows[:8], rows[2], *rows[8:]]))
     assert "rows 4 and 10 are equal" in warned(fit, "repeated_rows")
 
 
 @pytest.mark.parametrize("name", ["single_budget", "single_size", "single_data", "fixed_ratio", "few_points"])
-def test_what_identifies_nothing_has_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture, name: str) -> None:
+def test_constants_that_are_not_identified_have_no_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture, name: str
+) -> None:
     rows = runs(noise=0.003, flops=FLOPS[:1] if name == "single_budget" else FLOPS)
     for at, row in enumerate(rows):
         if name == "single_size":
@@ -240,7 +246,7 @@ def test_what_identifies_nothing_has_no_interval(tmp_path: Path, capsys: pytest.
     assert fit["optimal"]["N_exponent"]["ci95"] is None
 
 
-def test_flops_that_are_not_6nd_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_warning_names_rows_whose_flops_are_not_6nd(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = runs()
     rows[3]["flops"] *= 1.3
     rows[9]["flops"] *= 1.15
@@ -248,24 +254,24 @@ def test_flops_that_are_not_6nd_are_named(tmp_path: Path, capsys: pytest.Capture
     assert " in row 5;" in warning
 
 
-def test_outliers_are_named_and_dropped_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_outliers_are_named_and_dropped_by_drop_worst(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = runs(noise=0.002)
     rows[5]["loss"] *= 1.4
     rows[20]["loss"] *= 0.8
     path = write(tmp_path / "runs.csv", rows)
-    assert "rows 7 and 22 lie" in warned(fitted(capsys, path), "outliers")
+    assert "rows 7 and 22 are" in warned(fitted(capsys, path), "outliers")
     fit = fitted(capsys, path, "--drop-worst", "2")
     assert "rows 7 and 22" in warned(fit, "dropped_rows")
     assert fit["chinchilla"]["rows"] == 40
     assert not [warning for warning in fit["warnings"] if warning.startswith("outliers")]
 
 
-def test_no_floor_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_warning_where_the_irreducible_loss_is_zero(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = runs()
     for row in rows:
         row["loss"] = 8 - 0.2 * float(np.log(row["params"])) - 0.05 * float(np.log(row["tokens"]))
     fit = fitted(capsys, write(tmp_path / "runs.csv", rows))
-    warned(fit, "no_floor")
+    warned(fit, "no_irreducible_loss")
     assert fit["chinchilla"]["E"]["value"] == 0
 
 
@@ -273,7 +279,7 @@ def test_no_floor_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
 
 
 @pytest.mark.parametrize(
-    ("column", "cell", "says"),
+    ("column", "cell", "words"),
     [
         ("loss", "nan", "not a finite number"),
         ("loss", "inf", "not a finite number"),
@@ -288,17 +294,19 @@ def test_no_floor_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
         ("flops", "1e999", "not a finite number"),
     ],
 )
-def test_a_bad_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture, column: str, cell: str, says: str) -> None:
+def test_error_names_row_and_column_of_a_bad_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture, column: str, cell: str, words: str
+) -> None:
     rows = runs()
     rows[4][column] = cell
     path = write(tmp_path / "runs.csv", rows)
-    error = refused(capsys, "--table", str(path))
+    error = refused(capsys, str(path))
     assert f"{path}, row 6, column '{column}'" in error
-    assert says in error
+    assert words in error
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "words"),
     [
         (b"", "empty"),
         (b"\n\n", "empty"),
@@ -307,7 +315,7 @@ def test_a_bad_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture, colu
         (b"params;tokens;flops;loss\n1;2;3;4\n", "separate columns by commas"),
         (b"\xff\xfe\x00binary\x00\xd8", "not a CSV file"),
         (b'params,tokens,flops,loss\n"1,2\n', "not a CSV file"),
-        (b"params,tokens,loss,loss\n1,2,3,4\n", "'loss' is there twice"),
+        (b"params,tokens,loss,loss\n1,2,3,4\n", "two columns 'loss'"),
         (b"params,tokens,flops,loss\n1,2,3,4,5\n", "row 2: 5 cells under 4 columns"),
         (b"params,tokens,flops,lss\n1,2,12,4\n", "did you mean 'lss'?"),
         (b"parms,token,flops,loss\n1,2,12,4\n", "did you mean 'parms'?"),
@@ -315,25 +323,27 @@ def test_a_bad_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture, colu
         (b"arm,params,tokens,flops,loss\n,1,2,12,4\n", "row 2, column 'arm'"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture, text: bytes, says: str) -> None:
+def test_files_that_are_no_table_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, text: bytes, words: str
+) -> None:
     path = tmp_path / "runs.csv"
     path.write_bytes(text)
-    error = refused(capsys, "--table", str(path), "--convention", "6nd")
+    error = refused(capsys, str(path), "--convention", "6nd")
     assert str(path) in error
-    assert says in error
+    assert words in error
 
 
-def test_too_few_rows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_too_few_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = write(tmp_path / "runs.csv", runs()[:5])
-    assert "has 5 rows" in refused(capsys, "--table", str(path))
+    assert "has 5 rows" in refused(capsys, str(path))
     path = write(tmp_path / "more.csv", runs()[:8])
-    assert "less 3 to drop" in refused(capsys, "--table", str(path), "--drop-worst", "3")
+    assert "less 3 to drop" in refused(capsys, str(path), "--drop-worst", "3")
     path = write(tmp_path / "arms.csv", runs(arm="one") + runs(arm="two")[:3])
-    assert "arm 'two' has 3 rows" in refused(capsys, "--table", str(path))
+    assert "arm 'two' has 3 rows" in refused(capsys, str(path))
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "words"),
     [
         (["--columns", "params"], "OURS=THEIRS"),
         (["--columns", "parms=params"], "did you mean 'params'?"),
@@ -345,30 +355,40 @@ def test_too_few_rows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         (["--seed", "-3"], "--seed -3"),
     ],
 )
-def test_flags_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture, flags: list[str], says: str) -> None:
-    assert says in refused(capsys, "--table", str(write(tmp_path / "runs.csv", runs())), *flags)
+def test_invalid_flags_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture, flags: list[str], words: str) -> None:
+    assert words in refused(capsys, str(write(tmp_path / "runs.csv", runs())), *flags)
 
 
-def test_one_of_study_and_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert "name one of them" in refused(capsys)
-    assert "name one of them" in refused(capsys, "study.toml", "--table", "runs.csv")
-    assert "no such table" in refused(capsys, "--table", str(tmp_path / "none.csv"))
-    assert "is a folder" in refused(capsys, "--table", str(tmp_path))
+def test_a_missing_table_and_a_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "no such table" in refused(capsys, str(tmp_path / "none.csv"))
+    assert "is a folder" in refused(capsys, str(tmp_path))
 
 
-def test_columns_are_read_with_spaces_and_an_empty_flag_is_none() -> None:
+def test_parse_columns_strips_spaces_and_accepts_an_empty_text() -> None:
     assert parse_columns("params = Model Size ,loss=l") == {"params": "Model Size", "loss": "l"}
     assert parse_columns("") == {}
 
 
-def test_a_standard_error_may_be_left_empty(tmp_path: Path) -> None:
+def test_records_in_memory_give_the_fit_of_their_csv(tmp_path: Path) -> None:
+    rows = [row | {"loss_se": None if at else 0.01} for at, row in enumerate(runs(noise=0.003, arm="one"))]
+    path = write(tmp_path / "runs.csv", [row | {"loss_se": row["loss_se"] or ""} for row in rows])
+    made = bytegap.fit_table(rows, bootstraps=40)
+    assert made == bytegap.fit_table(path, bootstraps=40)
+    assert isinstance(made, TableFit)
+    with pytest.raises(FitError, match="the table, row 3, column 'loss': -1 is not above 0"):
+        bytegap.fit_table([rows[0], rows[1] | {"loss": -1}])
+    with pytest.raises(FitError, match="there is no column 'loss'"):
+        bytegap.fit_table([])
+
+
+def test_an_empty_standard_error_is_0(tmp_path: Path) -> None:
     rows = [row | {"loss_se": "" if at else 0.01} for at, row in enumerate(runs())]
     assert [row.loss_se for row in read(write(tmp_path / "runs.csv", rows), {}, None)][:2] == [0.01, 0.0]
 
 
 def test_help_loads_neither_torch_nor_numpy() -> None:
     code = (
-        "import sys; from bytegap.cli import main\ntry: main(['fit', '--help'])\n"
+        "import sys; from bytegap.cli.main import main\ntry: main(['fit-table', '--help'])\n"
         "finally: assert not {'torch', 'numpy', 'rich'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

@@ -1,12 +1,13 @@
-"""Three sentences: numbers where estimated, bounds as bounds, "not identified" where nothing else is true."""
+"""Conclusions: numbers where estimated, bounds as bounds, "not identified" where neither is known."""
 
 import numpy as np
 import pytest
 
 from bytegap.fit.stage import fit_rows
-from bytegap.records import Fit, RunRow
-from bytegap.study import Fit as Asked
-from tests.studies import BUDGETS, LAWS, Law, simulated_rows
+from bytegap.schema.fit import Fit
+from bytegap.schema.runs import RunRow
+from bytegap.study.config import Fit as FitOptions
+from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
 
 def fit(laws: dict[str, Law] = LAWS, budgets: dict = BUDGETS) -> Fit:
@@ -18,7 +19,7 @@ def headline(found: Fit, objective: str) -> float:
     return value
 
 
-def test_an_identified_interaction(noisy: Fit) -> None:
+def test_verdict_of_an_identified_interaction(noisy: Fit) -> None:
     ar, mdm, interaction = noisy.verdict
     assert noisy.identified
     assert ar.startswith(f"Under AR bytes need {headline(noisy, 'ar'):.3g} times the compute of bpe512 (V = 512)")
@@ -32,32 +33,32 @@ def test_an_identified_interaction(noisy: Fit) -> None:
         assert "95 % interval" in sentence
 
 
-def test_the_interval_quoted_is_the_widest_of_the_forms(noisy: Fit) -> None:
-    (lead,) = [row for row in noisy.estimands if row.headline and row.objective == "ar"]
-    same = [row for row in noisy.estimands if row.arms == lead.arms and row.at_bpb == lead.at_bpb]
+def test_verdict_states_the_widest_interval_of_all_forms(noisy: Fit) -> None:
+    (headlined,) = [row for row in noisy.estimands if row.headline and row.objective == "ar"]
+    same = [row for row in noisy.estimands if row.arms == headlined.arms and row.at_bpb == headlined.at_bpb]
     forms = [row for row in same if row.name == "overhead"]
-    assert {row.form for row in forms} == {"no floor", "shared floor"}
+    assert {row.form for row in forms} == {"power law", "shared irreducible loss"}
     low = min(row.quantity.ci95[0] for row in forms)
     high = max(row.quantity.ci95[1] for row in forms)
     assert f"95 % interval {low:.3g} to {high:.3g}, the widest of 2 forms" in noisy.verdict[0]
 
 
-@pytest.mark.parametrize(("objective", "says"), [("ar", "not told apart from 1"), ("swapped", "which is less")])
-def test_no_interaction_and_a_negative_one(objective: str, says: str) -> None:
+@pytest.mark.parametrize(("objective", "words"), [("ar", "not distinguishable from 1"), ("swapped", "which is less")])
+def test_verdict_of_no_interaction_and_of_a_negative_one(objective: str, words: str) -> None:
     laws = dict(LAWS)
     budgets = dict.fromkeys(LAWS, (1e13, 4e13, 1.6e14, 6.4e14))
-    for tokens in ("byte", "bpe512"):
+    for tokenizer in ("byte", "bpe512"):
         if objective == "ar":
-            laws[f"{tokens}-mdm"] = LAWS[f"{tokens}-ar"]
+            laws[f"{tokenizer}-mdm"] = LAWS[f"{tokenizer}-ar"]
         else:
-            laws[f"{tokens}-mdm"], laws[f"{tokens}-ar"] = LAWS[f"{tokens}-ar"], LAWS[f"{tokens}-mdm"]
+            laws[f"{tokenizer}-mdm"], laws[f"{tokenizer}-ar"] = LAWS[f"{tokenizer}-ar"], LAWS[f"{tokenizer}-mdm"]
     found = fit(laws, budgets)
-    assert says in found.verdict[2]
+    assert words in found.verdict[2]
     assert found.identified
 
 
-def test_an_arm_that_learns_no_context_blocks_the_verdict() -> None:
-    laws = LAWS | {"byte-mdm": Law.through(4.2, 1.024e15, 150e3, floor=2.5)}
+def test_verdict_names_an_arm_that_does_not_learn_context() -> None:
+    laws = LAWS | {"byte-mdm": Law.through(4.2, 1.024e15, 150e3, irreducible_loss=2.5)}
     found = fit(laws)
     ar, mdm, interaction = found.verdict
     assert ar.startswith("Under AR bytes need")
@@ -67,40 +68,40 @@ def test_an_arm_that_learns_no_context_blocks_the_verdict() -> None:
     assert not found.identified
 
 
-NEARLY = BUDGETS | {
+JUST_APART = BUDGETS | {
     "byte-mdm": (1.2e13, 2e13, 4e13),
     "bpe512-mdm": (1e13, 2e13, 4e13),
     "byte-ar": (8e12, 4e13, 1.6e14),
     "bpe512-ar": (3e12, 1.6e13, 6.4e13),
 }
-"""Byte MDM's best is a little worse than BPE MDM's worst, at a loss that both AR arms were seen at."""
+"""The lowest loss of byte MDM is just above the highest of BPE MDM, and both AR arms were observed between them."""
 
 
-def test_bounds_are_quoted_as_bounds() -> None:
-    found = fit(budgets=NEARLY)
+def test_verdict_states_bounds_as_bounds() -> None:
+    found = fit(budgets=JUST_APART)
     _, mdm, interaction = found.verdict
     assert mdm.startswith("Under MDM bytes need more than ")
     assert "a bound" in mdm
     assert interaction.startswith("Not identified at this scale: ")
-    assert "the runs only say that the overhead under MDM is more than 1." in interaction
+    assert "the runs show only that the overhead under MDM is more than 1." in interaction
     assert not found.identified
 
 
-def test_a_bound_claims_its_intervals_cautious_end() -> None:
-    found = fit(budgets=NEARLY)
-    (lead,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
-    same = [row for row in found.estimands if row.arms == lead.arms and row.at_bpb == lead.at_bpb]
+def test_verdict_states_the_conservative_end_of_a_bounds_interval() -> None:
+    found = fit(budgets=JUST_APART)
+    (headlined,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
+    same = [row for row in found.estimands if row.arms == headlined.arms and row.at_bpb == headlined.at_bpb]
     assert f"more than {min(row.quantity.ci95[0] for row in same):.3g} times" in found.verdict[1]
 
 
-def test_a_bound_that_says_nothing_is_not_quoted() -> None:
+def test_verdict_omits_a_trivial_bound() -> None:
     found = fit(budgets=BUDGETS | {"byte-mdm": (1.2e13, 2e13, 4e13), "bpe512-mdm": (2e14, 4e14, 8e14)})
-    (lead,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
-    assert lead.bound == ">"
-    assert lead.quantity.value < 1
+    (headlined,) = [row for row in found.estimands if row.headline and row.objective == "mdm"]
+    assert headlined.bound == ">"
+    assert headlined.quantity.value < 1
     assert found.verdict[1].startswith("Not identified at this scale: ")
     assert "more than" not in found.verdict[1]
-    assert found.verdict[2].endswith("as there is no loss that all four arms were seen at.")
+    assert found.verdict[2].endswith("because the four arms were observed at no common loss.")
 
 
 def failed(rows: list[RunRow], arm: str) -> list[RunRow]:
@@ -108,29 +109,29 @@ def failed(rows: list[RunRow], arm: str) -> list[RunRow]:
     return [row.model_copy(update=lost) if row.arm == arm else row for row in rows]
 
 
-def test_an_arm_whose_runs_all_failed_is_named() -> None:
+def test_verdict_names_an_arm_whose_runs_all_failed() -> None:
     found = fit_rows(failed(simulated_rows(), "byte-mdm"), bootstraps=50)
     assert "byte-mdm has no finished run" in found.verdict[1]
     assert "byte-mdm has no finished run" in found.verdict[2]
     assert len([warning for warning in found.warnings if "left out" in warning]) == 15
 
 
-def test_what_was_not_asked() -> None:
+def test_verdict_of_a_study_without_mdm_arms() -> None:
     found = fit_rows(simulated_rows({arm: LAWS[arm] for arm in ("byte-ar", "bpe512-ar")}), bootstraps=50)
     ar, mdm, interaction = found.verdict
     assert ar.startswith("Under AR bytes need")
-    assert "under MDM was not asked" in mdm
-    assert "was not asked" in interaction
+    assert "under MDM is not estimated" in mdm
+    assert "is not estimated" in interaction
     assert not found.identified
 
 
 @pytest.mark.parametrize(("margin", "claimed"), [(None, False), (1.01, False), (1.3, True)])
-def test_equivalence_is_claimed_only_within_a_margin_named_beforehand(margin: float | None, claimed: bool) -> None:
-    twins = LAWS | {"byte-ar": LAWS["bpe512-ar"], "byte-mdm": LAWS["bpe512-mdm"]}
+def test_equivalence_is_stated_only_within_the_margin(margin: float | None, claimed: bool) -> None:
+    others = LAWS | {"byte-ar": LAWS["bpe512-ar"], "byte-mdm": LAWS["bpe512-mdm"]}
     budgets = dict.fromkeys(LAWS, (1e13, 4e13, 1.6e14, 6.4e14))
-    found = fit_rows(simulated_rows(twins, budgets, noise=0.004), bootstraps=200, asked=Asked(margin=margin))
+    found = fit_rows(simulated_rows(others, budgets, noise=0.004), bootstraps=200, options=FitOptions(margin=margin))
     assert found.margin == margin
-    clause = f"equivalent within a factor of {margin}, the margin named beforehand"
+    clause = f"equivalent within a factor of {margin}, the margin set in advance"
     for sentence, row in zip(found.verdict, [row for row in found.estimands if row.headline], strict=True):
         assert ("equivalent" in sentence) == claimed
         assert (clause in sentence) == claimed
@@ -142,23 +143,22 @@ def test_equivalence_is_claimed_only_within_a_margin_named_beforehand(margin: fl
         assert margin is None or (np.abs(ln_ends).max() <= np.log(margin)) == claimed
 
 
-def test_a_cost_is_not_equivalence_however_sure(noisy: Fit) -> None:
-    found = fit_rows(simulated_rows(), bootstraps=400, asked=Asked(margin=1.05))
+def test_equivalence_is_not_stated_for_a_certain_overhead(noisy: Fit) -> None:
+    found = fit_rows(simulated_rows(), bootstraps=400, options=FitOptions(margin=1.05))
     assert found.verdict == noisy.verdict
-    assert found.inputs != noisy.inputs
+    assert found.inputs_sha256 != noisy.inputs_sha256
 
 
-def test_what_is_not_identified_for_one_reason_is_said_once() -> None:
+def test_verdict_states_each_reason_once() -> None:
     rows = simulated_rows(LAWS, dict.fromkeys(LAWS, (1e13,)), noise=0.002)
-    renamed = {"tokens": "bpe1k", "vocabulary": 1024}
-    twins = [
+    renamed = {"tokenizer": "bpe1k", "vocab_size": 1024}
+    others = [
         row.model_copy(update=renamed | {"arm": f"bpe1k-{row.objective}", "run": f"{row.run}b"})
         for row in rows
-        if row.tokens == "bpe512"
+        if row.tokenizer == "bpe512"
     ]
-    ar, mdm, _ = fit_rows([*rows, *twins], bootstraps=100).verdict
-    beside = (
-        "beside bpe1k (V = 1024) and bpe512 (V = 512), as the budgets of the two arms say nothing at a common loss."
-    )
-    assert ar == f"Not identified at this scale: what bytes cost under AR {beside}"
-    assert mdm == f"Not identified at this scale: what bytes cost under MDM {beside}"
+    ar, mdm, _ = fit_rows([*rows, *others], bootstraps=100).verdict
+    overhead = "Not identified at this scale: the overhead of bytes over bpe1k (V = 1024) and bpe512 (V = 512) under"
+    reason = "because the two arms were observed at no common loss."
+    assert ar == f"{overhead} AR, {reason}"
+    assert mdm == f"{overhead} MDM, {reason}"

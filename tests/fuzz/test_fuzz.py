@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from bytegap import plugins, study
-from bytegap.corpus import files
-from bytegap.count import config
+from bytegap.data.corpora.files import Files
+from bytegap.data.tokenizers.base import tokenizer_spec
 from bytegap.errors import BytegapError
-from bytegap.fit import table
-from bytegap.plan import simulate
-from bytegap.records import Timings
-from bytegap.store import read_record, read_table, write_record, write_table
-from bytegap.tensors import read_tensors, write_tensors
-from tests.studies import simulated_rows
-from tests.tiny import STUDY, write_study
+from bytegap.fit import read_table as table
+from bytegap.flops.config import read_models
+from bytegap.io.records import read_record, read_table, write_record, write_table
+from bytegap.io.tensors import read_tensors, write_tensors
+from bytegap.power.laws_file import read_laws
+from bytegap.schema.runs import Timings
+from bytegap.study.load import load_study
+from tests.helpers.synthetic_runs import simulated_rows
+from tests.helpers.tiny_study import STUDY, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +61,8 @@ def altered(sample: bytes, changes: list[tuple[str, float, int, bytes]]) -> byte
 
 def survives(home: Path, name: str, sample: bytes, read: Callable[[Path], object]) -> None:
     """2,000 altered samples, each read; whatever is written lies where the file does."""
-    beside = home.parent / "beside"
-    beside.mkdir(exist_ok=True)
+    other = home.parent / "other"
+    other.mkdir(exist_ok=True)
 
     @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(edits)
@@ -72,7 +73,7 @@ def survives(home: Path, name: str, sample: bytes, read: Callable[[Path], object
             read(path)
         except BytegapError as error:
             assert str(error)  # noqa: PT017 - one of ours, and that is well
-        assert not list(beside.iterdir())
+        assert not list(other.iterdir())
 
     read(_written(home / name, sample))
     one()
@@ -87,7 +88,7 @@ def test_study_files(tmp_path):
     sample = write_study(
         tmp_path, STUDY + '\n[fit]\nslopes = [["byte-ar", "bpe-mdm"]]\nslope_margin = 0.1\n'
     ).read_bytes()
-    survives(tmp_path, "s.toml", sample, study.load)
+    survives(tmp_path, "s.toml", sample, load_study)
 
 
 def test_tables_of_runs(tmp_path):
@@ -100,22 +101,22 @@ def test_tables_of_runs(tmp_path):
 
 
 def test_laws_to_simulate(tmp_path):
-    named = study.load(write_study(tmp_path))
-    arms = "".join(f"[arms.{name}]\nbpb = 2.1\nflops = 1e12\nparameters = 1e5\n" for name in named.arms)
-    survives(tmp_path, "law.toml", f"noise = 0.005\n{arms}".encode(), lambda path: simulate.load(path, named))
+    named = load_study(write_study(tmp_path))
+    arms = "".join(f"[arms.{name}]\nbpb = 2.1\nflops = 1e12\nparams = 1e5\n" for name in named.arms)
+    survives(tmp_path, "law.toml", f"noise = 0.005\n{arms}".encode(), lambda path: read_laws(path, named))
 
 
 @pytest.mark.parametrize("kind", ["config", "shapes"])
 def test_model_configurations(tmp_path, kind):
     llama = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2,
              "num_attention_heads": 4, "vocab_size": 300, "max_position_embeddings": 128}  # fmt: skip
-    shapes = [{"width": 64, "depth": 2, "vocabulary": 300, "context": 128}]
+    shapes = [{"d_model": 64, "n_layers": 2, "vocab_size": 300, "context": 128}]
     sample = json.dumps(llama if kind == "config" else shapes).encode()
-    survives(tmp_path, "config.json", sample, lambda path: config.read(path, None))
+    survives(tmp_path, "config.json", sample, lambda path: read_models(path, None))
 
 
 def test_records_and_their_tables(tmp_path):
-    timings = Timings(run="r", train_s=1, evaluate_s=1, symbols_per_s=1, flops_per_s=1, started="2026", host="h")
+    timings = Timings(run="r", train_s=1, evaluate_s=1, tokens_per_s=1, flops_per_s=1, started="2026", host="h")
     write_record(tmp_path / "sample.json", timings)
     survives(tmp_path, "t.json", (tmp_path / "sample.json").read_bytes(), lambda p: read_record(p, Timings, "train"))
     rows = simulated_rows()[:4]
@@ -132,26 +133,25 @@ def test_checkpoints_and_weights(tmp_path):
 
 def test_json_lines_of_text(tmp_path):
     sample = b"".join(json.dumps({"text": f"line {i} \u00e9", "id": i}).encode() + b"\n" for i in range(8))
-    read = plugins.options("corpus", "files", {"paths": [str(tmp_path / "text.jsonl")]})
-    survives(tmp_path, "text.jsonl", sample, lambda _: list(files.documents(read)))
+    read = Files(paths=[str(tmp_path / "text.jsonl")])
+    survives(tmp_path, "text.jsonl", sample, lambda _: list(read.documents()))
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
 def test_parquet(tmp_path, compression):
     sample, texts = io.BytesIO(), [*(f"line {i} \u00e9" for i in range(8)), "same", "same"]
     parquet.write_table(pa.table({"text": texts, "id": range(10)}), sample, row_group_size=4, compression=compression)
-    read = plugins.options("corpus", "files", {"paths": [str(tmp_path / "text.parquet")]})
-    survives(tmp_path, "text.parquet", sample.getvalue(), lambda _: list(files.documents(read)))
+    read = Files(paths=[str(tmp_path / "text.parquet")])
+    survives(tmp_path, "text.parquet", sample.getvalue(), lambda _: list(read.documents()))
 
 
 def _read_vocabulary(kind: str, file: Path) -> None:
-    module = plugins.load("tokens", kind)
     kept = file.parent.parent / "kept"
     kept.mkdir(exist_ok=True)
     options = {"file": str(file)} | ({"pattern": "r50k"} if kind == "tiktoken" else {})
-    tokenizer = module.prepare(plugins.options("tokens", kind, options), iter(()), kept)
-    for text, symbols in zip([b"a text", b"\xff\xfe"], tokenizer.encode_batch([b"a text", b"\xff\xfe"]), strict=True):
-        assert b"".join(tokenizer.symbol_bytes[int(symbol)] for symbol in symbols) == text
+    tokenizer = tokenizer_spec(kind, options).prepare(iter(()), kept)
+    for text, tokens in zip([b"a text", b"\xff\xfe"], tokenizer.encode_batch([b"a text", b"\xff\xfe"]), strict=True):
+        assert b"".join(tokenizer.token_bytes[int(token)] for token in tokens) == text
 
 
 def _hugging_face() -> bytes:
@@ -167,11 +167,11 @@ def _tiktoken() -> bytes:
     return b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256))
 
 
-def _sentencepiece(kind: str, normaliser: str) -> bytes:
+def _sentencepiece(kind: str, normalizer: str) -> bytes:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["the text of the text and the text"] * 4), model_writer=model, model_type=kind,
-        vocab_size=280, hard_vocab_limit=False, byte_fallback=True, normalization_rule_name=normaliser, minloglevel=2,
+        vocab_size=280, hard_vocab_limit=False, byte_fallback=True, normalization_rule_name=normalizer, minloglevel=2,
     )  # fmt: skip
     return model.getvalue()
 

@@ -1,19 +1,22 @@
-"""Likelihoods against truth: every mask of 6 symbols enumerated, and models whose likelihood is known."""
+"""Likelihoods against truth: every mask of 6 tokens enumerated, and models whose likelihood is known."""
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from bytegap import plugins
-from bytegap.likelihood import lattice, score_windows, stream
-from bytegap.objectives import ar, mdm
-from bytegap.objectives._base import Vocabulary
-from bytegap.sight import ALL, CAUSAL
-from bytegap.windows import Windows
-from tests.plugs import OBJECTIVES, asked, build, shake, symbols
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.data.windows import Windows
+from bytegap.lm.likelihood import rng_for, score_windows, stratified_times
+from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL
+from bytegap.objectives.ar import Autoregressive
+from bytegap.objectives.base import Sequences, objective
+from bytegap.objectives.mdm import MaskedDiffusion
+from tests.helpers.language_models import language_model
+from tests.helpers.parts import OBJECTIVES, build_model, logits_of, random_tokens, shake
 
 S = 6
 VOCABULARY = Vocabulary(5)
@@ -34,7 +37,7 @@ def enumerated_nelbo(model, row):
             inputs = row.clone()
             inputs[list(mask)] = VOCABULARY.mask
             ids = torch.cat((torch.tensor([VOCABULARY.bos]), inputs))[None]
-            logp = model(ids, None, ALL).view(S + 1, -1).log_softmax(-1)
+            logp = model(ids, None, BIDIRECTIONAL).view(S + 1, -1).log_softmax(-1)
             means.append(-sum(float(logp[i + 1, row[i]]) for i in mask) / k)
         total += sum(means) / len(means)
     return total
@@ -42,8 +45,7 @@ def enumerated_nelbo(model, row):
 
 @pytest.fixture(scope="module")
 def masked_model():
-    model, *_ = build("transformer", "mdm", symbols=5, row=S, rung=0)
-    return shake(model)
+    return shake(build_model("transformer", "mdm", vocab_size=5, seq_len=S, size=0))
 
 
 @torch.no_grad()
@@ -54,22 +56,24 @@ def test_nelbo_of_exact_counts_is_the_enumerated_sum(masked_model):
     generator = torch.Generator().manual_seed(0)
     estimates = []
     for _ in range(passes):
-        question = mdm.score(row.expand(rows, S), lattice(rows, generator), generator, VOCABULARY, mdm.Options())
-        answer = mdm.loss(asked(masked_model, question), question)
-        estimates.append(float(answer.weighted_nats_B.double().mean()))
+        batch = MaskedDiffusion().scoring_batch(
+            Sequences(row.expand(rows, S), stratified_times(rows, generator), generator, VOCABULARY)
+        )
+        sums = MaskedDiffusion().loss(logits_of(masked_model, batch), batch)
+        estimates.append(float(sums.weighted_nats_B.double().mean()))
     error = np.std(estimates, ddof=1) / math.sqrt(passes)
     assert error < 0.005 * truth
     assert np.mean(estimates) == pytest.approx(truth, abs=4 * error)
 
 
 def test_every_count_has_weight_one():
-    rows, row = 40_000, symbols(1, S, VOCABULARY)
+    rows, row = 40_000, random_tokens(1, S, VOCABULARY)
     u = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    for ask, schedule in ((mdm.score, "count"), (mdm.ask, "importance"), (mdm.ask, "count")):
-        options = mdm.Options(schedule=schedule)
-        question = ask(row.expand(rows, S), u, torch.Generator().manual_seed(0), VOCABULARY, options)
-        masked = torch.bincount(question.rows_M, minlength=rows)
-        weight = torch.zeros(rows).index_add(0, question.rows_M, question.weights_M)  # k of them, each 1 / (k q_k)
+    for method, schedule in (("scoring_batch", "count"), ("training_batch", "importance"), ("training_batch", "count")):
+        drawn = Sequences(row.expand(rows, S), u, torch.Generator().manual_seed(0), VOCABULARY)
+        batch = getattr(MaskedDiffusion(schedule=schedule), method)(drawn)
+        masked = torch.bincount(batch.row_M, minlength=rows)
+        weight = torch.zeros(rows).index_add(0, batch.row_M, batch.weights_M)  # k of them, each 1 / (k q_k)
         for k in range(1, S + 1):
             assert float(weight[masked == k].sum()) / rows == pytest.approx(1, rel=1e-3)
 
@@ -81,90 +85,77 @@ def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule
     row = torch.tensor([2, 2, 0, 5, 4, 1])
     truth = enumerated_nelbo(masked_model, row)
     generator = torch.Generator().manual_seed(1)
-    options = mdm.Options(schedule=schedule)
-    question = mdm.ask(row.expand(rows, S), lattice(rows, generator), generator, VOCABULARY, options)
-    estimates = mdm.loss(asked(masked_model, question), question).weighted_nats_B
+    options = MaskedDiffusion(schedule=schedule)
+    batch = options.training_batch(
+        Sequences(row.expand(rows, S), stratified_times(rows, generator), generator, VOCABULARY)
+    )
+    estimates = MaskedDiffusion().loss(logits_of(masked_model, batch), batch).weighted_nats_B
     error = float(estimates.double().std() / math.sqrt(rows))
     assert float(estimates.double().mean()) == pytest.approx(truth, abs=4 * error)
 
 
-class Unigram:
-    """A model without context: the same distribution everywhere."""
+class Unigram(torch.nn.Module):
+    """A model without context: the same distribution at every position."""
 
-    def __init__(self, ids):
-        self.logits = torch.randn(ids, generator=torch.Generator().manual_seed(2))
+    def __init__(self, n_ids):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.randn(n_ids, generator=torch.Generator().manual_seed(2)))
 
-    def __call__(self, ids_BP, positions_M, sight):
-        del ids_BP, sight
+    def forward(self, ids_BP, positions_M, attention):
+        del ids_BP, attention
         return self.logits.expand(len(positions_M), -1)
 
 
 @pytest.mark.parametrize("objective_name", OBJECTIVES)
-def test_without_context_every_objective_gives_the_same_nats(objective_name):
-    objective = plugins.load("objectives", objective_name)
-    options = plugins.options("objectives", objective_name, {})
-    model, text = Unigram(VOCABULARY.ids), windows(counts=(6, 3, 6, 1, 5) * 20)
-    logp = model.logits.double().log_softmax(-1)
-    truth = -float(logp[text.symbols.astype(np.int64)].sum())
-    score = score_windows(model, objective, options, text, VOCABULARY, passes=64, seed=0, permute=lambda x, _: x)
-    assert score.nats == pytest.approx(truth, rel=1e-6 if objective.EXACT else 0, abs=4 * score.nats_se)
+def test_a_model_without_context_has_the_same_nats_under_every_objective(objective_name):
+    model, text = Unigram(VOCABULARY.n_ids), windows(counts=(6, 3, 6, 1, 5) * 20)
+    logp = model.logits.detach().double().log_softmax(-1)
+    truth = -float(logp[text.tokens.astype(np.int64)].sum())
+    scored = language_model(model, objective(objective_name), VOCABULARY, S)
+    score = score_windows(scored, text, mc_passes=64)
+    assert score.nats == pytest.approx(truth, rel=1e-6 if scored.objective.is_exact else 0, abs=4 * score.nats_se)
     assert score.nats_se < 0.02 * truth
 
 
 @torch.no_grad()
 def test_ar_is_the_chain_rule():
-    model, *_ = build("transformer", "ar", symbols=5, row=S, rung=0)
-    shake(model)
+    model = shake(build_model("transformer", "ar", vocab_size=5, seq_len=S, size=0))
     text = windows(counts=(6, 4, 6))
     truth, start = 0.0, 0
     for count in (6, 4, 6):
-        row = torch.from_numpy(text.symbols[start : start + count].astype(np.int64))
+        row = torch.from_numpy(text.tokens[start : start + count].astype(np.int64))
         start += count
         for i in range(count):
             ids = torch.cat((torch.tensor([VOCABULARY.bos]), row[:i]))[None]
             truth -= float(model(ids, None, CAUSAL)[-1].log_softmax(-1)[row[i]])
-    score = score_windows(model, ar, ar.Options(), text, VOCABULARY, passes=8, seed=0, permute=lambda x, _: x)
+    score = score_windows(language_model(model, Autoregressive(), VOCABULARY, S), text)
     assert score.nats == pytest.approx(truth, rel=1e-5)
     assert score.nats_se == 0
     assert score.bpb == pytest.approx(truth / math.log(2) / text.bytes, rel=1e-5)
 
 
 def test_the_standard_error_is_that_of_the_mean(masked_model):
-    def scores(passes, seeds):
-        return [
-            score_windows(
-                masked_model,
-                mdm,
-                mdm.Options(),
-                windows(),
-                VOCABULARY,
-                passes=passes,
-                seed=s,
-                permute=lambda x, _: x,
-            )
-            for s in seeds
-        ]
-
-    spread = np.std([score.nats for score in scores(8, range(60))], ddof=1)
-    claimed = np.sqrt(np.mean([score.nats_se**2 for score in scores(8, range(60))]))
-    assert claimed == pytest.approx(spread, rel=0.35)
+    scored = language_model(masked_model, MaskedDiffusion(), VOCABULARY, S)
+    scores = [score_windows(replace(scored, seed=seed), windows(), mc_passes=8) for seed in range(60)]
+    spread = np.std([score.nats for score in scores], ddof=1)
+    stated = np.sqrt(np.mean([score.nats_se**2 for score in scores]))
+    assert stated == pytest.approx(spread, rel=0.35)
 
 
-def test_a_lattice_is_stratified_and_in_the_half_open_interval():
-    u = lattice(50, stream(3, 4))
+def test_stratified_times_are_stratified_and_in_the_half_open_interval():
+    u = stratified_times(50, rng_for(3, 4))
     assert sorted((u * 50).floor().tolist()) == list(range(50))
     assert float(u.min()) > 0
     assert float(u.max()) <= 1
-    assert not torch.equal(u, lattice(50, stream(3, 5)))
-    assert torch.equal(u, lattice(50, stream(3, 4)))
+    assert not torch.equal(u, stratified_times(50, rng_for(3, 5)))
+    assert torch.equal(u, stratified_times(50, rng_for(3, 4)))
 
 
 @pytest.mark.parametrize("objective_name", OBJECTIVES)
-def test_bos_is_first_and_never_asked(objective_name):
-    objective = plugins.load("objectives", objective_name)
-    options = plugins.options("objectives", objective_name, {})
-    generator = torch.Generator().manual_seed(0)
-    question = objective.ask(symbols(9, S, VOCABULARY), lattice(9, generator), generator, VOCABULARY, options)
-    assert (question.inputs_BP[:, 0] == VOCABULARY.bos).all()
-    assert (question.targets_M < VOCABULARY.bos).all()
-    assert question.inputs_BP.shape[1] == objective.row(S, options).positions
+def test_bos_is_first_and_never_a_target(objective_name):
+    part, generator = objective(objective_name), torch.Generator().manual_seed(0)
+    times = stratified_times(9, generator)
+    batch = part.training_batch(Sequences(random_tokens(9, S, VOCABULARY), times, generator, VOCABULARY))
+    assert (batch.inputs_BP[:, 0] == VOCABULARY.bos).all()
+    assert (batch.targets_M < VOCABULARY.bos).all()
+    assert batch.inputs_BP.shape[1] == part.sequence_cost(S).positions

@@ -1,109 +1,114 @@
-"""The probe of a whole tiny study: token starts are the tokenizer's, and a missing checkpoint is named."""
+"""The verb `probe` on a tiny study: every probe has rows, and token starts are the tokenizer's."""
 
 import numpy as np
 import pytest
 import torch
 
-from bytegap.corpus import stage as corpus
-from bytegap.errors import StoreError
-from bytegap.plan import stage as plan
-from bytegap.probe import stage
-from bytegap.probe.models import Asked
-from bytegap.probe.texts import past_space, read
-from bytegap.records import Plan
-from bytegap.store import Folder, read_record
-from bytegap.study import load
-from bytegap.symbols import reopen
-from bytegap.tokens import stage as tokens
-from bytegap.train import stage as train
-from tests.tiny import STUDY, write_study
+from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.errors import StudyDirError
+from bytegap.lm.language_model import load_run
+from bytegap.probe import linear_probe, stage
+from bytegap.probe.predict import hidden_states, hidden_token_logp, next_token_logp
+from bytegap.probe.windows import past_space, read_windows
+from bytegap.study.directory import PROBE
+from bytegap.study.load import load_study
+from bytegap.train.run import train_run
+from tests.helpers.tiny_study import STUDY
+from tests.helpers.trainers import planned
 
-QUICK = STUDY.replace("budgets = [1e10]", "budgets = [2e9]").replace('tokens = "bpe"', 'tokens = "byte"')
+QUICK = STUDY.replace("budgets = [1e10]", "budgets = [2e9]").replace('tokenizer = "bpe"', 'tokenizer = "byte"')
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def study(tmp_path_factory):
+    """(study, its folder) with a finished run of each arm; both are of bytes, the tokenizer `bpe` gives boundaries."""
     home = tmp_path_factory.mktemp("probe")
-    study, folder = load(write_study(home, QUICK)), Folder(home / "out")
-    corpus.run(study, folder)
-    tokens.run(study, folder)
-    plan.run(study, folder)
-    with pytest.raises(StoreError, match="has no finished run to probe"):
-        stage.run(study, folder)
-    train.run(folder)
-    return study, folder
+    tiny = planned(home, QUICK)
+    study = load_study(home / "tiny.toml")
+    with pytest.raises(StudyDirError, match="has no finished run to probe"):
+        stage.run(study, tiny.study_dir)
+    for spec in tiny.specs.values():
+        train_run(spec, tiny.study_dir)
+    return study, tiny.study_dir
 
 
-def test_every_way_of_asking_is_there(finished, capsys):
-    probe = stage.run(*finished)
+def model_of(study_dir, arm):
+    specs = [spec for spec, _ in study_dir.records(study_dir.plan().runs) if spec.arm == arm]
+    return load_run(study_dir.run(specs[0].id))
+
+
+def test_every_probe_has_rows_and_is_not_run_again(study, capsys, monkeypatch):
+    """On few windows, with linear probes of few positions that are fitted roughly: all of them take minutes."""
+    monkeypatch.setattr(stage, "WINDOWS", 5)
+    monkeypatch.setattr(linear_probe, "MIN_POSITIONS", 50)
+    monkeypatch.setattr(linear_probe, "_ITERATIONS", 5)
+    probe = stage.run(*study)
     assert {row.arm for row in probe.segmentation} == {"bigram", "byte-ar", "bpe-mdm"}
     assert {row.boundary for row in probe.segmentation} == {"word", "bpe", "bpe, past its space"}
-    assert {row.reach for row in probe.fragility if row.arm == "byte-ar"} == {1, 2, 4, 8}
+    assert {row.radius for row in probe.neighbour_ablation if row.arm == "byte-ar"} == {1, 2, 4, 8}
     assert {row.arm for row in probe.reconstruction} == {"bpe-mdm"}
-    assert {row.label for row in probe.semantics} == {"word", "bpe"}
-    assert {len(row.accuracy) for row in probe.semantics} == {3}
+    assert {row.label for row in probe.linear_probe} == {"word", "bpe"}
+    assert {len(row.accuracy) for row in probe.linear_probe} == {3}
     assert all(0 < row.base_rate < 1 for row in probe.segmentation)
-    stage.run(*finished)
+    stage.run(*study)
     assert "up to date" in capsys.readouterr().err
 
 
-def test_starts_are_where_the_tokenizer_cuts(finished):
-    study, folder = finished
-    tokenizer = reopen(folder, tokens.symbols_of("bpe", study, folder))
+def test_token_starts_and_labels_are_the_tokenizers(study):
+    _, study_dir = study
+    tokenizer = load_tokenizer(study_dir.tokenizer("bpe").kind, study_dir.tokenizer_dir("bpe"))
     seen = 0
-    for text in read(folder, "byte", 40):
-        for key, row, starts in zip(text.keys_B, text.symbols_BS, text.starts["bpe"], strict=True):
-            whole = bytes(int(symbol) for symbol in row if symbol < 256)
-            (symbols,) = tokenizer.encode_batch([whole])
-            widths = [len(tokenizer.symbol_bytes[symbol]) for symbol in symbols]
-            expected = np.cumsum([0, *widths[:-1]]).tolist()
-            assert [place for place in starts.nonzero()[:, 0].tolist() if place < len(whole)] == expected
-            inside = np.repeat(symbols, widths).tolist()
-            assert text.labels["bpe"][list(text.keys_B).index(key), : len(whole)].tolist() == inside
+    for windows in read_windows(study_dir, "byte", 40):
+        starts_BS, labels_BS = windows.starts["bpe"], windows.labels["bpe"]
+        for tokens_S, starts_S, labels_S in zip(windows.tokens_BS, starts_BS, labels_BS, strict=True):
+            text = bytes(int(token) for token in tokens_S if token < 256)
+            (tokens,) = tokenizer.encode_batch([text])
+            widths = [len(tokenizer.token_bytes[token]) for token in tokens]
+            starts = [index for index in starts_S.nonzero()[:, 0].tolist() if index < len(text)]
+            assert starts == np.cumsum([0, *widths[:-1]]).tolist()
+            assert labels_S[: len(text)].tolist() == np.repeat(tokens, widths).tolist()
             seen += 1
     assert seen == 40
 
 
-def test_states_are_those_that_the_head_reads(finished):
-    _, folder = finished
-    plan = read_record(folder.plan, Plan, "plan")
-    spec = next(spec for spec in plan.runs if spec.arm == "bpe-mdm")
-    asked = Asked(folder, spec)
-    text = next(read(folder, "byte", 40))
-    hidden_BS = torch.rand(text.symbols_BS.shape) < 0.5
-    states_LBSD = asked.states(text.symbols_BS, hidden_BS)
-    logits_BSV = asked.model.lm_head(asked.model.norm(states_LBSD[-1]))
-    expected = asked.hidden_ones(text.symbols_BS, hidden_BS, hidden_BS)
+def test_the_last_hidden_states_are_those_that_the_head_reads(study):
+    _, study_dir = study
+    model = model_of(study_dir, "bpe-mdm")
+    tokens_BS = next(read_windows(study_dir, "byte", 40)).tokens_BS
+    hidden_BS = torch.rand(tokens_BS.shape) < 0.5
+    states_LBSD = hidden_states(model, tokens_BS, hidden_BS)
+    logits_BSV = model.network.lm_head(model.network.norm(states_LBSD[-1]))
+    expected = hidden_token_logp(model, tokens_BS, hidden_BS, hidden_BS)
     torch.testing.assert_close(logits_BSV.log_softmax(-1)[hidden_BS], expected)
 
 
-def test_a_row_that_is_not_cut_is_as_it_was(finished):
-    _, folder = finished
-    plan = read_record(folder.plan, Plan, "plan")
-    asked = Asked(folder, next(spec for spec in plan.runs if spec.arm == "byte-ar"))
-    rows = next(read(folder, "byte", 40)).symbols_BS
-    everywhere = torch.ones_like(rows, dtype=torch.bool)
-    first = torch.zeros(len(rows), dtype=torch.long)
-    plain = asked.next_ones(rows, everywhere)
-    torch.testing.assert_close(asked.next_ones(rows, everywhere, first_B=first), plain)
-    assert not torch.allclose(asked.next_ones(rows, everywhere, first_B=first + 9), plain, atol=1e-3)
+def test_positions_of_a_sequence_that_is_not_cut_are_the_usual_ones(study):
+    _, study_dir = study
+    model = model_of(study_dir, "byte-ar")
+    tokens_BS = next(read_windows(study_dir, "byte", 40)).tokens_BS
+    all_BS = torch.ones_like(tokens_BS, dtype=torch.bool)
+    first_B = torch.zeros(len(tokens_BS), dtype=torch.long)
+    expected = next_token_logp(model, tokens_BS, all_BS)
+    torch.testing.assert_close(next_token_logp(model, tokens_BS, all_BS, first_B=first_B), expected)
+    moved = next_token_logp(model, tokens_BS, all_BS, first_B=first_B + 9)
+    assert not torch.allclose(moved, expected, atol=1e-3)
 
 
-def test_a_start_that_is_a_space_moves_to_what_follows():
+def test_a_start_at_a_space_moves_to_the_next_byte():
     text = torch.tensor([list(b"We the 3rd, too")])
     starts = torch.tensor([[char in b" ,W" for char in b"We the 3rd, too"]])
     found = past_space(starts, text)[0].nonzero()[:, 0].tolist()
-    assert [chr(int(text[0, place])) for place in found] == ["W", "t", "3", ",", "t"]
+    assert [chr(int(text[0, index])) for index in found] == ["W", "t", "3", ",", "t"]
 
 
-def test_a_missing_checkpoint_is_named_with_its_mend(finished):
-    study, folder = finished
-    folder.probe.unlink(missing_ok=True)
-    weights = next(folder.runs.glob("*/weights.safetensors"))
-    for path in folder.runs.glob("*/weights.safetensors"):
+def test_missing_weights_are_named_with_the_fix(study):
+    own_study, study_dir = study
+    study_dir.path(PROBE).unlink(missing_ok=True)
+    weights = list(study_dir.runs_dir.glob("*/weights.safetensors"))
+    assert weights
+    for path in weights:
         path.rename(path.with_suffix(".away"))
-    with pytest.raises(StoreError, match=r"weights\.safetensors is missing: the run's weights are needed"):
-        stage.run(study, folder)
-    for path in folder.runs.glob("*/weights.away"):
-        path.rename(path.with_suffix(".safetensors"))
-    assert weights.exists()
+    with pytest.raises(StudyDirError, match=r"weights\.safetensors is missing: the run's weights are needed"):
+        stage.run(own_study, study_dir)
+    for path in weights:
+        path.with_suffix(".away").rename(path)

@@ -1,13 +1,12 @@
-"""The page in a real browser: drawn in both schemes and at both widths, no complaint, nothing fetched, open to all."""
+"""The page in headless Chromium: no errors or network in both schemes and widths, accessible by keyboard."""
 
 import json
 import shutil
 
 import pytest
 
-from bytegap.records import Fit
 from bytegap.report import stage
-from bytegap.store import read_record
+from bytegap.study.directory import RECORD
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +22,13 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def folder(build, tmp_path_factory):
+def study_dir(build, tmp_path_factory):
     return build(tmp_path_factory.mktemp("browser") / "out")
 
 
 @pytest.fixture(scope="module")
-def page(study, folder):
-    return stage.run(study, folder)
+def page(study, study_dir):
+    return stage.run(study, study_dir)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def browser():
     chrome.quit()
 
 
-def opened(browser, page, width, scheme, place=""):
+def opened(browser, page, width, scheme, fragment=""):
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.execute_cdp_cmd(
@@ -61,29 +60,29 @@ def opened(browser, page, width, scheme, place=""):
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get("about:blank")
-    browser.get(page.as_uri() + place)
+    browser.get(page.as_uri() + fragment)
     every = f"return [...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === '{scheme}')"
     WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(every))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_draws_without_complaint_or_network(browser, page, width, scheme, tmp_path):
+def test_the_page_draws_without_errors_or_network(browser, page, width, scheme, tmp_path):
     opened(browser, page, width, scheme)
     assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 7
     assert browser.execute_script("return document.querySelectorAll('.chart svg path').length") > 100
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+    requested = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in requested if not url.startswith("data:")] == [page.as_uri()]
     assert browser.save_screenshot(str(tmp_path / f"{scheme}-{width}.png"))
 
 
 @pytest.mark.parametrize(
     ("figure", "faint"), [("isoflop", "0.07"), ("frontiers", "0.06"), ("overhead", "0.05"), ("gap", "0.05")]
 )
-def test_a_click_in_the_legend_shows_one(browser, page, figure, faint):
+def test_a_click_in_the_legend_highlights_one(browser, page, figure, faint):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -95,7 +94,7 @@ def test_a_click_in_the_legend_shows_one(browser, page, figure, faint):
     WebDriverWait(browser, 10).until(lambda chrome: chrome.execute_script(count) > 0)
 
 
-def test_a_change_of_scheme_redraws(browser, page):
+def test_a_change_of_colour_scheme_redraws(browser, page):
     from selenium.webdriver.support.ui import WebDriverWait
 
     opened(browser, page, 390, "light")
@@ -112,15 +111,15 @@ def test_axe_finds_nothing_serious(browser, page, width, scheme):
     axe = pytest.importorskip("selenium_axe_python").Axe(browser)
     opened(browser, page, width, scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
-    # Rows are alike: three a table spare axe a minute.
+    # Rows are alike: three per table save a minute of axe.
     browser.execute_script("document.querySelectorAll('tr:nth-child(n + 4)').forEach(each => each.remove())")
     browser.set_script_timeout(120)
     axe.inject()
-    # Axe leaves the contrast of text in an SVG undecided, after much work: test_theme.py has that.
+    # axe cannot decide the contrast of text in SVG: test_style.py does.
     found = [axe.run("document", "{rules: {'color-contrast': {enabled: false}}}")]
     found += [axe.run("{exclude: [['.chart']]}", "{runOnly: ['color-contrast']}")]
-    grave = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
-    assert not grave, axe.report(grave)
+    serious = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
+    assert not serious, axe.report(serious)
     passed = {each["id"] for one in found for each in one["passes"]}
     assert {"color-contrast", "label", "button-name", "aria-hidden-focus", "nested-interactive"} <= passed
 
@@ -133,15 +132,15 @@ def drawn_again(browser, script):
 
 PANELS = "document.querySelectorAll('#chart-isoflop .role-title-text').length"
 LEGEND = "[...document.querySelectorAll('#chart-frontiers .role-legend-label text')].map(e => e.textContent).join()"
-NOTHING = "None of this figure"
+NOTHING = "No arm of this figure"
 
 
-def test_an_arm_goes_and_comes_in_every_figure(browser, page):
+def test_an_arm_can_be_hidden_and_shown_in_every_figure(browser, page):
     opened(browser, page, 1280, "light")
     assert browser.execute_script(f"return {PANELS}") == 4
     browser.find_element("css selector", "#arms input[value=byte-mdm]").click()
     drawn_again(browser, f"{PANELS} === 3 && {LEGEND} === 'bpe-ar,byte-ar,bpe-mdm'")
-    # The interaction takes all four arms, the overhead of AR two that are still on.
+    # The interaction needs all four arms, the overhead of AR only two that are still shown.
     drawn_again(browser, f"document.getElementById('chart-interaction').textContent.includes('{NOTHING}')")
     points = "document.querySelectorAll('#chart-overhead .mark-symbol.role-mark path').length"
     drawn_again(browser, f"{points} === 10")
@@ -159,11 +158,11 @@ def test_an_arm_goes_and_comes_in_every_figure(browser, page):
     assert browser.get_log("browser") == []
 
 
-def test_hover_names_the_run_and_its_numbers(browser, page, folder):
+def test_hover_names_the_run_and_its_numbers(browser, page, study_dir):
     from selenium.webdriver import ActionChains
 
     opened(browser, page, 1280, "light")
-    cell = read_record(folder.fit, Fit, "fit").cells[-1]
+    cell = study_dir.fit().cells[-1]
     found = browser.execute_script(
         "const points = [...document.querySelectorAll('#chart-isoflop path')];"
         "return points.find(e => e.__data__?.tooltip?.run === arguments[0])",
@@ -173,16 +172,16 @@ def test_hover_names_the_run_and_its_numbers(browser, page, folder):
     drawn_again(browser, "document.querySelector('#vg-tooltip-element.visible')")
     shown = browser.find_element("id", "vg-tooltip-element").text
     error = f"{cell.bpb[0]:.4f} \N{PLUS-MINUS SIGN} {cell.bpb_se[0]:.4f}"
-    for part in (cell.runs[0], cell.arm, "N", "D, symbols", "FLOPs", "1.003e15", error):
+    for part in (cell.runs[0], cell.arm, "N", "D, tokens", "FLOPs", "1.003e15", error):
         assert part in shown
 
 
-def test_the_keyboard_does_what_the_mouse_does(browser, page, folder):
+def test_the_keyboard_selects_and_opens_like_the_mouse(browser, page, study_dir):
     from selenium.webdriver import ActionChains, Keys
 
     opened(browser, page, 1280, "light")
-    (kept,) = [path.parent.name for path in folder.runs.glob("*/record.json")]
-    ActionChains(browser).move_to_element(browser.find_element("css selector", "h1")).perform()  # the mouse lies still
+    (kept,) = study_dir.names(RECORD)
+    ActionChains(browser).move_to_element(browser.find_element("css selector", "h1")).perform()  # keep the mouse still
 
     def press(*keys):
         for key in keys:
@@ -191,13 +190,13 @@ def test_the_keyboard_does_what_the_mouse_does(browser, page, folder):
 
     browser.execute_script("[...document.querySelectorAll('#frontiers figcaption a')].at(-1).focus()")
     first = press(Keys.TAB)
-    assert first.get_attribute("aria-label") == "1e13: show alone"
+    assert first.get_attribute("aria-label") == "1e13: highlight"
     assert press(Keys.ENTER).get_attribute("aria-pressed") == "true"
     drawn_again(browser, "document.querySelector('#chart-isoflop path[opacity=\"0.07\"]')")
     assert press(Keys.ENTER).get_attribute("aria-pressed") == "false"
     count = "return [...document.querySelectorAll('#chart-isoflop path')].filter(e => e.__data__?.tooltip).length"
     labels = {press(Keys.ARROW_RIGHT).get_attribute("aria-label") for _ in range(2 + browser.execute_script(count))}
-    runs = [run for cell in read_record(folder.fit, Fit, "fit").cells for run in cell.runs]
+    runs = [run for cell in study_dir.fit().cells for run in cell.runs]
     assert all(any(label.startswith(f"run {run}, arm ") for label in labels) for run in runs)
     while not (here := press(Keys.ARROW_LEFT)).get_attribute("aria-label").startswith(f"run {kept}"):
         pass
@@ -212,7 +211,7 @@ def test_the_keyboard_does_what_the_mouse_does(browser, page, folder):
     drawn_again(browser, f"location.href.endsWith('runs/{kept}/record.json')")
 
 
-def test_a_link_to_a_folded_table_unfolds_it(browser, page):
+def test_a_link_to_a_folded_table_opens_it(browser, page):
     opened(browser, page, 390, "light")
     folded = "return document.querySelector('#runs details').open"
     assert not browser.execute_script(folded)

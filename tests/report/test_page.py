@@ -1,4 +1,4 @@
-"""The page: it opens offline, leads with the verdict, escapes what it is given, and stands while its inputs do."""
+"""The page: it opens offline, starts with the verdict, escapes all text, and is rewritten when its inputs change."""
 
 import re
 from html.parser import HTMLParser
@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import vl_convert
 
-from bytegap.errors import StoreError
-from bytegap.records import Fit
+from bytegap.errors import StudyDirError
 from bytegap.report import stage
-from bytegap.store import read_record, write_record
-from bytegap.study import Report
+from bytegap.study.config import Report
+from bytegap.study.directory import AUDIT, CORPUS, FIT, RECORD
 
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 
@@ -47,15 +46,15 @@ class Reader(HTMLParser):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leaves the drawing out where a test is about the page."""
+    """Skips drawing of images in tests of the page."""
     for kind in ("png", "pdf"):
         monkeypatch.setattr(vl_convert, f"vegalite_to_{kind}", lambda *_, **__: b"drawn")
 
 
 @pytest.fixture(scope="module")
 def report(study, build, tmp_path_factory):
-    folder = build(tmp_path_factory.mktemp("page") / "out")
-    return folder, stage.run(study, folder)
+    study_dir = build(tmp_path_factory.mktemp("page") / "out")
+    return study_dir, stage.run(study, study_dir)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +71,11 @@ def test_nothing_is_loaded_from_elsewhere(report, reader):
     assert "@import" not in style
 
 
-def test_every_link_leads_to_a_file_or_a_place(report, reader):
+def test_every_link_leads_to_a_file_or_an_id(report, reader):
     _, page = report
     for link in set(reader.links):
-        path, _, place = link.partition("#")
-        assert place in reader.ids if not path else (page.parent / path).is_file(), link
+        path, _, fragment = link.partition("#")
+        assert fragment in reader.ids if not path else (page.parent / path).is_file(), link
     assert len(reader.ids) == len(set(reader.ids))
 
 
@@ -84,12 +83,12 @@ def test_one_bundle_serves_all_charts(reader):
     assert reader.tags.count("script") == 2
 
 
-def test_the_verdict_leads(report, reader):
-    folder, _ = report
+def test_the_verdict_comes_first(report, reader):
+    study_dir, _ = report
     text = " ".join("".join(reader.text).split())
-    places = [text.index(sentence) for sentence in read_record(folder.fit, Fit, "fit").verdict]
-    assert places == sorted(places)
-    assert places[-1] < text.index("3.6\N{MULTIPLICATION SIGN}") < text.index("IsoFLOP grid")
+    offsets = [text.index(sentence) for sentence in study_dir.fit().verdict]
+    assert offsets == sorted(offsets)
+    assert offsets[-1] < text.index("3.6\N{MULTIPLICATION SIGN}") < text.index("IsoFLOP grid")
 
 
 def test_every_figure_is_a_file_of_its_kind(report):
@@ -102,34 +101,34 @@ def test_every_figure_is_a_file_of_its_kind(report):
 
 
 def test_runs_link_to_their_record_or_to_the_table(report, reader):
-    folder, _ = report
-    (kept,) = [path.parent.name for path in folder.runs.glob("*/record.json")]
+    study_dir, _ = report
+    (kept,) = study_dir.names(RECORD)
     assert f"../runs/{kept}/record.json" in reader.links
     assert "../runs.jsonl" in reader.links
 
 
 @pytest.mark.usefixtures("quick")
-def test_it_stands_while_its_inputs_do(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
-    page = stage.run(study, folder)
+def test_the_report_is_rewritten_only_when_inputs_change_or_files_are_missing(study, build, tmp_path: Path):
+    study_dir = build(tmp_path / "out")
+    page = stage.run(study, study_dir)
     before = page.stat().st_mtime_ns
-    stage.run(study, folder)
+    stage.run(study, study_dir)
     assert page.stat().st_mtime_ns == before
     (page.parent / "tables" / "cells.csv").unlink()
-    stage.run(study, folder)
+    stage.run(study, study_dir)
     assert (page.parent / "tables" / "cells.csv").is_file()
-    fit = read_record(folder.fit, Fit, "fit")
-    write_record(folder.fit, fit.model_copy(update={"warnings": ["changed since"]}))
-    assert "changed since" in stage.run(study, folder).read_text()
+    fit = study_dir.fit()
+    study_dir.write(FIT, fit.model_copy(update={"warnings": ["changed since"]}))
+    assert "changed since" in stage.run(study, study_dir).read_text()
 
 
 @pytest.mark.usefixtures("quick")
 def test_an_arm_cannot_inject_markup(study, build, tmp_path: Path):
     evil = "</script><img src=x onerror=alert(1)><!--<script>"
-    folder = build(tmp_path / "out", {"byte-mdm": evil})
-    fit = read_record(folder.fit, Fit, "fit")
-    write_record(folder.fit, fit.model_copy(update={"verdict": [evil, "&", '"'], "warnings": [evil]}))
-    html = stage.run(study, folder).read_text()
+    study_dir = build(tmp_path / "out", {"byte-mdm": evil})
+    fit = study_dir.fit()
+    study_dir.write(FIT, fit.model_copy(update={"verdict": [evil, "&", '"'], "warnings": [evil]}))
+    html = stage.run(study, study_dir).read_text()
     reader = Reader(html)
     assert evil not in html
     assert "x" not in reader.loads
@@ -137,7 +136,7 @@ def test_an_arm_cannot_inject_markup(study, build, tmp_path: Path):
     assert "".join(reader.text).count(evil) > 5
 
 
-def test_an_arm_named_in_brackets_is_drawn_and_shown_as_it_is(study, build, tmp_path: Path):
+def test_bracketed_arm_names_are_literal(study, build, tmp_path: Path):
     name = "[/x] [draft] <b> & co"
     html = stage.run(study, build(tmp_path / "out", {"byte-mdm": name})).read_text()
     assert name not in html
@@ -145,65 +144,65 @@ def test_an_arm_named_in_brackets_is_drawn_and_shown_as_it_is(study, build, tmp_
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_refit_from_the_table_alone_has_a_report(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
-    folder.corpus_manifest.unlink()
-    folder.audit.unlink()
-    text = "".join(Reader(stage.run(study, folder).read_text()).text)
-    assert "bytegap runs --audit" in text
+def test_a_refit_from_runs_jsonl_alone_has_a_report(study, build, tmp_path: Path):
+    study_dir = build(tmp_path / "out")
+    study_dir.path(CORPUS).unlink()
+    study_dir.path(AUDIT).unlink()
+    text = "".join(Reader(stage.run(study, study_dir).read_text()).text)
+    assert "bytegap collect --audit" in text
 
 
 @pytest.mark.usefixtures("quick")
-def test_another_study_lies_behind(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
+def test_compare_to_draws_the_frontiers_of_another_study(study, build, tmp_path: Path):
+    study_dir = build(tmp_path / "out")
     reference = build(tmp_path / "laptop", {"byte-ar": "their-byte-ar"})
-    over = study.model_copy(update={"report": Report(over=reference.root)})
-    alone, drawn = (stage.run(each, folder).read_text() for each in (study, over))
+    compared = study.model_copy(update={"report": Report(compare_to=reference.root)})
+    alone, drawn = (stage.run(each, study_dir).read_text() for each in (study, compared))
     assert "the frontiers of laptop" not in alone
     assert "the frontiers of laptop" in drawn
-    theirs = next(f for f in read_record(reference.fit, Fit, "fit").frontiers if f.arm == "their-byte-ar")
+    theirs = next(f for f in reference.fit().frontiers if f.arm == "their-byte-ar")
     assert "their-byte-ar" not in alone
     assert "their-byte-ar" in drawn
     assert str(theirs.curve[-1][1]) in drawn
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_verdict_in_parts_ends_each_and_says_so(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
-    fit = read_record(folder.fit, Fit, "fit")
+def test_claims_of_a_verdict_are_separate_sentences(study, build, tmp_path: Path):
+    study_dir = build(tmp_path / "out")
+    fit = study_dir.fit()
     parts = {"identified": False, "verdict": ["Bytes cost 2; MDM is not known; Not identified: the rest."]}
-    write_record(folder.fit, fit.model_copy(update=parts))
-    text = "".join(Reader(stage.run(study, folder).read_text()).text)
+    study_dir.write(FIT, fit.model_copy(update=parts))
+    text = "".join(Reader(stage.run(study, study_dir).read_text()).text)
     assert "Bytes cost 2." in text
     assert "MDM is not known." in text
     assert "the rest." in text
-    assert "Identified in part" in text
+    assert "Partly identified" in text
 
 
 @pytest.mark.usefixtures("quick")
-def test_nothing_identified_headlines_nothing(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
-    fit = read_record(folder.fit, Fit, "fit")
+def test_no_headlines_if_nothing_is_identified(study, build, tmp_path: Path):
+    study_dir = build(tmp_path / "out")
+    fit = study_dir.fit()
     bare = {"estimands": [], "frontiers": [], "identified": False, "cells": fit.cells[:1]}
-    write_record(folder.fit, fit.model_copy(update=bare))
-    page = stage.run(study, folder)
+    study_dir.write(FIT, fit.model_copy(update=bare))
+    page = stage.run(study, study_dir)
     text = "".join(Reader(page.read_text()).text)
     assert "Not identified at this scale" in text
-    assert "No estimand is fit to headline" in text
+    assert "No estimand qualifies as a headline" in text
     assert not (page.parent / "figures" / "overhead.png").exists()
 
 
-@pytest.mark.parametrize(("name", "verb"), [("fit.json", "bytegap fit"), ("runs.jsonl", "bytegap runs")])
-def test_what_is_missing_is_named_with_its_verb(study, build, tmp_path: Path, name, verb):
-    folder = build(tmp_path / "out")
-    (folder.root / name).unlink()
-    with pytest.raises(StoreError, match=f"{name} is missing: run '{verb}' first"):
-        stage.run(study, folder)
-    assert not folder.report.exists()
+@pytest.mark.parametrize(("name", "verb"), [("fit.json", "bytegap fit"), ("runs.jsonl", "bytegap collect")])
+def test_a_missing_record_is_named_with_its_verb(study, build, tmp_path: Path, name, verb):
+    study_dir = build(tmp_path / "out")
+    (study_dir.root / name).unlink()
+    with pytest.raises(StudyDirError, match=f"{name} is missing: run '{verb}' first"):
+        stage.run(study, study_dir)
+    assert not study_dir.report_dir.exists()
 
 
 def test_a_damaged_manifest_is_named(study, build, tmp_path: Path):
-    folder = build(tmp_path / "out")
-    folder.audit.write_text("{")
-    with pytest.raises(StoreError, match=r"audit\.json is damaged"):
-        stage.run(study, folder)
+    study_dir = build(tmp_path / "out")
+    study_dir.path(AUDIT).write_text("{")
+    with pytest.raises(StudyDirError, match=r"audit\.json is damaged"):
+        stage.run(study, study_dir)

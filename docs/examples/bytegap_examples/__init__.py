@@ -1,1 +1,1 @@
-"""A plug-in of each kind, as docs/extending.md explains them."""
+"""One part of each kind; docs/extending.md explains them."""

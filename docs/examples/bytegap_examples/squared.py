@@ -1,61 +1,73 @@
-"""A model: the Transformer with squared ReLU (So et al. 2021, arXiv 2109.08668) in place of the gated MLP.
+"""A model family: the Transformer with squared ReLU (So et al. 2021, arXiv 2109.08668) in place of the gated MLP.
 
-Four times as wide as the model, it has as many parameters. B rows, P positions, D width, F width of the MLP.
+With an MLP four times as wide as the model it has as many parameters.
+B sequences, P positions, D d_model, F width of the MLP.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bytegap.accounting.flops import Costs, Matmul
-from bytegap.accounting.params import Parameters
-from bytegap.models import transformer
-from bytegap.models.transformer import Shape
+from bytegap.cost.flops import Costs, Matmul
+from bytegap.cost.params import Parameters
+from bytegap.models.base import ModelFamily
+from bytegap.models.transformer import Transformer, TransformerConfig, TransformerFamily
 
 
-def ladder(*, vocabulary: int, positions: int, aims: bool = False) -> Iterator[Shape]:
-    """Shapes in ascending size, without end: the planner takes what fits a budget."""
-    for shape in transformer.ladder(vocabulary=vocabulary, positions=positions, aims=aims):
-        yield shape.model_copy(update={"hidden": 4 * shape.width})
+class SquaredConfig(TransformerConfig):
+    """The Transformer's sizes, with other costs."""
+
+    def build(self) -> "Squared":
+        """The network, its weights not yet initialized."""
+        return Squared(self)
+
+    def parameters(self) -> Parameters:
+        """By group; a test compares them with the built model."""
+        table = self.n_ids * self.d_model
+        layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff + 2 * self.d_model
+        return Parameters(
+            embedding=table + self.target_positions * self.max_positions * self.d_model,
+            head=table,
+            non_embedding=self.n_layers * layer + self.d_model,
+        )
+
+    def costs(self) -> Costs:
+        """The matmuls of one forward; a test compares them with torch's counter."""
+        return Costs(
+            body=(
+                Matmul("attention projections", self.d_model, self.d_model, 4 * self.n_layers),
+                Matmul("mlp", self.d_model, self.d_ff, 2 * self.n_layers),
+            ),
+            head=Matmul("head", self.d_model, self.n_ids),
+            attention_layers=self.n_layers,
+            attention_width=self.d_model,
+        )
 
 
-def parameters(shape: Shape) -> Parameters:
-    """Counted by group; a test holds them against the built model's."""
-    table = shape.vocabulary * shape.width
-    layer = 4 * shape.width**2 + 2 * shape.width * shape.hidden + 2 * shape.width
-    return Parameters(
-        embedding=table + shape.aims * shape.positions * shape.width,
-        head=table,
-        non_embedding=shape.depth * layer + shape.width,
-    )
+@dataclass(frozen=True)
+class SquaredFamily(ModelFamily):
+    """No options."""
 
+    def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[SquaredConfig]:
+        """Configs in ascending size, without end: the plan takes those that fit a budget."""
+        plain = TransformerFamily().sizes(n_ids=n_ids, max_positions=max_positions, target_positions=target_positions)
+        for config in plain:
+            yield SquaredConfig(**config.model_dump() | {"d_ff": 4 * config.d_model})
 
-def costs(shape: Shape) -> Costs:
-    """The matmuls of one forward; a test holds them against torch's counter."""
-    return Costs(
-        body=(
-            Matmul("attention projections", shape.width, shape.width, 4 * shape.depth),
-            Matmul("mlp", shape.width, shape.hidden, 2 * shape.depth),
-        ),
-        head=Matmul("head", shape.width, shape.vocabulary),
-        attention_layers=shape.depth,
-        attention_width=shape.width,
-    )
-
-
-def build(shape: Shape) -> "Squared":
-    """The model, its weights not yet initialised."""
-    return Squared(shape)
+    def config(self, fields: Mapping[str, object]) -> SquaredConfig:
+        """The config that a plan stored."""
+        return SquaredConfig.model_validate(dict(fields))
 
 
 class SquaredReLU(nn.Module):
     """down(relu(up x)^2)."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
-        self.up_proj = nn.Linear(width, hidden, bias=False)
-        self.down_proj = nn.Linear(hidden, width, bias=False)
+        self.up_proj = nn.Linear(d_model, d_ff, bias=False)
+        self.down_proj = nn.Linear(d_ff, d_model, bias=False)
 
     def forward(self, x_BPD: Tensor) -> Tensor:
         """Transform each position alone; same shape."""
@@ -63,10 +75,10 @@ class SquaredReLU(nn.Module):
         return self.down_proj(x_BPF * x_BPF)
 
 
-class Squared(transformer.Transformer):
-    """Everything else, `features`, `lm_head`, `layers` and `initialise` among it, is the Transformer's."""
+class Squared(Transformer):
+    """Everything else, such as `features` and `initialize`, is the Transformer's."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(self, config: SquaredConfig) -> None:
+        super().__init__(config)
         for layer in self.layers:
-            layer.mlp = SquaredReLU(shape.width, shape.hidden)
+            layer.mlp = SquaredReLU(config.d_model, config.d_ff)

@@ -1,60 +1,43 @@
-"""An objective: one stretch of each row is hidden, the text to both sides of it is seen. Infilling.
+"""An objective: one contiguous stretch of each sequence is masked, with text visible on both sides (infilling).
 
-For training only: a stretch is no uniformly chosen set of positions, so a run is scored by the bound of `mdm`.
-B rows, S symbols a row.
+It is for training only: a stretch is not a uniformly chosen set of positions, so runs are scored by the bound of `mdm`.
+B sequences, S tokens a sequence.
 """
+
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from pydantic.dataclasses import dataclass
 
-from bytegap import plugins
-from bytegap.accounting import rows
-from bytegap.objectives import mdm
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer
-
-EXACT = False
-"""A likelihood is an estimate, of several passes."""
-SIGHT = mdm.SIGHT
-"""Every position sees all of them."""
+from bytegap.cost import sequence_cost
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.objectives.base import Batch, Sequences
+from bytegap.objectives.mdm import MaskedScoring, mask_tokens, num_masked_and_weight
 
 
-class Options(plugins.Options):
-    """How much may be hidden."""
+@dataclass(frozen=True)
+class StretchInfilling(MaskedScoring):
+    """Attention, sampler and scoring are those of `MaskedScoring`."""
+
+    trains_on_what_it_scores: ClassVar[bool] = False
 
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of the row, at most."""
+    """Largest share of the sequence that is masked."""
 
+    def _longest(self, seq_len: int) -> int:
+        return max(1, round(self.share * seq_len))
 
-def _longest(symbols: int, options: Options) -> int:
-    return max(1, round(options.share * symbols))
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs; the plan derives FLOPs, steps and batch size from it."""
+        return sequence_cost.masked(seq_len, sequence_cost.expected_num_masked(self._longest(seq_len)))
 
-
-def row(symbols: int, options: Options) -> rows.Row:
-    """What a training row asks of a model: FLOPs and the batch follow from it."""
-    return rows.masked(symbols, rows.answered_of(_longest(symbols, options)))
-
-
-def ask(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """A training batch: as many symbols hidden as `mdm` would of so long a row, side by side, anywhere."""
-    B, S = symbols_BS.shape
-    longest = _longest(S, options)
-    k_B, weight_B = mdm.counts(u_B, longest)
-    first_B = (torch.rand(B, generator=generator) * (S - k_B + 1)).floor()
-    place_S = torch.arange(S)
-    hidden_BS = (place_S >= first_B[:, None]) & (place_S < (first_B + k_B)[:, None])
-    return mdm.masked(symbols_BS, hidden_BS, weight_B * S / longest, vocabulary)
-
-
-def score(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """What a run is reported by."""
-    del options
-    return mdm.score(symbols_BS, u_B, generator, vocabulary, mdm.Options())
-
-
-loss = answer
-__all__ = ["EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """As many tokens masked as `mdm` would mask of so long a sequence, contiguous, anywhere."""
+        B, S = sequences.tokens_BS.shape
+        longest = self._longest(S)
+        k_B, weight_B = num_masked_and_weight(sequences.t_B, longest)
+        first_B = (torch.rand(B, generator=sequences.rng) * (S - k_B + 1)).floor()
+        index_S = torch.arange(S)
+        masked_BS = (index_S >= first_B[:, None]) & (index_S < (first_B + k_B)[:, None])
+        return mask_tokens(sequences.tokens_BS, masked_BS, weight_B * S / longest, sequences.vocabulary)

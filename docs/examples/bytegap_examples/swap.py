@@ -1,18 +1,19 @@
-"""An order: neighbours change places, two by two. The least that can be done to locality."""
+"""A permutation: neighbours change places, two by two, the smallest change to locality there is."""
 
 import numpy as np
+from pydantic.dataclasses import dataclass
 
-from bytegap.plugins import Options
-from bytegap.windows import Keys, Symbols
-
-
-def permute(symbols_BS: Symbols, keys_B: Keys, options: Options) -> Symbols:
-    """The rows in the order 1, 0, 3, 2, ...; the last symbol of an odd row stays."""
-    del keys_B, options
-    S = symbols_BS.shape[1]
-    places_S = np.arange(S) ^ 1
-    places_S[places_S == S] = S - 1
-    return symbols_BS[:, places_S]
+from bytegap.data.permutations.base import IndexPermutation, Indices
+from bytegap.data.train_sequences import Keys
 
 
-restore = permute
+@dataclass(frozen=True)
+class Swap(IndexPermutation):
+    """No options; `IndexPermutation` derives `permute` and `restore` from the indices."""
+
+    def indices(self, seq_len: int, keys_B: Keys) -> Indices:
+        """1, 0, 3, 2, ...; the last token of an odd sequence stays."""
+        del keys_B
+        indices_S = np.arange(seq_len) ^ 1
+        indices_S[indices_S == seq_len] = seq_len - 1
+        return indices_S

@@ -1,1 +1,4 @@
-"""A lossless compressor driven by a run: what proves its bits per byte."""
+"""The verbs `compress` and `decompress`: lossless compression with an autoregressive run.
+
+The compressed size verifies the bits per byte that `evaluate` reports.
+"""

@@ -1,16 +1,17 @@
-"""Symbols into code and back, by the probabilities that an autoregressive run gives them.
+"""Range coding of tokens with the probabilities of an autoregressive model.
 
-Both ways go through `_walk`, the one incremental path, with the same rows at the same time, so that both see the same
-probabilities to the bit. The text's symbols are cut into rows of S, as `evaluate` cuts them; many rows are read side by
-side, one position at a time, and a range coder takes the position's symbols of all rows at once.
+Encoding and decoding both call `_read`, with the same sequences at the same time, so that both see the same
+probabilities to the bit.
+The text's tokens are cut into sequences as `evaluate` cuts them; many sequences are read at once, one position after
+another, and a range coder takes the tokens of all sequences at that position.
 
-R rows side by side, V ids, S symbols a row.
+R sequences read at once, V ids, S tokens a sequence.
 """
 
 import hashlib
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import constriction
 import numpy as np
@@ -18,90 +19,133 @@ import torch
 from numpy.typing import NDArray
 
 from bytegap.console import track
+from bytegap.data.windows import chunk_lengths
 from bytegap.errors import CodecError
-from bytegap.sight import Memory
-from bytegap.trained import Trained
+from bytegap.lm.language_model import LanguageModel
+from bytegap.models.base import Network
+from bytegap.nn.attention_spec import cached_spec
+from bytegap.nn.kv_cache import KVCache
 
-_SIDE_BY_SIDE = 1024  # rows, at most; more are hardly faster
-_KEPT = 2**28  # numbers in the keys and values of those, at most: 1 GiB
-_STREAM: Any = vars(constriction)["stream"]  # of a native module, so no type checker sees it
-_LEAST, _WORD_BITS = 2**24, 32  # one over the least probability that it codes with; of its state
-_FAMILY = _STREAM.model.Categorical(perfect=False)
+_MAX_SEQUENCES = 1024  # more at once are hardly faster
+_MAX_CACHED = 2**28  # numbers in the KV cache of those: 1 GiB
+_PROBABILITY_LEVELS = 2**24  # the coder's smallest probability is one over this
+_STATE_BITS = 32  # of the coder
+_FINGERPRINT_SEQUENCES = 64
+_FINGERPRINT_BYTES = 4
 
 Code = NDArray[np.uint32]
-Take = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int64]]
-"""Given places (R,) of the text and the probabilities (R, V) there, the symbols (R,) at those places."""
+TokensAt = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.int64]]
+"""(token indices in the text (R,), probabilities there (R, V)) to the tokens there (R,)."""
 
 
-def encode(trained: Trained, symbols: NDArray[np.int64]) -> Code:
-    """Range-code symbols under the model."""
-    encoder = _STREAM.queue.RangeEncoder()
-    rows = _cut(trained, len(symbols))
+class _Encoder(Protocol):
+    def encode(self, tokens: NDArray[np.int32], family: object, probabilities_RV: NDArray[np.float32]) -> None: ...
 
-    def take(where: NDArray[np.int64], shares_RV: NDArray[np.float32]) -> NDArray[np.int64]:
-        own = symbols[where]
-        encoder.encode(own.astype(np.int32), _FAMILY, shares_RV)
-        return own
+    def get_compressed(self) -> Code: ...
 
-    _walk(trained, rows, take, "compressing")
+
+class _Decoder(Protocol):
+    def decode(self, family: object, probabilities_RV: NDArray[np.float32]) -> NDArray[np.int32]: ...
+
+
+class _Queue(Protocol):
+    def RangeEncoder(self) -> _Encoder: ...
+
+    def RangeDecoder(self, code: Code) -> _Decoder: ...
+
+
+class _Models(Protocol):
+    def Categorical(self, *, perfect: bool) -> object: ...
+
+
+class _Stream(Protocol):
+    queue: _Queue
+    model: _Models
+
+
+_stream = cast("_Stream", vars(constriction)["stream"])  # a native module without type information
+_FAMILY = _stream.model.Categorical(perfect=False)
+
+
+def encode(model: LanguageModel, tokens: NDArray[np.int64]) -> Code:
+    """Range-code tokens with the model's probabilities."""
+    encoder = _stream.queue.RangeEncoder()
+
+    def tokens_at(indices_R: NDArray[np.int64], probabilities_RV: NDArray[np.float32]) -> NDArray[np.int64]:
+        tokens_R = tokens[indices_R]
+        encoder.encode(tokens_R.astype(np.int32), _FAMILY, probabilities_RV)
+        return tokens_R
+
+    _read(model, len(tokens), tokens_at, "compressing")
     return encoder.get_compressed()
 
 
-def decode(trained: Trained, code: Code, count: int) -> NDArray[np.int64]:
-    """The `count` symbols that were encoded; CodecError where the code cannot be theirs."""
-    decoder = _STREAM.queue.RangeDecoder(code)
-    symbols = np.zeros(count, np.int64)
+def decode(model: LanguageModel, code: Code, count: int) -> NDArray[np.int64]:
+    """The `count` tokens that were encoded; CodecError where the code cannot be theirs."""
+    decoder = _stream.queue.RangeDecoder(code)
+    tokens = np.zeros(count, np.int64)
 
-    def take(where: NDArray[np.int64], shares_RV: NDArray[np.float32]) -> NDArray[np.int64]:
+    def tokens_at(indices_R: NDArray[np.int64], probabilities_RV: NDArray[np.float32]) -> NDArray[np.int64]:
         try:
-            symbols[where] = decoder.decode(_FAMILY, shares_RV)
+            tokens[indices_R] = decoder.decode(_FAMILY, probabilities_RV)
         except (ValueError, AssertionError) as error:
             raise CodecError(str(error)) from None
-        return symbols[where]
+        return tokens[indices_R]
 
-    _walk(trained, _cut(trained, count), take, "decompressing")
-    return symbols
-
-
-def most_symbols(trained: Trained, code_bytes: int) -> int:
-    """As a code can hold at most: none is likelier than all others at the coder's least probability leave it."""
-    least_bits = -math.log2(1 - (trained.vocabulary.ids - 1) / _LEAST)
-    return int((8 * code_bytes + _WORD_BITS) / least_bits)
+    _read(model, count, tokens_at, "decompressing")
+    return tokens
 
 
-def answers(trained: Trained) -> bytes:
-    """4 bytes of what the model says of a few fixed rows: another machine's arithmetic, or another model, says else."""
+def max_tokens(model: LanguageModel, code_bytes: int) -> int:
+    """The most tokens that a code of that length can hold.
+
+    A token costs the least when each other id has the coder's smallest probability.
+    """
+    least_bits = -math.log2(1 - (model.vocabulary.n_ids - 1) / _PROBABILITY_LEVELS)
+    return int((8 * code_bytes + _STATE_BITS) / least_bits)
+
+
+def fingerprint(model: LanguageModel) -> bytes:
+    """A hash of the model's probabilities on fixed sequences, 4 bytes.
+
+    It differs for another model, and on a machine whose arithmetic gives other results.
+    """
     checksum = hashlib.sha256()
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
-    def take(where: NDArray[np.int64], shares_RV: NDArray[np.float32]) -> NDArray[np.int64]:
-        checksum.update(shares_RV.tobytes())
-        return draw.integers(0, trained.vocabulary.symbols, len(where))
+    def tokens_at(indices_R: NDArray[np.int64], probabilities_RV: NDArray[np.float32]) -> NDArray[np.int64]:
+        checksum.update(probabilities_RV.tobytes())
+        return rng.integers(0, model.vocabulary.vocab_size, len(indices_R))
 
-    _walk(trained, _cut(trained, 64 * trained.row_symbols), take, "")
-    return checksum.digest()[:4]
-
-
-def _cut(trained: Trained, count: int) -> list[tuple[int, int]]:
-    """(first symbol, symbols) of each row."""
-    S = trained.row_symbols
-    return [(start, min(S, count - start)) for start in range(0, count, S)]
+    _read(model, _FINGERPRINT_SEQUENCES * model.seq_len, tokens_at, "")
+    return checksum.digest()[:_FINGERPRINT_BYTES]
 
 
 @torch.no_grad()
-def _walk(trained: Trained, rows: list[tuple[int, int]], take: Take, about: str) -> None:
-    """Read the rows from left to right, many side by side, `take` saying what stands at each place."""
-    network, S = trained.network, trained.row_symbols
-    a_row = 2 * S * len(network.layers) * network.embed_tokens.embedding_dim
-    at_once = max(1, min(_SIDE_BY_SIDE, _KEPT // a_row))
-    for first in track(range(0, len(rows), at_once), about):
-        start_R, length_R = np.array(rows[first : first + at_once]).T
-        R = len(start_R)
-        memory, ids_R = Memory(S + 1), torch.full((R,), trained.vocabulary.bos)
-        for place in range(int(length_R[0])):
-            logits_RV = trained(ids_R[:, None], torch.arange(R), memory.sight(1, causal=True))
-            memory.keep(1)
-            there_R = length_R > place  # only the text's last row is shorter
-            ids_R[torch.from_numpy(there_R)] = torch.from_numpy(
-                take(start_R[there_R] + place, logits_RV.softmax(-1).numpy()[there_R])
-            )
+def _read(model: LanguageModel, count: int, tokens_at: TokensAt, description: str) -> None:
+    """Read a text of `count` tokens sequence by sequence, many at once; `tokens_at` says which tokens come."""
+    S = model.seq_len
+    lengths = chunk_lengths(count, S)
+    at_once = _sequences_at_once(model)
+    for first in track(range(0, len(lengths), at_once), description):
+        _read_sequences(model, first * S, lengths[first : first + at_once], tokens_at)
+
+
+def _read_sequences(model: LanguageModel, start: int, lengths: Sequence[int], tokens_at: TokensAt) -> None:
+    """Read adjacent sequences, the first from token `start` on, position by position."""
+    R, S = len(lengths), model.seq_len
+    length_R, start_R = np.array(lengths), start + S * np.arange(R)
+    cache, ids_R = KVCache(S + 1), torch.full((R,), model.vocabulary.bos)
+    for index in range(lengths[0]):
+        logits_RV = model(ids_R[:, None], torch.arange(R), cached_spec(cache, 1, causal=True))
+        cache.advance(1)
+        within_R = length_R > index  # only the text's last sequence is shorter
+        probabilities_RV = logits_RV.softmax(-1).numpy()[within_R]
+        ids_R[torch.from_numpy(within_R)] = torch.from_numpy(tokens_at(start_R[within_R] + index, probabilities_RV))
+
+
+def _sequences_at_once(model: LanguageModel) -> int:
+    """As many as memory for their KV cache allows."""
+    assert isinstance(model.network, Network), "runs have networks of our own"
+    per_sequence = model.seq_len * model.network.kv_numbers_per_position
+    return max(1, min(_MAX_SEQUENCES, _MAX_CACHED // per_sequence))

@@ -1,15 +1,15 @@
-"""The compressed file: a header that says what it is and of which run, then the code.
+"""The compressed file: a header of 44 bytes, then the text or its code.
 
-bytes  what
+bytes  content
 4      "BGAP"
 1      version
-1      how the text is held: 0 as it is, 1 coded by a model
+1      what follows the header: 0 the text itself, 1 its code under a model
 6      id of the run
-4      first bytes of the SHA-256 of what the model answers on the machine that wrote (0 where it is not asked)
+4      fingerprint of the model on the machine that wrote the file (0 where the text itself follows)
 6      bytes of the text
-6      symbols of the text
+6      tokens of the text
 8      first bytes of the text's SHA-256
-4      first bytes of the SHA-256 of all that is above
+4      first bytes of the SHA-256 of all fields above
 """
 
 import hashlib
@@ -23,48 +23,51 @@ VERSION = 1
 STORED, CODED = 0, 1
 _MAGIC = b"BGAP"
 _LAYOUT = struct.Struct("<4sBB6s4s6s6s8s")
+_CHECK_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of the text without its code."""
+    """What a compressed file says of its text."""
 
-    held: int
+    content: int
+    """`STORED` or `CODED`."""
     run: str
-    answers: bytes
+    fingerprint: bytes
     length_bytes: int
-    symbols: int
+    tokens: int
     sha256: bytes
+    """The first 8 bytes of the text's."""
 
     def packed(self) -> bytes:
-        """40 bytes."""
-        run, length, symbols = bytes.fromhex(self.run), _six(self.length_bytes), _six(self.symbols)
-        head = _LAYOUT.pack(_MAGIC, VERSION, self.held, run, self.answers, length, symbols, self.sha256)
-        return head + _check(head)
-
-
-def _check(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()[:4]
-
-
-def _six(number: int) -> bytes:
-    return number.to_bytes(6, "little")
+        """The header as bytes, its checksum included."""
+        run, length, tokens = bytes.fromhex(self.run), _six_bytes(self.length_bytes), _six_bytes(self.tokens)
+        fields = _LAYOUT.pack(_MAGIC, VERSION, self.content, run, self.fingerprint, length, tokens, self.sha256)
+        return fields + _check(fields)
 
 
 def unpack(path: Path, data: bytes) -> tuple[Header, bytes]:
-    """(header, code) of a compressed file; CodecError where it is none, or of another version."""
-    head, check, code = data[: _LAYOUT.size], data[_LAYOUT.size : _LAYOUT.size + 4], data[_LAYOUT.size + 4 :]
+    """(header, what follows it) of a compressed file; CodecError where it is not one, or of another version."""
+    size = _LAYOUT.size
+    fields, check, content = data[:size], data[size : size + _CHECK_BYTES], data[size + _CHECK_BYTES :]
     if not data.startswith(_MAGIC):
-        message = f"{path} is not what 'bytegap compress' writes: its first bytes are {data[:4]!r}"
-        raise CodecError(message)
-    if check != _check(head):
-        message = f"{path} is damaged: its header is not as it was written"
-        raise CodecError(message)
-    _, version, held, run, answers, length, symbols, sha256 = _LAYOUT.unpack(head)
+        raise CodecError(f"{path} was not written by 'bytegap compress': its first bytes are {data[:4]!r}")
+    if check != _check(fields):
+        raise CodecError(f"{path} is damaged: checksum mismatch in its header; copy or compress the file again")
+    _, version, kind, run, fingerprint, length, tokens, sha256 = _LAYOUT.unpack(fields)
     if version != VERSION:
-        message = f"{path} is of version {version}, this bytegap reads version {VERSION}: use the one that wrote it"
-        raise CodecError(message)
-    return Header(held, run.hex(), answers, _number(length), _number(symbols), sha256), code
+        raise CodecError(
+            f"{path} has version {version}, and this bytegap reads version {VERSION}: use the bytegap that wrote it"
+        )
+    return Header(kind, run.hex(), fingerprint, _number(length), _number(tokens), sha256), content
+
+
+def _check(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:_CHECK_BYTES]
+
+
+def _six_bytes(number: int) -> bytes:
+    return number.to_bytes(6, "little")
 
 
 def _number(data: bytes) -> int:

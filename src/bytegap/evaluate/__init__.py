@@ -1,1 +1,1 @@
-"""Bits per byte of whatever is at hand, on the text that a study's models are scored on or on any other."""
+"""The verb `evaluate`: bits per byte of files under a model, by byte class and under corruption, and UTF-8 validity."""

@@ -1,8 +1,9 @@
-"""Bits of a text under a model, byte by byte: rows of S symbols, each given nothing but itself and BOS.
+"""Bits per byte of a text under a model, with the nats of each byte.
 
-A text is one document: its symbols end with EOS, which has a loss and no bytes. A model's rows are what it was trained
-on, so that it is never asked beyond them; a study's arms are compared on windows common to all of them instead
-(`tokens/scoring.py`), which `bytegap train` scores.
+A text is one document: its tokens, then EOS, which has a loss and no bytes.
+It is cut into sequences of the model's length, each of which is given nothing but BOS.
+Arms of a study are compared on windows common to all of them instead (`data/eval_windows.py`), which `bytegap train`
+scores.
 """
 
 from dataclasses import dataclass
@@ -10,71 +11,94 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bytegap.accounting.bits import bits_per_byte
-from bytegap.likelihood import symbol_nats
-from bytegap.trained import Trained
-from bytegap.windows import Windows, row_lengths
+from bytegap.cost.bits import bits_per_byte
+from bytegap.data.windows import Windows, chunk_lengths
+from bytegap.errors import EvaluateError
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import token_nats
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A text, scored."""
+class TextScore:
+    """The score of a text."""
+
+    bits_per_byte: float
+    """Over the text's own bytes, whatever the tokenizer; for a masked model an upper bound."""
+    se: float
+    """Standard error of `bits_per_byte`; 0 where the likelihood is exact."""
+    nats: float
+    """Of the text and its EOS."""
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ByteScores:
+    """A text with the nats of each of its bytes."""
 
     text: bytes
-    symbols: int
+    tokens: int
     """EOS included."""
-    rows: int
+    sequences: int
     byte_nats: NDArray[np.float64]
-    """Of each byte, (bytes,): its symbol's, shared out evenly."""
+    """(bytes,): a token's nats divided evenly among its bytes."""
     eos_nats: float
     pass_nats: NDArray[np.float64]
-    """Of the whole text, (passes,)."""
+    """(mc_passes,): of text and EOS, by each independent pass."""
 
     @property
     def nats(self) -> float:
-        """Of the whole text."""
+        """Of text and EOS."""
         return float(self.pass_nats.mean())
 
-    @property
-    def bits_per_byte(self) -> float:
-        """Of the text's own bytes; nan where it has none."""
-        return bits_per_byte(self.nats, len(self.text)) if self.text else float("nan")
 
-    @property
-    def se(self) -> float:
-        """Standard error of the estimate, bits per byte; 0 where the likelihood is exact."""
-        return standard_error(self.pass_nats, len(self.text))
+def score_text(model: LanguageModel, text: str | bytes, *, mc_passes: int | None = None) -> TextScore:
+    """Bits per byte of one text; a string is scored as UTF-8.
+
+    `mc_passes` replaces the model's own number of Monte Carlo passes, where its likelihood is an estimate.
+    Raises EvaluateError where the text is empty or an estimate is given a single pass, ModelError where the model
+    gives a token of the text probability 0 or returns numbers that are not finite.
+    """
+    text = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    if not text:
+        raise EvaluateError("the text is empty, and bits per byte of an empty text are undefined: score another")
+    passes = num_passes(model, mc_passes)
+    scored = score_bytes(model, text, passes)
+    n_bytes = len(text)
+    return TextScore(
+        bits_per_byte(scored.nats, n_bytes), standard_error(scored.pass_nats, n_bytes), scored.nats, n_bytes
+    )
+
+
+def num_passes(model: LanguageModel, mc_passes: int | None) -> int:
+    """Passes to score with; EvaluateError where an estimate has a single one, and so no standard error."""
+    passes = mc_passes or model.mc_passes
+    if model.objective.is_exact:
+        return 1
+    if passes < 2:
+        raise EvaluateError("a single Monte Carlo pass gives no standard error: use 2 or more (--mc-passes)")
+    return passes
+
+
+def score_bytes(model: LanguageModel, text: bytes, mc_passes: int) -> ByteScores:
+    """The nats of each byte of a text, which may be empty."""
+    text_tokens = model.tokenizer.encode_batch([text])[0]
+    tokens = np.append(text_tokens, model.vocabulary.eos).astype(np.int64)
+    counts = np.array(chunk_lengths(len(tokens), model.seq_len))
+    nats, pass_nats = token_nats(model, Windows(tokens, counts, len(text), sha256=""), mc_passes=mc_passes)
+    lengths = np.array([len(piece) for piece in model.tokenizer.token_bytes])[text_tokens]
+    assert int(lengths.sum()) == len(text), "the tokens' bytes are the text"
+    return ByteScores(
+        text=text,
+        tokens=len(tokens),
+        sequences=len(counts),
+        byte_nats=np.repeat(nats.numpy()[:-1] / np.maximum(lengths, 1), lengths),
+        eos_nats=float(nats[-1]),
+        pass_nats=pass_nats.numpy(),
+    )
 
 
 def standard_error(pass_nats: NDArray[np.float64], n_bytes: int) -> float:
-    """Of the mean of independent passes, in bits per byte."""
+    """Standard error of the mean of independent passes, in bits per byte of a text that is not empty; 0 for one."""
     if len(pass_nats) < 2:
         return 0.0
-    return bits_per_byte(float(pass_nats.std(ddof=1)) / len(pass_nats) ** 0.5, n_bytes) if n_bytes else float("nan")
-
-
-def score(trained: Trained, text: bytes, passes: int) -> Scored:
-    """The text under the model, over so many passes where the likelihood is an estimate."""
-    own = trained.tokenizer.encode_batch([text])[0]
-    symbols = np.append(own, trained.vocabulary.eos).astype(np.int64)
-    S = trained.row_symbols
-    counts = np.array(row_lengths(len(symbols), S))
-    nats, sums = symbol_nats(
-        trained,
-        trained.objective,
-        trained.options,
-        Windows(symbols=symbols, counts=counts, bytes=len(text), sha256=""),
-        trained.vocabulary,
-        passes=passes,
-        seed=trained.seed,
-    )
-    lengths = np.array([len(piece) for piece in trained.tokenizer.symbol_bytes])[own]
-    assert int(lengths.sum()) == len(text), "symbols carry exactly the text's bytes"
-    return Scored(
-        text=text,
-        symbols=len(symbols),
-        rows=len(counts),
-        byte_nats=np.repeat(nats.numpy()[:-1] / np.maximum(lengths, 1), lengths),
-        eos_nats=float(nats[-1]),
-        pass_nats=sums.numpy(),
-    )
+    return bits_per_byte(float(pass_nats.std(ddof=1)) / len(pass_nats) ** 0.5, n_bytes)

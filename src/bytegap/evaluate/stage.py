@@ -1,153 +1,179 @@
-"""Bits per byte of files under a model, and what else it can be asked. Reads the model and the files; writes nothing.
+"""The verb `evaluate`: score files with a model, and print a table or JSON.
 
-The model is a run's folder or `hf:PATH`, a folder in safetensors.
+Reads the model, a run's folder or `hf:PATH`, and the files; writes nothing.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
-from bytegap.accounting.bits import bits_per_byte
 from bytegap.console import show, track
+from bytegap.cost.bits import bits_per_byte
 from bytegap.errors import EvaluateError
-from bytegap.evaluate import classes, noise
-from bytegap.evaluate.score import Scored, score, standard_error
-from bytegap.evaluate.valid import of_samples
-from bytegap.pretrained import open_model
-from bytegap.trained import Trained
+from bytegap.evaluate.byte_classes import by_script, by_utf8_role
+from bytegap.evaluate.corruption import CORRUPTIONS, corrupt
+from bytegap.evaluate.score import ByteScores, num_passes, score_bytes, standard_error
+from bytegap.evaluate.utf8_validity import validity_of_samples
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.open_model import open_model
+from bytegap.schema.base import FrozenDict
+from bytegap.schema.evaluate import (
+    ClassNumbers,
+    CorruptedNumbers,
+    Corruption,
+    Evaluation,
+    FileNumbers,
+    TextNumbers,
+)
 
-Found = dict[str, Any]
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `evaluate` does besides scoring the files."""
+
+    context: int | None = None
+    """Sequence length in tokens, for `hf:` models; None: the model's own."""
+    mc_passes: int | None = None
+    """Monte Carlo passes of an estimated likelihood; None: the model's own number."""
+    corruption_rate: float = 0.0
+    """Share of the bytes to corrupt; 0: none."""
+    samples: int = 0
+    """Texts to generate."""
+    as_json: bool = False
+    """Print JSON instead of tables."""
 
 
-def run(  # noqa: PLR0913 - one call site, everything is named
-    model: str,
-    files: Sequence[Path],
-    *,
-    context: int | None,
-    passes: int | None,
-    noise_rate: float,
-    samples: int,
-    as_json: bool,
-) -> Found:
-    """Score every file, in total and by itself; EvaluateError where there is none, or one cannot be read."""
-    if not files and not samples:
-        message = "name the files to score after the model: bytegap evaluate MODEL FILE..."
-        raise EvaluateError(message)
+def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Evaluation:
+    """Score the files, each and together, and print the result.
+
+    EvaluateError where there is nothing to do, or a file cannot be read or is empty.
+    """
+    if not files and not options.samples:
+        raise EvaluateError("name the files to score after the model: bytegap evaluate MODEL FILE...")
     texts = [_read(file) for file in files]
-    trained = open_model(model, context)
-    passes = passes or trained.passes
-    if passes < 2 and not trained.objective.EXACT:
-        message = "--passes 1: a single estimate has no standard error: ask for 2 or more"
-        raise EvaluateError(message)
-    scored = [score(trained, text, passes) for text in track(texts, f"scoring {trained.name}")]
-    found: Found = {
-        "model": trained.name,
-        "exact": trained.objective.EXACT,
-        "passes": 1 if trained.objective.EXACT else passes,
-        "row_symbols": trained.row_symbols,
-        "files": [{"file": str(file), **_numbers([own])} for file, own in zip(files, scored, strict=True)],
-    }
-    if scored:
-        found["total"] = _numbers(scored)
-        found["script"] = _by_class(scored, classes.by_script)
-        found["place"] = _by_class(scored, classes.by_place)
-    if noise_rate and scored:
-        found["noise"] = _noise(trained, scored, passes, noise_rate)
-    if samples:
-        found["samples"] = of_samples(trained, samples)
-    if as_json:
-        print(json.dumps(found, indent=1))
+    model = open_model(model_name, options.context)
+    passes = num_passes(model, options.mc_passes)
+    scored = [score_bytes(model, text, passes) for text in track(texts, f"scoring {model.name}")]
+    evaluation = Evaluation(
+        model=model.name,
+        exact=model.objective.is_exact,
+        mc_passes=passes,
+        seq_len=model.seq_len,
+        files=tuple(
+            FileNumbers(file=str(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
+        ),
+        total=_together(scored) if scored else None,
+        by_script=_by_class(scored, by_script),
+        by_utf8_role=_by_class(scored, by_utf8_role),
+        corruption=_corrupted(model, scored, passes, options.corruption_rate)
+        if options.corruption_rate and scored
+        else None,
+        samples=validity_of_samples(model, options.samples) if options.samples else None,
+    )
+    if options.as_json:
+        print(evaluation.model_dump_json(indent=1))
     else:
-        _print(found)
-    return found
+        _print(evaluation)
+    return evaluation
 
 
 def _read(file: Path) -> bytes:
     try:
         text = file.read_bytes()
     except OSError as error:
-        message = f"{file}: {error.strerror}: name files to score"
-        raise EvaluateError(message) from None
+        raise EvaluateError(f"{file}: {error.strerror}: name files to score") from None
     if not text:
-        message = f"{file} is empty: bits per byte are of some bytes"
-        raise EvaluateError(message)
+        raise EvaluateError(f"{file} is empty, and bits per byte of an empty file are undefined: name another")
     return text
 
 
-def _numbers(scored: list[Scored]) -> Found:
+def _together(scored: Sequence[ByteScores]) -> TextNumbers:
     n_bytes = sum(len(own.text) for own in scored)
     pass_nats = np.sum([own.pass_nats for own in scored], 0)
-    return {
-        "bits_per_byte": bits_per_byte(float(pass_nats.mean()), n_bytes),
-        "se": standard_error(pass_nats, n_bytes),
-        "bytes": n_bytes,
-        "symbols": sum(own.symbols for own in scored),
-        "rows": sum(own.rows for own in scored),
-        "eos_bits": bits_per_byte(sum(own.eos_nats for own in scored), 1),
-    }
+    return TextNumbers(
+        bits_per_byte=bits_per_byte(float(pass_nats.mean()), n_bytes),
+        se=standard_error(pass_nats, n_bytes),
+        bytes=n_bytes,
+        tokens=sum(own.tokens for own in scored),
+        sequences=sum(own.sequences for own in scored),
+        eos_bits=bits_per_byte(sum(own.eos_nats for own in scored), 1),
+    )
 
 
-def _by_class(scored: list[Scored], name: Any) -> Found:
-    """Bits per byte, and bytes, of every class, the commonest first; with EOS's bits they add up to the total."""
-    names = np.concatenate([name(own.text) for own in scored])
+def _by_class(
+    scored: Sequence[ByteScores], classes: Callable[[bytes], NDArray[np.str_]]
+) -> FrozenDict[str, ClassNumbers]:
+    """Bits per byte of each class, the most frequent first; with EOS's bits they add up to the total."""
+    if not scored:
+        return FrozenDict()
+    names = np.concatenate([classes(own.text) for own in scored])
     nats = np.concatenate([own.byte_nats for own in scored])
-    known, which, counts = np.unique(names, return_inverse=True, return_counts=True)
-    sums = np.bincount(which, nats)
-    return {
-        str(known[i]): {"bits_per_byte": bits_per_byte(float(sums[i]), int(counts[i])), "bytes": int(counts[i])}
-        for i in np.argsort(-counts)
-    }
+    distinct, index, counts = np.unique(names, return_inverse=True, return_counts=True)
+    sums = np.bincount(index, nats)
+    return FrozenDict(
+        {
+            str(distinct[i]): ClassNumbers(
+                bits_per_byte=bits_per_byte(float(sums[i]), int(counts[i])), bytes=int(counts[i])
+            )
+            for i in np.argsort(-counts)
+        }
+    )
 
 
-def _noise(trained: Trained, scored: list[Scored], passes: int, rate: float) -> Found:
-    """BPB lost to each kind of noise, and the entropy of where it hits: what the noise itself can be worth at most."""
-    clean = _numbers(scored)["bits_per_byte"]
-    worth = -sum(p * np.log2(p) for p in (rate, 1 - rate) if p)
-    result: Found = {"rate": rate, "worth_at_most": worth}
-    for way in track(list(noise.WAYS), "spoiling"):
-        spoilt = [noise.spoilt(own.text, way, rate, trained.seed) for own in scored]
-        if not any(spoilt):
-            message = f"the noise '{way}' leaves no byte of the text: lower --noise, or score a longer text"
-            raise EvaluateError(message)
-        own = _numbers([score(trained, text, passes) for text in spoilt if text])
-        result[way] = {**own, "lost": own["bits_per_byte"] - clean}
-    return result
+def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], passes: int, rate: float) -> Corruption:
+    """Score the files under each corruption."""
+    clean = _together(scored).bits_per_byte
+    scores: dict[str, CorruptedNumbers] = {}
+    for name in track(list(CORRUPTIONS), "scoring corrupted text"):
+        texts = [corrupt(own.text, name, rate, model.seed) for own in scored]
+        if not any(texts):
+            raise EvaluateError(
+                f"corruption '{name}' leaves no byte of the text: lower --corrupt, or score a longer text"
+            )
+        own = _together([score_bytes(model, text, passes) for text in texts if text])
+        scores[name] = CorruptedNumbers(**vars(own), increase=own.bits_per_byte - clean)
+    entropy = -sum(p * float(np.log2(p)) for p in (rate, 1 - rate) if p)  # H(rate), of each byte
+    return Corruption(rate=rate, entropy=entropy, scores=FrozenDict(scores))
 
 
-def _print(found: Found) -> None:
-    if "total" in found:
-        _print_scores(found)
-    for title in ("script", "place"):
-        if title in found:
-            table = _table(title, "bits per byte", "bytes")
-            for name, own in found[title].items():
-                table.add_row(name, f"{own['bits_per_byte']:.4f}", f"{own['bytes']:,}")
-            show(table)
-    if "noise" in found:
-        given = found["noise"]
-        table = _table(f"{given['rate']:.0%} of the bytes", "bits per byte", "lost")
-        for way in noise.WAYS:
-            table.add_row(way, f"{given[way]['bits_per_byte']:.4f}", f"{given[way]['lost']:+.4f}")
-        table.add_row("the noise itself, at most", "", f"{given['worth_at_most']:+.4f}")
+def _print(evaluation: Evaluation) -> None:
+    if evaluation.total is not None:
+        _print_scores(evaluation, evaluation.total)
+    for title, classes in (("script", evaluation.by_script), ("UTF-8 role", evaluation.by_utf8_role)):
+        if classes:
+            _print_classes(title, classes)
+    if corruption := evaluation.corruption:
+        table = _table(f"{corruption.rate:.0%} of the bytes corrupted", "bits per byte", "increase")
+        for name, own in corruption.scores.items():
+            table.add_row(name, f"{own.bits_per_byte:.4f}", f"{own.increase:+.4f}")
+        table.add_row("entropy of which bytes", "", f"{corruption.entropy:+.4f}")
         show(table)
-    if "samples" in found:
-        given = found["samples"]
+    if samples := evaluation.samples:
         print(
-            f"{given['texts']} texts drawn, {given['bytes']:,} bytes: {given['valid_texts']} are valid UTF-8; "
-            f"{given['valid_bytes'] / max(1, given['bytes']):.2%} of the bytes are"
+            f"{samples.texts} texts generated, {samples.bytes:,} bytes: {samples.valid_texts} texts are valid UTF-8, "
+            f"and {samples.valid_bytes / max(1, samples.bytes):.2%} of the bytes"
         )
 
 
-def _print_scores(found: Found) -> None:
-    table = _table(found["model"], "bits per byte", "se", "bytes", "symbols")
-    for own in [*found["files"], {"file": "all", **found["total"]}][: 1 if len(found["files"]) == 1 else None]:
-        error = f"{own['se']:.4f}" if not found["exact"] else "exact"
-        row = (own["file"], f"{own['bits_per_byte']:.4f}", error, f"{own['bytes']:,}", f"{own['symbols']:,}")
-        table.add_row(*row)
+def _print_scores(evaluation: Evaluation, total: TextNumbers) -> None:
+    table = _table(evaluation.model, "bits per byte", "se", "bytes", "tokens")
+    rows: list[tuple[str, TextNumbers]] = [(own.file, own) for own in evaluation.files]
+    if len(rows) > 1:
+        rows.append(("all", total))
+    for name, own in rows:
+        error = "exact" if evaluation.exact else f"{own.se:.4f}"
+        table.add_row(name, f"{own.bits_per_byte:.4f}", error, f"{own.bytes:,}", f"{own.tokens:,}")
+    show(table)
+
+
+def _print_classes(title: str, classes: Mapping[str, ClassNumbers]) -> None:
+    table = _table(title, "bits per byte", "bytes")
+    for name, own in classes.items():
+        table.add_row(name, f"{own.bits_per_byte:.4f}", f"{own.bytes:,}")
     show(table)
 
 

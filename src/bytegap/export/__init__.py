@@ -1,1 +1,1 @@
-"""The export stage: a finished run as a folder that others load."""
+"""The verb `export`: a finished run as a folder that Hugging Face `transformers` can load."""

@@ -1,7 +1,7 @@
-"""A finished run as a folder that others load: AR as a plain Llama, any other objective for `bytegap` alone.
+"""The verb `export`: an autoregressive run as a plain Llama, a run of any other objective for `bytegap` alone.
 
-Reads a run's folder and its study's. Writes DIR whole or not at all: config.json, model.safetensors, tokenizer.json,
-tokenizer_config.json, README.md.
+Reads a run's folder and its study's.
+Writes DIR, or nothing if interrupted: config.json, model.safetensors, tokenizer.json, tokenizer_config.json, README.md.
 """
 
 import json
@@ -10,50 +10,52 @@ from pathlib import Path
 from bytegap.console import say
 from bytegap.errors import ModelError
 from bytegap.export import card, tokenizer
-from bytegap.models import transformer
-from bytegap.pretrained import own, read_config
-from bytegap.records import TokensManifest
-from bytegap.store import Folder, new_folder, read_record
-from bytegap.tensors import write_tensors
-from bytegap.trained import open_run, spec_of
+from bytegap.io.atomic import replace_dir
+from bytegap.io.tensors import write_tensors
+from bytegap.lm.language_model import load_run, model_config
+from bytegap.lm.pretrained import exported
+from bytegap.lm.pretrained.config_file import read_config
+from bytegap.models.transformer import TransformerConfig, as_llama
+from bytegap.study.directory import RunDir
 
-_FILES = {"config.json", own.WEIGHTS, "tokenizer.json", "tokenizer_config.json", "README.md"}
+_FILES = {"config.json", exported.WEIGHTS, "tokenizer.json", "tokenizer_config.json", "README.md"}
 
 
-def run(home: Path, out: Path) -> None:
-    """Export the run in the folder `home`, out/STUDY/runs/ID, to `out`; ModelError or StoreError says what forbids."""
+def run(run_dir: Path, out: Path) -> None:
+    """Export the run in the folder out/STUDY/runs/ID to the folder `out`.
+
+    ModelError, TokenizerError or StudyDirError says what cannot be exported.
+    """
     out = out.resolve()
-    _refuse_other_contents(out)
-    spec, trained = spec_of(home), open_run(home)
-    if spec.model != "transformer":
-        message = f"{home}: a model of kind '{spec.model}' is no Llama: only runs of 'transformer' are exported"
-        raise ModelError(message)
-    folder = Folder(home.resolve().parent.parent)
-    place = folder.tokens_of(spec.tokens)
-    kind = read_record(place / "manifest.json", TokensManifest, "tokens").kind
-    config = own.config(spec, kind, trained.objective, trained.vocabulary)
-    files = {"config.json": config} | tokenizer.files(
-        place, kind, trained.vocabulary, config["max_position_embeddings"]
-    )
-    about = card.of(folder, spec, config, trained.objective)
-    with new_folder(out) as building:
-        write_tensors(building / own.WEIGHTS, transformer.as_llama(trained.network.state_dict()), {"format": "pt"})
+    _check_replaceable(out)
+    source = RunDir(run_dir)
+    spec, model = source.spec(), load_run(source)
+    config = model_config(spec)
+    if not isinstance(config, TransformerConfig):
+        raise ModelError(f"{run_dir}: a model of kind '{spec.model}' is not a Llama: only 'transformer' is exported")
+    tokenizer_dir = source.study_dir.tokenizer_dir(spec.tokenizer)
+    kind = source.study_dir.tokenizer(spec.tokenizer).kind
+    config_json = exported.config_json(spec, config, model, kind)
+    files = {
+        "config.json": config_json,
+        **tokenizer.files(tokenizer_dir, kind, model.vocabulary, config.max_positions),
+    }
+    readme = card.model_card(source, spec, model, kind)
+    with replace_dir(out) as building:
+        write_tensors(building / exported.WEIGHTS, as_llama(model.network.state_dict()), {"format": "pt"})
         for name, value in files.items():
             text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
             (building / name).write_text(text, encoding="utf-8")
-        (building / "README.md").write_text(about, encoding="utf-8")
-    say("export", f"{spec.arm} {spec.id} as '{config['model_type']}' in {out}")
+        (building / "README.md").write_text(readme, encoding="utf-8")
+    say("export", f"{model.name} as '{config_json['model_type']}' to {out}")
 
 
-def _refuse_other_contents(out: Path) -> None:
-    """ModelError unless `out` is new, empty, or an earlier export with nothing put beside it."""
+def _check_replaceable(out: Path) -> None:
+    """ModelError unless `out` is new, empty, or an earlier export to which nothing was added."""
     if out.exists() and not out.is_dir():
-        message = f"{out} is a file: name a folder to export to"
-        raise ModelError(message)
+        raise ModelError(f"{out} is a file: name a folder to export to")
     found = {path.name for path in out.iterdir()} if out.exists() else set[str]()
     if found and (other := sorted(found - _FILES)):
-        message = f"{out} holds '{other[0]}', which is of no export: name a new folder"
-        raise ModelError(message)
-    if found and own.KEY not in read_config(out):
-        message = f"{out} holds a model that 'bytegap export' did not write: name a new folder"
-        raise ModelError(message)
+        raise ModelError(f"{out} holds '{other[0]}', which 'bytegap export' did not write: name a new folder")
+    if found and exported.KEY not in read_config(out):
+        raise ModelError(f"{out} holds a model that 'bytegap export' did not write: name a new folder")

@@ -1,28 +1,28 @@
-"""The fit stage, `runs.jsonl` to `fit.json`: cells, frontiers, estimands and a verdict.
+"""Fits of a study, runs.jsonl to fit.json, and of any table of runs.
 
-    stage.py        reads the rows, writes the fit
-    parabola.py     one cell's arithmetic
-    minima.py       anybody's runs of about equal compute -> a parabola, its minimum, what is wrong with it
-    isoflop.py      a study's rows -> its cells
-    frontiers.py    an arm's minima -> L(C) = E + A C^-g: no floor, a shared one, its own
-    bounds.py       compute at a loss, observed or bounded from one side, and its algebra
-    answers.py      labels, bounds, and the losses that questions are asked at
-    overhead.py     a byte arm against another -> overhead, gap, slope, parity
-    interaction.py  two such pairs -> whether bytes cost MDM, or a changed order, more
-    estimands.py    which pairs there are, and which answers lead
-    nested.py       whether arms need separate exponents
-    verdict.py      three sentences, and what changed orders add
-    draws.py        point estimate and bootstrap draws in one array
+A study:
 
-And anybody's table, `bytegap fit --table`:
+    stage.py             reads the rows, writes the fit
+    cells.py             rows -> IsoFLOP cells and their minima
+    frontiers.py         an arm's minima -> L(C) = E + A C^-g: power law, shared or own irreducible loss
+    censoring.py         compute at a loss, observed or bounded by the budgets, and differences of bounds
+    estimand_builder.py  labelled estimates and the losses that they are evaluated at
+    overhead.py          a byte arm against another -> overhead, gap, slope, parity
+    interaction.py       two such pairs -> whether bytes cost MDM, or permuted text, more
+    estimands.py         which pairs are compared, and which estimates are headlined
+    conventions.py       the headlines under other conventions of counting FLOPs
+    nested.py            whether arms need separate exponents
+    slopes.py            whether two arms' exponents are equivalent
+    goodness_of_fit.py   whether minima lie on their frontier
+    verdict.py           the conclusions in English
 
-    table_stage.py    reads a CSV, prints JSON or tables
-    table.py          the CSV, every mistake named by row and column
-    of_table.py       rows -> law, minima, frontier
-    oddities.py       what to be warned of
-    chinchilla.py     L(N, D) = E + A / N^alpha + B / D^beta, with intervals
-    newton.py         many such fits at once
-    table_records.py  what is printed
+A table, `bytegap fit-table`:
 
-Everything is a pure function of the rows and a seed; numpy and no torch.
+    fit_table_command.py  reads a CSV, prints JSON or tables
+    read_table.py         CSV or records -> rows; every mistake is named by row and column
+    fit_table.py          rows -> law, minima, frontier
+    diagnostics.py        warnings about the rows
+    table_schema.py       what is printed
+
+All but the stage and the verb are pure functions of rows and a seed; the arithmetic is in `bytegap.scaling`. No torch.
 """

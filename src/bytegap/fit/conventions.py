@@ -1,15 +1,16 @@
-"""The headline answers again, the same runs' compute counted otherwise.
+"""The headline estimates under other conventions of counting FLOPs, from the same runs.
 
-Runs of a cell match in FLOPs under the default convention only; counted otherwise they differ in compute as well as in
-size. Each is moved to the cell's common compute, the geometric mean C_ref, along the slope of its arm's frontier:
+The runs of a cell have equal FLOPs under the default convention only; under another they differ in compute as well as
+in size. Each run is adjusted to its cell's common compute, the geometric mean C_ref, along its arm's frontier:
 
     ln L' = ln L + g (ln C - ln C_ref),    g = -d ln L / d ln C of the frontier at the cell's loss
 
-By the envelope theorem a frontier's slope is that of its best size held fixed, so that near the minimum the move is
-right to first order. The slope is found in rounds, from the default's frontiers first, then from those so fitted. What
-follows is the fit as always: parabolas, minima, frontiers, and the headlines' own questions, asked at the same loss.
+By the envelope theorem the slope of a frontier is that of its optimal size held fixed, so the adjustment is right to
+first order near the minimum. The slope is found by iteration, from the frontiers of the default convention at first,
+then from the frontiers of the adjusted runs. Parabolas, minima, frontiers and the headline estimands follow as usual,
+the estimands at the same losses.
 
-Intervals hold the runs' noise and not the slope's error.
+Intervals include the noise of the runs and not the error of the slope.
 """
 
 from collections import defaultdict
@@ -18,105 +19,108 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bytegap.accounting import flops
+from bytegap.cost import flops
 from bytegap.fit import interaction, overhead
-from bytegap.fit.answers import Subject
-from bytegap.fit.estimands import in_form
-from bytegap.fit.frontiers import Arm, Curve, arms_of, fit_frontiers, preferred_form
-from bytegap.fit.isoflop import fit_cells
-from bytegap.records import Estimand, Recount, RunRow
+from bytegap.fit.cells import fit_cells
+from bytegap.fit.estimand_builder import EstimandBuilder
+from bytegap.fit.estimands import pair_in_form
+from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
+from bytegap.schema.fit import ConventionResult, Estimand
+from bytegap.schema.runs import RunRow
 
 DEFAULT = flops.DEFAULT.name
-"""What `RunRow.flops` counts: everything a plain implementation multiplies."""
+"""The convention of `RunRow.flops`: every multiplication of a plain implementation."""
 ROUNDS = 3
 BOOTSTRAPS = 200
-"""At most: these intervals only stand beside the default's, which have more."""
+"""At most: these intervals are shown next to those of the default convention, which have more draws."""
 
-Leads = Mapping[str, Curve]
-"""Each arm's frontier, in the form preferred for it; an arm without one is left out."""
+FrontierByArm = Mapping[str, FittedFrontier]
+"""The frontier of each arm in its preferred form, by the arm's name; arms without a frontier are absent."""
 
 
 @dataclass(frozen=True)
-class Default:
-    """The fit under the default convention: its arms, frontiers and answers."""
+class DefaultFit:
+    """The fit under the default convention."""
 
     arms: Sequence[Arm]
-    curves: Sequence[Curve]
+    frontiers: Sequence[FittedFrontier]
     estimands: Sequence[Estimand]
 
 
-def by_convention(rows: Sequence[RunRow], default: Default, bootstraps: int, seed: int) -> list[Recount]:
-    """The default's headlines and parities as they are, then the same under each other convention that all rows state.
+def by_convention(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int) -> list[ConventionResult]:
+    """Headline and parity estimates of the default convention, then of each other one that all rows have counts under.
 
-    Nothing where the study has no headline. An arm without a frontier has no slope, and is left out of the others.
+    Empty where the study has no headline. Arms without a frontier have no slope and are left out of the others.
     """
-    asked = _asked(default.estimands)
-    if not asked:
+    headlines = _headlines_and_parities(default.estimands)
+    if not headlines:
         return []
-    slopes = leads(default.arms, default.curves)
+    slopes = preferred_frontiers(default.arms, default.frontiers)
     kept = [row for row in rows if row.status == "finished" and row.bpb and row.arm in slopes]
-    names = [name for name in _stated_by_all(kept) if name != DEFAULT]
-    first = Recount(
+    names = [name for name in _common_conventions(kept) if name != DEFAULT]
+    first = ConventionResult(
         convention=DEFAULT,
         bootstraps=bootstraps,
-        largest_move=1.0,
+        largest_adjustment=1.0,
         cells_in_frontier=sum(arm.budgets for arm in default.arms),
-        estimands=asked,
-        left_out=[],
+        estimands=tuple(headlines),
+        excluded_arms=(),
     )
-    left_out = [arm.name for arm in default.arms if arm.name not in slopes]
+    excluded = tuple(arm.name for arm in default.arms if arm.name not in slopes)
     fewer = min(bootstraps, BOOTSTRAPS)
     found = [first]
     for name in names:
-        moved, arms, curves = moves(kept, name, slopes, fewer, seed)
-        apart = [abs(np.log(row.flops_by_convention[name] / to.flops)) for row, to in zip(kept, moved, strict=True)]
+        adjusted, arms, frontiers = adjust_to_common_compute(kept, name, slopes, fewer, seed)
+        changes = [
+            abs(np.log(row.flops_by_convention[name] / to.flops)) for row, to in zip(kept, adjusted, strict=True)
+        ]
         found.append(
-            Recount(
+            ConventionResult(
                 convention=name,
                 bootstraps=fewer,
-                largest_move=float(np.exp(max(apart))),
+                largest_adjustment=float(np.exp(max(changes))),
                 cells_in_frontier=sum(arm.budgets for arm in arms),
-                estimands=list(_asked_again(asked, arms, curves)),
-                left_out=left_out,
+                estimands=tuple(_estimate_again(headlines, arms, frontiers)),
+                excluded_arms=excluded,
             )
         )
     return found
 
 
-def _stated_by_all(rows: Sequence[RunRow]) -> list[str]:
-    """The conventions, by name, that every row has a count under."""
-    first = rows[0].flops_by_convention if rows else {}
-    return sorted(name for name in first if all(name in row.flops_by_convention for row in rows))
+def _common_conventions(rows: Sequence[RunRow]) -> list[str]:
+    """The conventions, sorted by name, that every row has a count under."""
+    first = sorted(rows[0].flops_by_convention) if rows else []
+    return [name for name in first if all(name in row.flops_by_convention for row in rows)]
 
 
-def _asked(estimands: Sequence[Estimand]) -> list[Estimand]:
-    """Headlines, and of the same arms in the same form the parity."""
+def _headlines_and_parities(estimands: Sequence[Estimand]) -> list[Estimand]:
+    """Headlines, and the parities of the same arms in the same form."""
     headlines = [row for row in estimands if row.headline]
-    places = [(row.arms, row.form) for row in headlines]
-    return headlines + [row for row in estimands if row.name == "parity" and (row.arms, row.form) in places]
+    compared = [(row.arms, row.form) for row in headlines]
+    return headlines + [row for row in estimands if row.name == "parity" and (row.arms, row.form) in compared]
 
 
-def leads(arms: Sequence[Arm], curves: Sequence[Curve]) -> Leads:
-    """The frontier of each arm that tells its slope."""
-    forms = {arm.name: preferred_form([arm], curves) for arm in arms}
-    return {curve.arm.name: curve for curve in curves if curve.form == forms[curve.arm.name]}
+def preferred_frontiers(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> FrontierByArm:
+    """Each arm's frontier in the form that is preferred for the arm alone."""
+    forms = {arm.name: preferred_form([arm], frontiers) for arm in arms}
+    return {frontier.arm.name: frontier for frontier in frontiers if frontier.form == forms[frontier.arm.name]}
 
 
-def moves(
-    rows: Sequence[RunRow], name: str, slopes: Leads, bootstraps: int, seed: int
-) -> tuple[list[RunRow], list[Arm], list[Curve]]:
-    """(rows at their cells' common compute, arms, frontiers) under a convention, after ROUNDS of moving and fitting."""
-    moved, arms, curves = list(rows), list[Arm](), list[Curve]()
+def adjust_to_common_compute(
+    rows: Sequence[RunRow], name: str, slopes: FrontierByArm, bootstraps: int, seed: int
+) -> tuple[list[RunRow], list[Arm], list[FittedFrontier]]:
+    """(rows at their cells' common compute under convention `name`, arms, frontiers), after `ROUNDS` iterations."""
+    adjusted, arms, frontiers = list(rows), list[Arm](), list[FittedFrontier]()
     for _ in range(ROUNDS):
-        moved = _moved(rows, name, slopes)
-        arms = arms_of(moved, fit_cells(moved, bootstraps, np.random.default_rng(seed)).cells)
-        curves, _ = fit_frontiers(arms)
-        slopes = {**slopes, **leads(arms, curves)}
-    return moved, arms, curves
+        adjusted = _adjusted(rows, name, slopes)
+        arms = arms_of(adjusted, fit_cells(adjusted, bootstraps, np.random.default_rng(seed)).cells)
+        frontiers, _ = fit_frontiers(arms)
+        slopes = {**slopes, **preferred_frontiers(arms, frontiers)}
+    return adjusted, arms, frontiers
 
 
-def _moved(rows: Sequence[RunRow], name: str, slopes: Leads) -> list[RunRow]:
-    """The rows at the geometric mean of their cell's FLOPs under a convention, BPB moved along the frontier's slope."""
+def _adjusted(rows: Sequence[RunRow], name: str, slopes: FrontierByArm) -> list[RunRow]:
+    """The rows at the geometric mean of their cell's FLOPs under a convention, BPB adjusted by the frontier's slope."""
     cells: dict[tuple[str, float], list[RunRow]] = defaultdict(list)
     for row in rows:
         cells[row.arm, row.budget_flops].append(row)
@@ -135,21 +139,24 @@ def _moved(rows: Sequence[RunRow], name: str, slopes: Leads) -> list[RunRow]:
     return [found[row.run] for row in rows]
 
 
-def _asked_again(answers: Sequence[Estimand], arms: Sequence[Arm], curves: Sequence[Curve]) -> Iterator[Estimand]:
-    """What other frontiers say to the same questions; nothing where an arm has no budget left to show."""
+def _estimate_again(
+    estimands: Sequence[Estimand], arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]
+) -> Iterator[Estimand]:
+    """The same estimands by other frontiers; without those of an arm that has no budget in a frontier."""
     by_name = {arm.name: arm for arm in arms if arm.budgets}
-    for asked in answers:
-        if asked.form == "minima" or not all(name in by_name for name in asked.arms):
+    for row in estimands:
+        if row.form == "minima" or not all(name in by_name for name in row.arms):
             continue
-        subject = Subject(asked.objective, asked.arms, asked.form)
-        byte, other, *base = (by_name[name] for name in asked.arms)
-        pair = in_form((byte, other), asked.form, curves)
+        builder = EstimandBuilder(row.objective, row.arms, row.form)
+        byte, other, *base = (by_name[name] for name in row.arms)
+        pair = pair_in_form((byte, other), row.form, frontiers)
         found = None
-        if asked.name == "parity":
-            found = overhead.parity(subject, pair)
-        elif asked.name == "overhead" and asked.at_bpb is not None:
-            found = overhead.at_loss(subject, pair, asked.at_bpb)
-        elif asked.name == "interaction" and asked.at_bpb is not None:
-            found = interaction.at_loss(subject, pair, in_form((base[0], base[1]), asked.form, curves), asked.at_bpb)
+        if row.name == "parity":
+            found = overhead.parity(builder, pair)
+        elif row.name == "overhead" and row.at_bpb is not None:
+            found = overhead.at_loss(builder, pair, row.at_bpb)
+        elif row.name == "interaction" and row.at_bpb is not None:
+            base_pair = pair_in_form((base[0], base[1]), row.form, frontiers)
+            found = interaction.at_loss(builder, pair, base_pair, row.at_bpb)
         if found:
             yield found

@@ -1,127 +1,134 @@
-"""Which questions a study's arms can answer, in every form of the frontier; which answers lead.
+"""All estimands of a study: which arms are compared, in which forms of the frontier, and which estimates are headlined.
 
-A byte arm pairs with every arm of another symbol set that is alike in objective, order and model; a
-pair of another objective is held against the AR pair of the same symbol sets, and one whose order was
-changed against the pair that reads the text as it stands.
+A byte arm is compared with every arm of another tokenizer that has the same objective, permutation and model. A pair of
+another objective is further compared with the AR pair of the same tokenizers, and a pair of permuted text with the pair
+of the text as written.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from bytegap.fit.answers import Subject
-from bytegap.fit.bounds import Pair, Reach
-from bytegap.fit.frontiers import Arm, Curve, preferred_form
+from bytegap.fit.censoring import ArmFrontier, ArmPair
+from bytegap.fit.estimand_builder import EstimandBuilder
+from bytegap.fit.frontiers import Arm, FittedFrontier, preferred_form
 from bytegap.fit.interaction import interactions
 from bytegap.fit.overhead import gaps_at_budgets, overheads
-from bytegap.records import Estimand, Form
+from bytegap.schema.fit import Estimand, Form
 
-ArmPair = tuple[Arm, Arm]
+TwoArms = tuple[Arm, Arm]
+"""(byte arm, arm of another tokenizer)."""
 
 
-def pairs(arms: Sequence[Arm]) -> list[ArmPair]:
-    """(byte arm, arm of another symbol set), alike in all else."""
+def byte_pairs(arms: Sequence[Arm]) -> list[TwoArms]:
+    """Each byte arm with each arm of another tokenizer that is equal in objective, permutation and model."""
     return [
         (byte, other)
         for byte in arms
         for other in arms
         if byte.is_bytes
         and not other.is_bytes
-        and (byte.objective, byte.order, byte.model) == (other.objective, other.order, other.model)
+        and (byte.objective, byte.permutation, byte.model) == (other.objective, other.permutation, other.model)
     ]
 
 
-def pairs_over_ar(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
-    """(a pair of another objective, the AR pair of the same symbol sets, order and model)."""
+def pairs_over_ar(arms: Sequence[Arm]) -> list[tuple[TwoArms, TwoArms]]:
+    """(a pair of another objective, the AR pair of the same tokenizers, permutation and model)."""
     return [
         (pair, base)
-        for pair, base in _of_the_same_symbols(arms)
-        if pair[0].objective != "ar" and base[0].objective == "ar" and pair[0].order == base[0].order
+        for pair, base in _of_same_tokenizers(arms)
+        if pair[0].objective != "ar" and base[0].objective == "ar" and pair[0].permutation == base[0].permutation
     ]
 
 
-def pairs_over_order(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
-    """(a pair of a changed order, the pair of the same symbol sets, objective and model in the order of the text)."""
+def pairs_over_identity(arms: Sequence[Arm]) -> list[tuple[TwoArms, TwoArms]]:
+    """(a pair of permuted text, the pair of the same tokenizers, objective and model without permutation)."""
     return [
         (pair, base)
-        for pair, base in _of_the_same_symbols(arms)
-        if pair[0].order != "identity" and base[0].order == "identity" and pair[0].objective == base[0].objective
+        for pair, base in _of_same_tokenizers(arms)
+        if pair[0].permutation != "identity"
+        and base[0].permutation == "identity"
+        and pair[0].objective == base[0].objective
     ]
 
 
-def _of_the_same_symbols(arms: Sequence[Arm]) -> list[tuple[ArmPair, ArmPair]]:
-    """Pairs of the same model as well."""
+def _of_same_tokenizers(arms: Sequence[Arm]) -> list[tuple[TwoArms, TwoArms]]:
+    """All two pairs of the same tokenizers and model."""
     return [
         (pair, base)
-        for pair in pairs(arms)
-        for base in pairs(arms)
-        if pair[0].model == base[0].model and [arm.tokens for arm in pair] == [arm.tokens for arm in base]
+        for pair in byte_pairs(arms)
+        for base in byte_pairs(arms)
+        if pair[0].model == base[0].model and [arm.tokenizer for arm in pair] == [arm.tokenizer for arm in base]
     ]
 
 
-def estimate(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Estimand]:
-    """Every estimand, the one that leads its pair marked; a pair with an empty arm has none."""
+def estimate(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> list[Estimand]:
+    """All estimands, the headline of each comparison marked; a pair with an arm without budgets has none."""
     found: list[Estimand] = []
-    for pair in pairs(arms):
-        answers = [
-            row for form in _forms(pair, curves) for row in overheads(_subject(pair, form), in_form(pair, form, curves))
-        ]
-        found += _with_headline(answers, preferred_form(pair, curves))
-        if not all(any(curve.arm is arm for curve in curves) for arm in pair):
-            found += gaps_at_budgets(_subject(pair, "minima"), *pair)
-    for pair, base in pairs_over_ar(arms) + pairs_over_order(arms):
-        both = (*pair, *base)
-        answers = [
+    for pair in byte_pairs(arms):
+        estimands = [
             row
-            for form in _forms(both, curves)
-            for row in interactions(_subject(both, form), in_form(pair, form, curves), in_form(base, form, curves))
+            for form in _forms(pair, frontiers)
+            for row in overheads(_builder(pair, form), pair_in_form(pair, form, frontiers))
         ]
-        found += _with_headline(answers, preferred_form(both, curves))
+        found += _with_headline(estimands, preferred_form(pair, frontiers))
+        if not all(any(frontier.arm is arm for frontier in frontiers) for arm in pair):
+            found += gaps_at_budgets(_builder(pair, "minima"), *pair)
+    for pair, base in pairs_over_ar(arms) + pairs_over_identity(arms):
+        four = (*pair, *base)
+        estimands = [
+            row
+            for form in _forms(four, frontiers)
+            for row in interactions(
+                _builder(four, form), pair_in_form(pair, form, frontiers), pair_in_form(base, form, frontiers)
+            )
+        ]
+        found += _with_headline(estimands, preferred_form(four, frontiers))
     return found
 
 
-def _subject(arms: Sequence[Arm], form: Form | Literal["minima"]) -> Subject:
+def _builder(arms: Sequence[Arm], form: Form | Literal["minima"]) -> EstimandBuilder:
     objectives = " - ".join(dict.fromkeys(arm.objective for arm in arms))
-    orders = " - ".join(dict.fromkeys(arm.order for arm in arms))
-    asked = objectives if orders == "identity" else f"{objectives}, {orders}"
-    return Subject(asked, [arm.name for arm in arms], form)
+    permutations = " - ".join(dict.fromkeys(arm.permutation for arm in arms))
+    compared = objectives if permutations == "identity" else f"{objectives}, {permutations}"
+    return EstimandBuilder(compared, tuple(arm.name for arm in arms), form)
 
 
-def _forms(arms: Sequence[Arm], curves: Sequence[Curve]) -> list[Form]:
-    """The forms in which any of these arms has a frontier, if all of them have a budget to show."""
+def _forms(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> list[Form]:
+    """The forms in which any of these arms has a frontier, if all of them have a budget in a frontier."""
     names = {arm.name for arm in arms if all(arm.budgets for arm in arms)}
-    return list(dict.fromkeys(curve.form for curve in curves if curve.arm.name in names))
+    return list(dict.fromkeys(frontier.form for frontier in frontiers if frontier.arm.name in names))
 
 
-def in_form(pair: ArmPair, form: Form, curves: Sequence[Curve]) -> Pair:
-    """The pair with its frontiers of one form, as far as it has any."""
-    fitted = {curve.arm.name: curve for curve in curves if curve.form == form}
+def pair_in_form(pair: TwoArms, form: Form, frontiers: Sequence[FittedFrontier]) -> ArmPair:
+    """The pair with its frontiers of one form, where it has any."""
+    fitted = {frontier.arm.name: frontier for frontier in frontiers if frontier.form == form}
     byte, other = pair
-    return Pair(Reach(byte, fitted.get(byte.name)), Reach(other, fitted.get(other.name)))
+    return ArmPair(ArmFrontier(byte, fitted.get(byte.name)), ArmFrontier(other, fitted.get(other.name)))
 
 
-def _with_headline(answers: Sequence[Estimand], form: Form) -> Iterator[Estimand]:
-    """The same answers, the leading one marked.
+def _with_headline(estimands: Sequence[Estimand], form: Form) -> Iterator[Estimand]:
+    """The same estimands with the headline marked: in the preferred form at equal loss.
 
-    It is of the preferred form and at equal loss: the middle one estimated, else the best bound.
+    It is the middle one of those estimated; if none is, the lower bound, or else the upper bound, that is tightest.
     """
-    at_loss = [row for row in answers if row.form == form and row.at_flops is None]
+    at_loss = [row for row in estimands if row.form == form and row.at_flops is None]
     at_loss = [row for row in at_loss if row.name in {"overhead", "interaction"}]
     estimated = [row for row in at_loss if row.label == "estimated"]
-    above = [row for row in at_loss if row.bound == ">"]
-    below = [row for row in at_loss if row.bound == "<"]
+    lower = [row for row in at_loss if row.bound == ">"]
+    upper = [row for row in at_loss if row.bound == "<"]
     chosen = None
     if estimated:
         chosen = estimated[len(estimated) // 2]
-    elif above:
-        chosen = max(above, key=_value)
-    elif below:
-        chosen = min(below, key=_value)
-    for row in answers:
+    elif lower:
+        chosen = max(lower, key=_conservative_end)
+    elif upper:
+        chosen = min(upper, key=_conservative_end)
+    for row in estimands:
         yield row.model_copy(update={"headline": True}) if row is chosen else row
 
 
-def _value(row: Estimand) -> float:
-    """The bound, at the end of its interval where it claims least."""
+def _conservative_end(row: Estimand) -> float:
+    """The end of a bound's interval that claims least."""
     assert row.quantity.value is not None
     if row.quantity.ci95 is None:
         return float("-inf") if row.bound == ">" else float("inf")

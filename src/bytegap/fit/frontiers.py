@@ -1,99 +1,104 @@
-"""An arm's minima to its frontier L(C) = E + A C^-g: no floor, one that arms share, its own.
+"""Compute-optimal frontiers L(C) = E + A C^-g, one per arm, through the minima of its IsoFLOP cells.
 
-Given E the law is a line, ln(L - E) = ln A - g ln C, fitted in closed form with weights that make
-its residuals those of ln L; E itself is found by profile, on a grid that is refined once. Every
-bootstrap draw of the cells gets its own fit.
+Three forms: power law (E = 0), shared irreducible loss (one E for several arms), own irreducible loss (an E per arm).
+Given E the law is a line, ln(L - E) = ln A - g ln C, fitted in closed form with weights that make its residuals those
+of ln L; E is found by profiling. Every bootstrap draw of the cells gets its own fit.
 
-Suffixes: K = point estimate and draws, P = budgets kept, G = grid of floors.
+Suffixes: K = point estimate and draws, P = budgets in the frontier, G = grid of irreducible losses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bytegap import laws
-from bytegap.fit.draws import interval, quantity
-from bytegap.fit.isoflop import FittedCell
-from bytegap.laws import Array
-from bytegap.records import Form, Frontier, RunRow
+from bytegap.fit.cells import FittedCell
+from bytegap.scaling import laws
+from bytegap.scaling.bootstrap import interval, quantity
+from bytegap.scaling.laws import Array
+from bytegap.scaling.regression import profile_irreducible_loss, weighted_line
+from bytegap.schema.fit import Form, Frontier
+from bytegap.schema.runs import RunRow
 
 LEAST_BUDGETS = 2
-OWN_FLOOR_BUDGETS = 5
-_TIGHT = {"ar", "mdm", "block", "anyorder"}
-"""Objectives whose bound can be tight; a span's cannot, and others are scored by `mdm` as they were not trained."""
-GRID = 48
-HIGHEST_FLOOR = 0.995
-"""Of an arm's lowest BPB."""
+OWN_IRREDUCIBLE_LOSS_BUDGETS = 5
+"""Budgets from which on an arm gets an irreducible loss of its own."""
 CURVE_POINTS = 33
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Who an arm is, and the minima of its cells that may carry a frontier, by rising compute."""
+    """An arm and the minima of its cells that are in the frontier, by rising compute."""
 
     name: str
-    tokens: str
+    tokenizer: str
     is_bytes: bool
-    vocabulary: int
+    vocab_size: int
     objective: str
-    order: str
+    """Label: name and options."""
+    permutation: str
+    """Label: name and options."""
     model: str
+    tight_likelihood: bool
+    """Whether the scored likelihood is exact or a bound that a perfect model attains."""
     ln_flops_P: Array
     ln_bpb_KP: Array
-    ln_bpb_deviation_P: Array
+    ln_bpb_sd_P: Array
+    """Standard deviation of the draws of `ln_bpb_KP`."""
 
     @property
-    def can_be_tight(self) -> bool:
-        """Whether its bound can be tight on the text as it was written: only such arms may share a floor."""
-        return self.order == "identity" and self.objective.split(" ")[0] in _TIGHT
+    def may_share_irreducible_loss(self) -> bool:
+        """Whether its loss can approach the entropy of the text as written, which is the same for all such arms."""
+        return self.permutation == "identity" and self.tight_likelihood
 
     @property
     def budgets(self) -> int:
-        """How many budgets were kept."""
+        """Number of budgets in the frontier."""
         return len(self.ln_flops_P)
 
     @property
     def flops_observed(self) -> tuple[float, float]:
-        """Least and most compute kept."""
+        """Least and most compute of those budgets."""
         return float(np.exp(self.ln_flops_P[0])), float(np.exp(self.ln_flops_P[-1]))
 
     @property
     def bpb_observed(self) -> tuple[float, float]:
-        """Lowest and highest minimum kept."""
+        """Lowest and highest minimum of those budgets."""
         ln_bpb_P = self.ln_bpb_KP[0]
         return float(np.exp(ln_bpb_P.min())), float(np.exp(ln_bpb_P.max()))
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A fitted frontier with its draws."""
+class FittedFrontier:
+    """The frontier of one arm in one form, with draws."""
 
     arm: Arm
     form: Form
-    floor_K: Array
+    irreducible_loss_K: Array
+    """E, in BPB."""
     amplitude_K: Array
+    """A."""
     exponent_K: Array
-    left_out_error: float | None
-    """|ln L| missed at the largest budget when fitted without it; None below five budgets."""
+    """g."""
+    holdout_error: float | None
+    """|error| of ln L at the largest budget in a fit without it; None below five budgets."""
 
     def bpb(self, flops: float) -> Array:
-        """Loss at a compute, L(C), shape (K,)."""
-        return laws.frontier_bpb(flops, self.floor_K, self.amplitude_K, self.exponent_K)
+        """Loss at a compute, L(C), (K,)."""
+        return laws.frontier_bpb(flops, self.irreducible_loss_K, self.amplitude_K, self.exponent_K)
 
     def flops(self, bpb_K: float | Array) -> Array:
-        """Compute at a loss, C(L), shape (K,)."""
-        return laws.frontier_flops(bpb_K, self.floor_K, self.amplitude_K, self.exponent_K)
+        """Compute at a loss, C(L), (K,)."""
+        return laws.frontier_flops(bpb_K, self.irreducible_loss_K, self.amplitude_K, self.exponent_K)
 
     def slope(self, bpb_K: float | Array) -> Array:
-        """Slope dL / d ln C where the frontier passes `bpb_K`, shape (K,)."""
-        return laws.frontier_slope(bpb_K, self.floor_K, self.exponent_K)
+        """Slope dL / d ln C at a loss, (K,)."""
+        return laws.frontier_slope(bpb_K, self.irreducible_loss_K, self.exponent_K)
 
     @property
     def record(self) -> Frontier:
-        """As written to `fit.json`."""
+        """As written to fit.json."""
         low, high = self.arm.flops_observed
-        bpb_observed = self.arm.bpb_observed
         line: list[tuple[float, float, float, float]] = []
         for flops in np.geomspace(low, high, CURVE_POINTS).tolist():
             bpb_K = self.bpb(flops)
@@ -102,17 +107,17 @@ class Curve:
         return Frontier(
             arm=self.arm.name,
             form=self.form,
-            floor_bpb=quantity(self.floor_K),
+            irreducible_loss_bpb=quantity(self.irreducible_loss_K),
             amplitude=quantity(self.amplitude_K),
             exponent=quantity(self.exponent_K),
             flops_observed=(low, high),
-            bpb_observed=bpb_observed,
-            curve=line,
+            bpb_observed=self.arm.bpb_observed,
+            curve=tuple(line),
         )
 
 
 def arms_of(rows: Sequence[RunRow], cells: Sequence[FittedCell]) -> list[Arm]:
-    """Every arm, by name, with the minima of those of its cells that are in the frontier."""
+    """All arms, sorted by name, with the minima of those of their cells that are in the frontier."""
     first = {row.arm: row for row in reversed(rows)}
     arms: list[Arm] = []
     for name, row in sorted(first.items()):
@@ -122,138 +127,116 @@ def arms_of(rows: Sequence[RunRow], cells: Sequence[FittedCell]) -> list[Arm]:
         arms.append(
             Arm(
                 name=name,
-                tokens=row.tokens,
-                is_bytes=row.tokens_kind == "bytes",
-                vocabulary=row.vocabulary,
-                objective=row.objective,
-                order=row.order,
+                tokenizer=row.tokenizer,
+                is_bytes=row.tokenizer_kind == "bytes",
+                vocab_size=row.vocab_size,
+                objective=row.objective_label,
+                permutation=row.permutation_label,
                 model=row.model,
+                tight_likelihood=row.tight_likelihood,
                 ln_flops_P=np.log([fitted.flops for fitted in kept]),
                 ln_bpb_KP=ln_bpb_KP,
-                ln_bpb_deviation_P=ln_bpb_KP[1:].std(axis=0) if kept else np.empty(0),
+                ln_bpb_sd_P=ln_bpb_KP[1:].std(axis=0) if kept else np.empty(0),
             )
         )
     return arms
 
 
-def fit_frontiers(arms: Sequence[Arm]) -> tuple[list[Curve], list[str]]:
-    """Each arm's frontier in each form its budgets allow, and what to be warned of."""
+def fit_frontiers(arms: Sequence[Arm]) -> tuple[list[FittedFrontier], list[str]]:
+    """(the frontier of each arm in each form that its budgets allow, warnings)."""
     able = [arm for arm in arms if arm.budgets >= LEAST_BUDGETS]
     warnings = [
         f"{arm.name} has no frontier: it has {arm.budgets} good budgets and needs {LEAST_BUDGETS}"
         for arm in arms
         if arm not in able
     ]
-    curves = [curve for arm in able for curve in _fit([arm], "no floor")]
-    tied = [arm for arm in able if arm.can_be_tight]
-    if len(tied) > 1:
-        if _freedom(tied) > 0:
-            curves += _fit(tied, "shared floor")
+    frontiers = [frontier for arm in able for frontier in _fit([arm], "power law")]
+    sharing = [arm for arm in able if arm.may_share_irreducible_loss]
+    if len(sharing) > 1:
+        if _dof(sharing) > 0:
+            frontiers += _fit(sharing, "shared irreducible loss")
         else:
-            warnings.append("no shared floor is fitted: the arms have too few budgets to show one")
+            warnings.append("no shared irreducible loss is fitted: the arms have too few budgets to show one")
     for arm in able:
-        if arm.budgets >= OWN_FLOOR_BUDGETS:
-            curves += _fit([arm], "own floor")
-    return curves, warnings
+        if arm.budgets >= OWN_IRREDUCIBLE_LOSS_BUDGETS:
+            frontiers += _fit([arm], "own irreducible loss")
+    return frontiers, warnings
 
 
-def preferred_form(arms: Sequence[Arm], curves: Sequence[Curve]) -> Form:
-    """The form to lead with where these arms meet.
+def preferred_form(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> Form:
+    """The form whose estimates are headlined for these arms.
 
-    From five budgets on in every arm, the one that best foretells their largest budgets. Before,
-    the shared floor where there is one: the form without a floor is a case of it.
+    If every arm has at least five budgets, the form that best predicts their largest budgets from the others. Else the
+    shared irreducible loss where it was fitted (a power law is its special case E = 0), else the power law.
     """
-    forms: dict[Form, list[Curve]] = {}
-    for curve in curves:
-        if any(curve.arm is arm for arm in arms):
-            forms.setdefault(curve.form, []).append(curve)
+    forms: dict[Form, list[FittedFrontier]] = {}
+    for frontier in frontiers:
+        if any(frontier.arm is arm for arm in arms):
+            forms.setdefault(frontier.form, []).append(frontier)
     errors: dict[Form, list[float]] = {
-        form: [curve.left_out_error for curve in fitted if curve.left_out_error is not None]
+        form: [frontier.holdout_error for frontier in fitted if frontier.holdout_error is not None]
         for form, fitted in forms.items()
         if len(fitted) == len(arms)
     }
     if errors and all(len(found) == len(arms) for found in errors.values()):
         return min(errors, key=lambda form: sum(error**2 for error in errors[form]))
-    return "shared floor" if "shared floor" in errors else "no floor"
+    return "shared irreducible loss" if "shared irreducible loss" in errors else "power law"
 
 
-def _freedom(arms: Sequence[Arm]) -> int:
-    """Budgets beyond the parameters of a common floor and one line an arm."""
+def _dof(arms: Sequence[Arm]) -> int:
+    """Degrees of freedom of one line per arm and one irreducible loss for all."""
     return sum(arm.budgets - 2 for arm in arms) - 1
 
 
-def _fit(arms: Sequence[Arm], form: Form) -> list[Curve]:
-    """One floor for all `arms` (zero where the form has none), one line each."""
-    missed: dict[str, float] = {}
-    if all(arm.budgets >= OWN_FLOOR_BUDGETS for arm in arms):
+def _fit(arms: Sequence[Arm], form: Form) -> list[FittedFrontier]:
+    """Fit one irreducible loss for all `arms` (0 for a power law) and one line per arm."""
+    holdout_errors: dict[str, float] = {}
+    if all(arm.budgets >= OWN_IRREDUCIBLE_LOSS_BUDGETS for arm in arms):
         shorter = [_without_largest(arm) for arm in arms]
-        floor_K = _floor(shorter, form)
+        short_E_K = _irreducible_loss(shorter, form)
         for arm, short in zip(arms, shorter, strict=True):
-            intercept_K, exponent_K, _ = _line(short, floor_K[:, None])
-            above = np.exp(intercept_K[0, 0] - exponent_K[0, 0] * arm.ln_flops_P[-1])
-            missed[arm.name] = abs(float(np.log(floor_K[0] + above) - arm.ln_bpb_KP[0, -1]))
-    floor_K = _floor(arms, form)
-    curves: list[Curve] = []
+            intercept_K, exponent_K, _ = _line(short, short_E_K[:, None])
+            reducible = np.exp(intercept_K[0, 0] - exponent_K[0, 0] * arm.ln_flops_P[-1])
+            holdout_errors[arm.name] = abs(float(np.log(short_E_K[0] + reducible) - arm.ln_bpb_KP[0, -1]))
+    E_K = _irreducible_loss(arms, form)
+    frontiers: list[FittedFrontier] = []
     for arm in arms:
-        intercept_KG, exponent_KG, _ = _line(arm, floor_K[:, None])
+        intercept_KG, exponent_KG, _ = _line(arm, E_K[:, None])
         amplitude_K = np.exp(intercept_KG[:, 0])
-        error = missed.get(arm.name)
-        curves.append(Curve(arm, form, floor_K, amplitude_K, exponent_KG[:, 0], error))
-    return curves
+        error = holdout_errors.get(arm.name)
+        frontiers.append(FittedFrontier(arm, form, E_K, amplitude_K, exponent_KG[:, 0], error))
+    return frontiers
 
 
 def _without_largest(arm: Arm) -> Arm:
-    """The arm's point estimates, its largest budget left out."""
+    """The point estimates of all budgets but the largest."""
     return replace(
         arm,
         ln_flops_P=arm.ln_flops_P[:-1],
         ln_bpb_KP=arm.ln_bpb_KP[:1, :-1],
-        ln_bpb_deviation_P=arm.ln_bpb_deviation_P[:-1],
+        ln_bpb_sd_P=arm.ln_bpb_sd_P[:-1],
     )
 
 
-def _floor(arms: Sequence[Arm], form: Form) -> Array:
-    """E_K of least weighted squares over all `arms`, within 1/1000 of the lowest BPB."""
+def _irreducible_loss(arms: Sequence[Arm], form: Form) -> Array:
+    """E_K of the least weighted squares over all `arms`; 0 for a power law."""
     lowest_K = np.exp(np.min([arm.ln_bpb_KP.min(axis=1) for arm in arms], axis=0))
-    if form == "no floor":
+    if form == "power law":
         return np.zeros_like(lowest_K)
-    return best_floor(lambda floor_KG: np.sum([_line(arm, floor_KG)[2] for arm in arms], axis=0), lowest_K)
+    return profile_irreducible_loss(lambda E_KG: np.sum([_line(arm, E_KG)[2] for arm in arms], axis=0), lowest_K)
 
 
-def best_floor(error: Callable[[Array], Array], lowest_K: Array, rounds: int = 2) -> Array:
-    """E_K of least `error` ((K, G) to (K, G)), each round on a grid between the neighbours of the last one's best."""
-    low_K, high_K = np.zeros_like(lowest_K), HIGHEST_FLOOR * lowest_K
-    best_K = low_K
-    draw_K = np.arange(len(lowest_K))
-    for _ in range(rounds):
-        floor_KG = np.linspace(low_K, high_K, GRID, axis=1)
-        at_K = error(floor_KG).argmin(axis=1)
-        low_K, best_K = floor_KG[draw_K, np.maximum(at_K - 1, 0)], floor_KG[draw_K, at_K]
-        high_K = floor_KG[draw_K, np.minimum(at_K + 1, GRID - 1)]
-    return best_K
+def _line(arm: Arm, E_KG: Array) -> tuple[Array, Array, Array]:
+    """(ln A, g, weighted squared error), each (K, G), of ln(L - E) = ln A - g ln C at given E.
 
-
-def _line(arm: Arm, floor_KG: Array) -> tuple[Array, Array, Array]:
-    """(ln A, g, weighted squared error), each (K, G), of ln(L - E) = ln A - g ln C at given floors.
-
-    An error of ln L is L / (L - E) times as large in ln(L - E); the weights undo that, and divide
-    by the cells' own variances.
+    An error of ln L is L / (L - E) times as large in ln(L - E); the weights undo that, and divide by the cells' own
+    variances.
     """
     bpb_K1P = np.exp(arm.ln_bpb_KP)[:, None, :]
-    above_KGP = bpb_K1P - floor_KG[:, :, None]
-    y_KGP = np.log(above_KGP)
-    deviation_P = np.maximum(arm.ln_bpb_deviation_P, 1e-9)
-    weight_KGP = (above_KGP / bpb_K1P / deviation_P) ** 2
+    reducible_KGP = bpb_K1P - E_KG[:, :, None]
+    y_KGP = np.log(reducible_KGP)
+    sd_P = np.maximum(arm.ln_bpb_sd_P, 1e-9)
+    weight_KGP = (reducible_KGP / bpb_K1P / sd_P) ** 2
     intercept_KG, slope_KG = weighted_line(arm.ln_flops_P, y_KGP, weight_KGP)
     residual_KGP = y_KGP - intercept_KG[:, :, None] - slope_KG[:, :, None] * arm.ln_flops_P
     return intercept_KG, -slope_KG, (weight_KGP * residual_KGP**2).sum(axis=2)
-
-
-def weighted_line(x_P: Array, y_KGP: Array, weight_KGP: Array) -> tuple[Array, Array]:
-    """(intercept, slope), each (K, G), of least weighted squares."""
-    total_KG = weight_KGP.sum(axis=2)
-    centre_KG = (weight_KGP * x_P).sum(axis=2) / total_KG
-    mean_KG = (weight_KGP * y_KGP).sum(axis=2) / total_KG
-    x_KGP = x_P - centre_KG[:, :, None]
-    slope_KG = (weight_KGP * x_KGP * y_KGP).sum(axis=2) / (weight_KGP * x_KGP**2).sum(axis=2)
-    return mean_KG - slope_KG * centre_KG, slope_KG

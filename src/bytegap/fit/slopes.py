@@ -1,43 +1,47 @@
-"""Are two arms' frontiers equally steep? Equivalence of exponents within a margin that the study names beforehand.
+"""Equivalence of two arms' frontier exponents, within a margin that the study sets in advance.
 
-    d = g_one - g_other of L = A C^-g, no floor: how fast ln L falls with ln C over each arm's own budgets
+    d = g_one - g_other of L = A C^-g (power law), the rate at which ln L falls with ln C over each arm's own budgets
 
-Two one-sided tests at 5 % (Schuirmann 1987): equivalent where the 90 % interval of d lies within the margin to both
-sides. Whether a study could have said so is not seen from its answer but from the interval's half width h: were the
-slopes equal, d would lie within margin - h of 0, and the test pass, in a share of studies that is the power.
+Two one-sided tests at 5 % (Schuirmann 1987): equivalent where the 90 % interval of d lies within the margin on both
+sides. Whether the study could have shown equivalence follows from the interval's half width h: if the exponents were
+equal, d would lie within margin - h of 0, and the test pass, with a probability that is the power.
 """
 
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from bytegap.fit.draws import interval, quantity
-from bytegap.fit.frontiers import Curve
-from bytegap.records import SlopePair
+from bytegap.fit.frontiers import FittedFrontier
+from bytegap.scaling.bootstrap import interval, quantity
+from bytegap.schema.fit import SlopePair
 
 TAIL = 0.05
 POWER = 0.8
 _NORMAL = NormalDist()
 
 
-def slopes(pairs: Sequence[tuple[str, str]], margin: float | None, curves: Sequence[Curve]) -> list[SlopePair]:
-    """An answer for each pair of arms; `margin` is in units of g, and there if any pair is."""
-    fitted = {curve.arm.name: curve for curve in curves if curve.form == "no floor"}
+def compare_slopes(
+    pairs: Sequence[tuple[str, str]], margin: float | None, frontiers: Sequence[FittedFrontier]
+) -> list[SlopePair]:
+    """The comparison of each pair of arms, by name; `margin`, in units of g, is required if there are pairs."""
+    fitted = {frontier.arm.name: frontier for frontier in frontiers if frontier.form == "power law"}
     assert margin is not None or not pairs, "the study file was checked"
-    return [_pair(pair, margin or 0.0, fitted.get(pair[0]), fitted.get(pair[1])) for pair in pairs]
+    return [_compare(pair, margin or 0.0, fitted.get(pair[0]), fitted.get(pair[1])) for pair in pairs]
 
 
-def power(half: float, margin: float) -> float:
-    """Chance that two arms of the same slope pass, where the 90 % interval reaches `half` to either side."""
-    deviation = half / _NORMAL.inv_cdf(1 - TAIL)
-    return max(0.0, 2 * _NORMAL.cdf((margin - half) / deviation) - 1)
+def power(half_width: float, margin: float) -> float:
+    """Probability that two equal exponents pass the test, if the 90 % interval has this half width."""
+    sd = half_width / _NORMAL.inv_cdf(1 - TAIL)
+    return max(0.0, 2 * _NORMAL.cdf((margin - half_width) / sd) - 1)
 
 
-def least_margin(half: float) -> float:
+def least_margin(half_width: float) -> float:
     """The margin at which `power` is 80 %."""
-    return half * (1 + _NORMAL.inv_cdf((1 + POWER) / 2) / _NORMAL.inv_cdf(1 - TAIL))
+    return half_width * (1 + _NORMAL.inv_cdf((1 + POWER) / 2) / _NORMAL.inv_cdf(1 - TAIL))
 
 
-def _pair(arms: tuple[str, str], margin: float, one: Curve | None, other: Curve | None) -> SlopePair:
+def _compare(
+    arms: tuple[str, str], margin: float, one: FittedFrontier | None, other: FittedFrontier | None
+) -> SlopePair:
     if one is None or other is None:
         return SlopePair(arms=arms, margin=margin)
     difference_K = one.exponent_K - other.exponent_K
@@ -50,33 +54,33 @@ def _pair(arms: tuple[str, str], margin: float, one: Curve | None, other: Curve 
     )
     if ci90 is None:
         return found
-    half = (ci90[1] - ci90[0]) / 2
+    half_width = (ci90[1] - ci90[0]) / 2
     return found.model_copy(
         update={
             "ci90": ci90,
             "equivalent": max(-ci90[0], ci90[1]) < margin,
-            "power": power(half, margin),
-            "least_margin": least_margin(half),
+            "power": power(half_width, margin),
+            "least_margin": least_margin(half_width),
         }
     )
 
 
 def sentence(pair: SlopePair) -> str:
-    """What a pair's answer says."""
+    """The comparison in one sentence."""
     one, other = pair.arms
     if pair.ci90 is None or pair.difference is None or pair.difference.ci95 is None:
-        missing = "one of them has no frontier" if pair.difference is None else "its interval has no end"
-        return f"Not identified at this scale: whether {one} and {other} are equally steep, as {missing}."
+        missing = "one of them has no frontier" if pair.difference is None else "the difference has no interval"
+        return f"Not identified at this scale: whether {one} and {other} have equal exponents, because {missing}."
     low, high = pair.difference.ci95
-    apart = low > 0 or high < 0
-    says = {
-        (True, False): f"equally steep within {pair.margin:g}, the margin named beforehand",
-        (True, True): f"not equally steep, but within {pair.margin:g} of it, the margin named beforehand",
-        (False, True): "not equally steep",
-        (False, False): f"not told apart, nor shown to be equally steep within {pair.margin:g}",
-    }[pair.equivalent, apart]
+    differ = low > 0 or high < 0
+    conclusion = {
+        (True, False): f"equivalent within {pair.margin:g}, the margin set in advance",
+        (True, True): f"different, but equivalent within {pair.margin:g}, the margin set in advance",
+        (False, True): "different",
+        (False, False): f"neither shown to differ nor to be equivalent within {pair.margin:g}",
+    }[pair.equivalent, differ]
     return (
-        f"{one} and {other} are {says}: their exponents differ by {pair.difference.value:.3f} (90 % interval "
-        f"{pair.ci90[0]:.3f} to {pair.ci90[1]:.3f}); were they the same, a study like this one would show it with "
-        f"probability {pair.power:.2f}, and of a margin of {pair.least_margin:.3f} with 0.80."
+        f"The exponents of {one} and {other} are {conclusion}: they differ by {pair.difference.value:.3f} (90 % "
+        f"interval {pair.ci90[0]:.3f} to {pair.ci90[1]:.3f}); if they were equal, such a study would show equivalence "
+        f"with probability {pair.power:.2f}, and with probability 0.80 for a margin of {pair.least_margin:.3f}."
     )

@@ -1,4 +1,4 @@
-"""Reads `runs.jsonl`, writes `fit.json`: whoever holds the rows can refit them, without torch or a GPU."""
+"""The stage `fit`. Reads runs.jsonl, writes fit.json; needs neither torch nor a GPU nor the runs themselves."""
 
 from collections.abc import Sequence
 
@@ -6,100 +6,115 @@ import numpy as np
 
 from bytegap import console
 from bytegap.errors import FitError
-from bytegap.fit import conventions, misfit
+from bytegap.fit import conventions, goodness_of_fit
+from bytegap.fit.cells import fit_cells
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
-from bytegap.fit.isoflop import fit_cells
 from bytegap.fit.nested import separate_laws
-from bytegap.fit.slopes import sentence, slopes
-from bytegap.fit.verdict import verdict
-from bytegap.records import Fit, Floor, RunRow, digest
-from bytegap.store import Folder, read_table, standing, write_record
-from bytegap.study import Fit as Asked
-from bytegap.study import Study
+from bytegap.fit.slopes import compare_slopes, sentence
+from bytegap.fit.verdict import Evidence, verdict
+from bytegap.schema.base import FrozenDict, digest
+from bytegap.schema.fit import Fit, NgramBaseline
+from bytegap.schema.runs import RunRow
+from bytegap.study.config import Fit as FitOptions
+from bytegap.study.config import Study
+from bytegap.study.directory import FIT, StudyDir
 
 BOOTSTRAPS = 2000
-NOTHING = Asked()
+NO_OPTIONS = FitOptions()
 
 
-def run(study: Study, folder: Folder) -> Fit:
-    """Fit the study's runs unless their fit stands.
+def run(study: Study, study_dir: StudyDir) -> Fit:
+    """Fit the study's runs, unless fit.json is up to date.
 
-    StoreError where there is no table, FitError where its rows are too few or do not compare.
+    StudyDirError where there is no runs.jsonl, FitError where its rows are too few or not comparable.
     """
-    rows = read_table(folder.table, RunRow, made_by="runs")
-    made = standing(folder.fit, Fit, _inputs(rows, BOOTSTRAPS, study.seed, study.fit))
-    if made:
+    rows = study_dir.runs()
+    current = study_dir.load_if_current(FIT, _inputs(rows, BOOTSTRAPS, study.seed, study.fit))
+    if current:
         console.say("fit", "up to date")
-        return made
+        return current
     fit = fit_rows(rows, BOOTSTRAPS, study.seed, study.fit)
-    write_record(folder.fit, fit)
-    kept = sum(cell.in_frontier for cell in fit.cells)
-    console.say("fit", f"{kept} of {len(fit.cells)} cells carry {len(fit.frontiers)} frontiers")
+    study_dir.write(FIT, fit)
+    used = sum(cell.in_frontier for cell in fit.cells)
+    console.say("fit", f"{used} of {len(fit.cells)} IsoFLOP cells used in {len(fit.frontiers)} frontier fits")
     for line in fit.verdict:
         console.say("", line)
     return fit
 
 
-def fit_rows(rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, asked: Asked = NOTHING) -> Fit:
-    """Everything the rows say: a pure function of them, the number of bootstraps, the seed and what is `asked`."""
+def fit_rows(
+    rows: Sequence[RunRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, options: FitOptions = NO_OPTIONS
+) -> Fit:
+    """All estimates and conclusions of a study's runs; a pure function of its arguments.
+
+    FitError where the rows are too few or not comparable.
+    """
     _check(rows)
-    isoflop = fit_cells(rows, bootstraps, np.random.default_rng(seed))
-    arms = arms_of(rows, isoflop.cells)
-    curves, warnings = fit_frontiers(arms)
-    estimands = estimate(arms, curves)
-    cells = [fitted.cell for fitted in isoflop.cells]
-    steepness = slopes(asked.slopes, asked.slope_margin, curves)
-    identified, sentences = verdict(arms, cells, estimands, asked.margin)
+    cells = fit_cells(rows, bootstraps, np.random.default_rng(seed))
+    arms = arms_of(rows, cells.cells)
+    frontiers, warnings = fit_frontiers(arms)
+    estimands = estimate(arms, frontiers)
+    recorded = tuple(fitted.cell for fitted in cells.cells)
+    slopes = compare_slopes(options.slopes, options.slope_margin, frontiers)
+    identified, sentences = verdict(Evidence(arms, recorded, estimands, options.margin))
+    default = conventions.DefaultFit(arms, frontiers, estimands)
     return Fit(
-        inputs=_inputs(rows, bootstraps, seed, asked),
+        inputs_sha256=_inputs(rows, bootstraps, seed, options),
         convention=conventions.DEFAULT,
         bootstraps=bootstraps,
-        noise_log_bpb=isoflop.noise_log_bpb,
-        floors=_floors(rows),
-        cells=cells,
-        frontiers=[curve.record for curve in curves],
-        estimands=estimands,
-        by_convention=conventions.by_convention(rows, conventions.Default(arms, curves, estimands), bootstraps, seed),
-        margin=asked.margin,
+        noise_log_bpb=FrozenDict(cells.noise_log_bpb),
+        ngram_baselines=_ngram_baselines(rows),
+        cells=recorded,
+        frontiers=tuple(frontier.record for frontier in frontiers),
+        estimands=tuple(estimands),
+        by_convention=tuple(conventions.by_convention(rows, default, bootstraps, seed)),
+        margin=options.margin,
         separate_laws=separate_laws(arms),
-        slopes=steepness,
+        slopes=tuple(slopes),
         identified=identified,
-        verdict=[*sentences, *map(sentence, steepness)],
-        warnings=[*isoflop.warnings, *warnings, *misfit.warnings(curves)],
+        verdict=(*sentences, *map(sentence, slopes)),
+        warnings=(*cells.warnings, *warnings, *goodness_of_fit.warnings(frontiers)),
     )
 
 
-def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, asked: Asked) -> str:
-    contents = sorted(row.content for row in rows)
-    made_with = {"bootstraps": bootstraps, "recount": conventions.BOOTSTRAPS, "seed": seed, "margin": asked.margin}
-    more = asked.model_dump(exclude={"margin"}, exclude_defaults=True)  # a question not put leaves a fit standing
-    return digest({"rows": contents} | made_with | more)
+def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, options: FitOptions) -> str:
+    """Hash of all that the fit depends on."""
+    return digest(
+        {
+            "rows": sorted(row.content_sha256 for row in rows),
+            "bootstraps": bootstraps,
+            "convention_bootstraps": conventions.BOOTSTRAPS,
+            "seed": seed,
+            # Without defaults, so that an option added to the program later leaves earlier fits up to date.
+            "options": options.model_dump(mode="json", exclude_defaults=True),
+        }
+    )
 
 
 def _check(rows: Sequence[RunRow]) -> None:
-    """FitError unless each row is there once and all were scored on the same text."""
+    """FitError unless each run has one row and all were scored on the same text."""
     if not rows:
-        message = "there are no runs to fit: run 'bytegap train', then 'bytegap runs'"
-        raise FitError(message)
+        raise FitError("there are no runs to fit: run 'bytegap train', then 'bytegap collect'")
     names = [row.run for row in rows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        message = f"run {twice[0]} is there twice: keep one line of it"
-        raise FitError(message)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise FitError(f"run {repeated[0]} has two rows: keep one of them")
     if len({row.windows_sha256 for row in rows if row.status == "finished"}) > 1:
-        message = "the runs were scored on different test windows, so their BPB do not compare: fit each text alone"
-        raise FitError(message)
+        raise FitError(
+            "the runs were scored on different scoring windows, so their BPB cannot be compared: fit the runs of "
+            "each text separately"
+        )
 
 
-def _floors(rows: Sequence[RunRow]) -> list[Floor]:
-    """One line a symbol set, by name."""
-    first = {row.tokens: row for row in reversed(rows)}
-    return [
-        Floor(
-            tokens=tokens,
-            vocabulary=row.vocabulary,
+def _ngram_baselines(rows: Sequence[RunRow]) -> tuple[NgramBaseline, ...]:
+    """One per tokenizer, sorted by name."""
+    first = {row.tokenizer: row for row in reversed(rows)}
+    return tuple(
+        NgramBaseline(
+            tokenizer=tokenizer,
+            vocab_size=row.vocab_size,
             unigram_bpb=row.unigram_bpb,
             bigram_bpb=row.bigram_bpb,
         )
-        for tokens, row in sorted(first.items())
-    ]
+        for tokenizer, row in sorted(first.items())
+    )

@@ -1,7 +1,8 @@
-"""One decoder Transformer: RMSNorm, RoPE, SwiGLU, no biases, untied head; what it may see is the objective's to say.
+"""One decoder Transformer: RMSNorm, RoPE, SwiGLU, no biases, untied head; the objective sets the attention pattern.
 
-With causal sight it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights, the fused
-projections split, and gives the same logits. B rows, P positions, D width, M chosen positions, V ids of the vocabulary.
+With causal attention it is the Llama architecture, parameter for parameter: `LlamaForCausalLM` loads its weights, the
+fused projections split, and gives the same logits.
+B sequences, P positions, D d_model, N = B * P, M selected positions, V ids of the vocabulary.
 """
 
 import math
@@ -10,80 +11,90 @@ from dataclasses import replace
 from itertools import count
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from bytegap.accounting import llama
-from bytegap.accounting.flops import Costs
-from bytegap.accounting.params import Parameters
-from bytegap.models import _ladder
-from bytegap.models._blocks import Block, RMSNorm, rotary_table
-from bytegap.sight import Sight
+from bytegap.cost import llama, sizes
+from bytegap.cost.flops import Costs
+from bytegap.cost.params import Parameters
+from bytegap.models.base import ModelConfig, ModelFamily, Network
+from bytegap.nn.attention_spec import AttentionSpec
+from bytegap.nn.layers import Block, RMSNorm, rope_table
 
 NORM_EPSILON = 1e-5
 _FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 
 
-class Shape(BaseModel):
-    """Everything that fixes the architecture of one model."""
+class TransformerConfig(ModelConfig):
+    """Sizes of one Transformer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    n_heads: int
+    d_ff: int
+    max_positions: int
+    """Positions of a sequence, BOS included."""
+    target_positions: bool = False
+    """Whether an embedding of the position that each input predicts is added to the input."""
+    rope_base: float
+    """The slowest rotary pair turns once in about 2 pi times this many positions."""
 
-    vocabulary: int
-    """Ids: the V symbols, EOS, BOS, MASK."""
-    width: int
-    depth: int
-    heads: int
-    hidden: int
-    positions: int
-    """Places of a row, BOS and symbols."""
-    aims: bool = False
-    """Whether each position is told, by a table, the place that it is asked about."""
-    rotary_base: float
-    """The slowest rotation turns once in about 2 pi times this many positions."""
+    def build(self) -> "Transformer":
+        """The network, its weights not yet initialized."""
+        return Transformer(self)
+
+    def parameters(self) -> Parameters:
+        """Parameters by group; the embedding of target positions counts as embedding."""
+        own = llama.parameters(self._llama())
+        return replace(own, embedding=own.embedding + self.target_positions * self.max_positions * self.d_model)
+
+    def costs(self) -> Costs:
+        """The matmuls of one forward."""
+        return llama.costs(self._llama())
+
+    def _llama(self) -> llama.Llama:
+        return llama.Llama(
+            d_model=self.d_model,
+            n_layers=self.n_layers,
+            n_heads=self.n_heads,
+            d_ff=self.d_ff,
+            vocab_size=self.n_ids,
+        )
 
 
-def ladder(*, vocabulary: int, positions: int, aims: bool = False) -> Iterator[Shape]:
-    """Shapes in ascending size, without end: about twice the parameters a rung.
+@dataclass(frozen=True)
+class TransformerFamily(ModelFamily):
+    """Transformers of all sizes, about twice the parameters from one to the next.
 
-    Assumptions: widths 2^k and 3 x 2^k from 8 on; depth width/64 but at least 2, since one layer never leaves its
-    unigram under masking (docs/log.md); heads and MLP as in `_ladder.py`; the rotary base is the number of positions,
-    so that every pair turns noticeably within a row.
+    Assumptions: d_model is 2^k or 3 x 2^k, from 8 on; n_layers is d_model / 64 but at least 2, because one layer never
+    gets below its unigram under masking (docs/log.md); heads and MLP as in `cost/sizes.py`; the rotary base is the
+    number of positions, so that every pair turns noticeably within a sequence.
     """
-    for power in count(3):
-        for width in (2**power, 3 * 2 ** (power - 1)):
-            depth = max(2, width // 64)
-            yield Shape(
-                vocabulary=vocabulary,
-                width=width,
-                depth=depth,
-                heads=_ladder.heads(width, depth),
-                hidden=_ladder.hidden(width),
-                positions=positions,
-                aims=aims,
-                rotary_base=positions,
-            )
 
+    def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[TransformerConfig]:
+        """Configs in ascending size, without end."""
+        for power in count(3):
+            for d_model in (2**power, 3 * 2 ** (power - 1)):
+                n_layers = max(2, d_model // 64)
+                yield TransformerConfig(
+                    n_ids=n_ids,
+                    d_model=d_model,
+                    n_layers=n_layers,
+                    n_heads=sizes.n_heads(d_model, n_layers),
+                    d_ff=sizes.d_ff(d_model),
+                    max_positions=max_positions,
+                    target_positions=target_positions,
+                    rope_base=max_positions,
+                )
 
-def parameters(shape: Shape) -> Parameters:
-    """Counted by group; the norms' gains are with the body."""
-    own = llama.parameters(_counted(shape))
-    return replace(own, embedding=own.embedding + shape.aims * shape.positions * shape.width)
-
-
-def costs(shape: Shape) -> Costs:
-    """The matmuls of one forward."""
-    return llama.costs(_counted(shape))
-
-
-def _counted(shape: Shape) -> llama.Llama:
-    return llama.Llama(
-        width=shape.width, depth=shape.depth, heads=shape.heads, hidden=shape.hidden, vocabulary=shape.vocabulary
-    )
+    def config(self, fields: Mapping[str, object]) -> TransformerConfig:
+        """The config that a plan stored."""
+        return TransformerConfig.model_validate(dict(fields))
 
 
 def as_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, not copied, as `LlamaForCausalLM` names them, fused projections split; a table of aims beside."""
+    """The weights, not copied, under the names of `LlamaForCausalLM`, fused projections split.
+
+    An embedding of target positions, which Llama has not, keeps its name.
+    """
     split: dict[str, Tensor] = {}
     for name, weight in weights.items():
         prefix = "" if name.startswith("lm_head") else "model."
@@ -93,63 +104,56 @@ def as_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return split
 
 
-def build(shape: Shape) -> "Transformer":
-    """The model, its weights not yet initialised."""
-    return Transformer(shape)
+class Transformer(Network):
+    """Token ids in, logits out, at every position or at selected ones."""
 
-
-class Transformer(nn.Module):
-    """Token ids in, logits out, at every position or only at those asked for."""
-
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        D = config.d_model
+        self.embed_tokens = nn.Embedding(config.n_ids, D)
         self.layers = nn.ModuleList(
-            Block(shape.width, shape.heads, shape.hidden, epsilon=NORM_EPSILON) for _ in range(shape.depth)
+            Block(D, config.n_heads, config.d_ff, epsilon=NORM_EPSILON) for _ in range(config.n_layers)
         )
-        self.embed_aims = nn.Embedding(shape.positions, shape.width) if shape.aims else None
-        self.norm = RMSNorm(shape.width, NORM_EPSILON)
-        self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
-        cos_PK, sin_PK = rotary_table(shape.positions, shape.width // shape.heads, shape.rotary_base)
+        self.target_position_embedding = nn.Embedding(config.max_positions, D) if config.target_positions else None
+        self.norm = RMSNorm(D, NORM_EPSILON)
+        self.lm_head = nn.Linear(D, config.n_ids, bias=False)
+        cos_PK, sin_PK = rope_table(config.max_positions, D // config.n_heads, config.rope_base)
         self.cos_PK: Tensor
         self.sin_PK: Tensor
         self.register_buffer("cos_PK", cos_PK, persistent=False)
         self.register_buffer("sin_PK", sin_PK, persistent=False)
 
-    def forward(self, ids_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
-        """Logits (M, V) at flat positions b * P + p, or (B * P, V) at all of them."""
-        return self.lm_head(self.features(ids_BP, positions_M, sight))
-
-    def features(self, ids_BP: Tensor, positions_M: Tensor | None, sight: Sight) -> Tensor:
-        """What the head reads, (M, D)."""
-        places_P = sight.places_P
-        where = slice(ids_BP.shape[1]) if places_P is None else places_P
-        cos_PK, sin_PK = self.cos_PK[where], self.sin_PK[where]
-        if places_P is not None and places_P.ndim > 1:  # each row its own
+    def features(self, ids_BP: Tensor, positions_M: Tensor | None, attention: AttentionSpec) -> Tensor:
+        """The head's inputs, (M, D) or (N, D)."""
+        position_ids = attention.position_ids
+        index = slice(ids_BP.shape[1]) if position_ids is None else position_ids
+        cos_PK, sin_PK = self.cos_PK[index], self.sin_PK[index]
+        if position_ids is not None and position_ids.ndim > 1:  # one set of positions a sequence
             cos_PK, sin_PK = cos_PK[:, None], sin_PK[:, None]
         x_BPD = self.embed_tokens(ids_BP)
-        if self.embed_aims is not None and sight.aims_BP is not None:
-            x_BPD = x_BPD + self.embed_aims(sight.aims_BP)
+        if self.target_position_embedding is not None and attention.target_position_ids is not None:
+            x_BPD = x_BPD + self.target_position_embedding(attention.target_position_ids)
         for layer in self.layers:
-            x_BPD = layer(x_BPD, cos_PK, sin_PK, sight)
+            x_BPD = layer(x_BPD, cos_PK, sin_PK, attention)
         x_ND = x_BPD.flatten(0, 1)
         if positions_M is not None:
             x_ND = x_ND.index_select(0, positions_M)
         return self.norm(x_ND)
 
     @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Fill the weights from `seed` alone: fan-in normal, residual outputs shrunk by 1/sqrt(2 depth).
+    def initialize(self, seed: int) -> None:
+        """Fill the weights from `seed` alone: fan-in normal, residual outputs divided by sqrt(2 n_layers).
 
-        Embeddings are N(0, 1) about one vector that all ids share, so that queries and keys have a part that depends on
-        position alone: attention to a neighbour, whatever it is, is there to be found. Without it, and with a head at
-        zero, masked diffusion stays at its unigram for most of a small run (assumption; docs/decisions/0005).
+        Embeddings are N(0, 1) around one vector that all ids share, so that queries and keys have a part that depends
+        on position alone and attention to a neighbour, whatever its token, is easy to find.
+        Without it, and with a head at zero, masked diffusion stays at its unigram for most of a small run
+        (assumption; docs/decisions/0005).
         """
         generator = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 weight.fill_(1.0)
-            elif name == "embed_aims.weight":
+            elif name == "target_position_embedding.weight":
                 weight.normal_(0.0, 1.0, generator=generator)
             elif name == "embed_tokens.weight":
                 weight.normal_(0.0, 1.0, generator=generator)

@@ -1,1 +1,1 @@
-"""Training objectives, one file each: what is hidden from the model, what is asked of it, how the answer is scored."""
+"""Training objectives, one file each: a subclass of `base.Objective`, found by name."""

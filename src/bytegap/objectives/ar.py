@@ -1,72 +1,63 @@
-"""Autoregression: each symbol given BOS and all symbols before it. Its likelihood is exact."""
+"""Autoregression: each token given BOS and all tokens before it; its likelihood is exact."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from pydantic.dataclasses import dataclass
 
-from bytegap import plugins
-from bytegap.accounting import rows
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer, asked_only, with_bos
-from bytegap.sight import CAUSAL
-
-EXACT = True
-"""One pass gives the likelihood; more would repeat it."""
-DRAWN = "left"
-"""How text is drawn from its models: a file of `samplers`."""
-SIGHT = CAUSAL
-"""What a position of a plain row sees: a model that can be asked about any such row says so here."""
+from bytegap.cost import sequence_cost
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.nn.attention_spec import CAUSAL, AttentionSpec
+from bytegap.objectives.base import Batch, Objective, Sequences, targets_only, with_bos
+from bytegap.sampling.autoregressive import LeftToRight
 
 
-class Options(plugins.Options):
-    """What training may hide of the history; scoring never hides any."""
+@dataclass(frozen=True)
+class Autoregressive(Objective):
+    """Next-token prediction."""
+
+    is_exact: ClassVar[bool] = True
 
     dropped: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the symbols seen that are replaced by MASK, drawn anew for each row."""
+    """In training: share of the input tokens that are replaced by MASK, drawn anew for each sequence."""
 
+    @property
+    def attention(self) -> AttentionSpec:
+        """Causal."""
+        return CAUSAL
 
-def row(symbols: int, options: Options) -> rows.Row:
-    """What a training row asks of a model."""
-    del options
-    return rows.autoregressive(symbols)
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs."""
+        return sequence_cost.autoregressive(seq_len)
 
+    def sampler(self) -> LeftToRight:
+        """Left to right."""
+        return LeftToRight()
 
-def ask(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """Every symbol, given those before it, some of them dropped if the options say so."""
-    if not options.dropped:
-        return score(symbols_BS, u_B, generator, vocabulary, options)
-    hidden_BS = torch.rand(symbols_BS.shape, generator=generator) < options.dropped
-    question = score(symbols_BS, u_B, generator, vocabulary, options)
-    seen_BS = symbols_BS.masked_fill(hidden_BS, vocabulary.mask)
-    return replace(question, inputs_BP=with_bos(seen_BS[:, :-1], vocabulary.bos))
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """Every token given those before it, some of which are dropped if the option says so."""
+        batch = self.scoring_batch(sequences)
+        if not self.dropped:
+            return batch
+        tokens_BS, vocabulary = sequences.tokens_BS, sequences.vocabulary
+        dropped_BS = torch.rand(tokens_BS.shape, generator=sequences.rng) < self.dropped
+        kept_BS = tokens_BS.masked_fill(dropped_BS, vocabulary.mask)
+        return replace(batch, inputs_BP=with_bos(kept_BS[:, :-1], vocabulary.bos))
 
-
-def score(  # noqa: PLR0913, PLR0917 - as every objective's
-    symbols_BS: Tensor,
-    u_B: Tensor,
-    generator: torch.Generator,
-    vocabulary: Vocabulary,
-    options: Options,
-    only_BS: Tensor | None = None,
-) -> Question:
-    """Every symbol, or those of `only_BS`, given all before it; neither `u_B` nor the generator has a part in it."""
-    del u_B, generator, options
-    B, S = symbols_BS.shape
-    everything_M = torch.arange(B * S, device=symbols_BS.device)
-    question = Question(
-        inputs_BP=with_bos(symbols_BS[:, :-1], vocabulary.bos),
-        positions_M=everything_M,
-        targets_M=symbols_BS.flatten(),
-        weights_M=torch.ones(B * S, device=symbols_BS.device),
-        rows_M=everything_M // S,
-        places_M=everything_M % S,
-        sight=CAUSAL,
-    )
-    return asked_only(question, only_BS)
-
-
-loss = answer
-__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+    def scoring_batch(self, sequences: Sequences) -> Batch:
+        """Every token, or those of the target mask, given all tokens before it; times are not used."""
+        tokens_BS = sequences.tokens_BS
+        B, S = tokens_BS.shape
+        all_M = torch.arange(B * S, device=tokens_BS.device)
+        batch = Batch(
+            inputs_BP=with_bos(tokens_BS[:, :-1], sequences.vocabulary.bos),
+            positions_M=all_M,
+            targets_M=tokens_BS.flatten(),
+            weights_M=torch.ones(B * S, device=tokens_BS.device),
+            row_M=all_M // S,
+            token_index_M=all_M % S,
+            attention=CAUSAL,
+        )
+        return targets_only(batch, sequences.target_mask_BS)

@@ -1,132 +1,131 @@
-"""Masked diffusion with an absorbing state: any subset of a row, given the rest.
+"""Masked diffusion with an absorbing state: any subset of a sequence's tokens, given the rest.
 
-The bound is NELBO = sum over k of c_k, with c_k the mean cross-entropy a masked position when exactly k uniformly
+The bound is NELBO = sum over k of c_k, with c_k the mean cross-entropy per masked position when exactly k uniformly
 chosen positions of S are masked: the exact-count form of the continuous-time bound (Sahoo et al. 2024, eq. 10; Shi et
-al. 2024, eq. 4), free of any noise schedule. With k drawn with probability q_k, the summed cross-entropy over k q_k is
-an unbiased estimate of it, at any row length.
+al. 2024, eq. 4), which does not depend on a noise schedule.
+With k drawn with probability q_k, the summed cross-entropy over k q_k is an unbiased estimate of it, at any S.
 """
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from bytegap import plugins
-from bytegap.accounting import rows
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer, with_bos
-from bytegap.sight import ALL
-
-EXACT = False
-DRAWN = "masked"
-SIGHT = ALL
-"""What a position of a plain row sees: a model that can be asked about any such row says so here."""
+from bytegap.cost import sequence_cost
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
+from bytegap.objectives.base import Batch, Objective, Sequences, with_bos
+from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusionSampler
 
 
-class Options(plugins.Options):
-    """How many positions a training row has masked; evaluation always draws them as "importance" does."""
+class MaskedScoring(Objective):
+    """What objectives share whose runs are scored by the NELBO of masked diffusion."""
+
+    @property
+    def attention(self) -> AttentionSpec:
+        """Bidirectional."""
+        return BIDIRECTIONAL
+
+    def sampler(self) -> MaskedDiffusionSampler:
+        """Unmasking in any order."""
+        return MaskedDiffusionSampler()
+
+    def scoring_batch(self, sequences: Sequences) -> Batch:
+        """Exactly k = ceil(t^2 S) masked positions, weight 1 / (k q_k), q_k = sqrt(k / S) - sqrt((k - 1) / S).
+
+        With t on a lattice, the remaining variance goes as 1 / k, so that few masked positions should be drawn more
+        often, as k^-1/2 (importance sampling; docs/method.md has the figures).
+
+        With a target mask, S is the number of targets, other tokens are never masked, and the bound is on the targets
+        given the others.
+        """
+        return nelbo_batch(sequences)
+
+
+@dataclass(frozen=True)
+class MaskedDiffusion(MaskedScoring):
+    """Masked diffusion (MDLM)."""
 
     schedule: Literal["importance", "count", "linear", "cosine"] = "importance"
+    """How many positions training masks; scoring always uses `importance`.
 
-
-def row(symbols: int, options: Options) -> rows.Row:
-    """What a training row asks of a model, its answers E k over the counts, or S x the schedule's mean probability."""
-    answered = {
-        "importance": rows.answered_of(symbols),
-        "count": (symbols + 1) / 2,
-        "linear": symbols / 2,
-        "cosine": symbols * (1 - 2 / math.pi),
-    }[options.schedule]
-    return rows.masked(symbols, answered)
-
-
-def ask(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """A training batch under the chosen schedule, `u_B` in (0, 1] being each row's time.
-
-    importance: as `score`. count: k = ceil(u S), weight S / k. linear: masked with probability t, weight 1/t. cosine:
-    masked with probability m = 1 - cos(pi t / 2), weight m'(t) / m = (pi / 2) sin(pi t / 2) / m (Shi et al. 2024,
-    table 1, time running from clean to masked).
+    importance: as `scoring_batch`.
+    count: k = ceil(t S), weight S / k.
+    linear: each token masked with probability t, weight 1 / t.
+    cosine: each token masked with probability m = 1 - cos(pi t / 2), weight m'(t) / m = (pi / 2) sin(pi t / 2) / m
+    (Shi et al. 2024, table 1, time running from clean to masked).
     """
-    if options.schedule == "importance":
-        return score(symbols_BS, u_B, generator, vocabulary, options)
-    S = symbols_BS.shape[1]
-    if options.schedule == "count":
-        k_B = (u_B * S).ceil().clamp(1, S)
-        return _exactly(symbols_BS, k_B, S / k_B, generator, vocabulary)
-    if options.schedule == "linear":
-        masked_B, weight_B = u_B, 1 / u_B
-    else:
-        angle_B = u_B * (math.pi / 2)
-        masked_B = 1 - angle_B.cos()
-        weight_B = (math.pi / 2) * angle_B.sin() / masked_B
-    draw_BS = torch.rand(symbols_BS.shape, generator=generator)
-    return masked(symbols_BS, draw_BS < masked_B[:, None], weight_B, vocabulary)
+
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs; targets are E k, or S x the mean masking probability of the schedule."""
+        supervised = {
+            "importance": sequence_cost.expected_num_masked(seq_len),
+            "count": (seq_len + 1) / 2,
+            "linear": seq_len / 2,
+            "cosine": seq_len * (1 - 2 / math.pi),
+        }[self.schedule]
+        return sequence_cost.masked(seq_len, supervised)
+
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """A batch under the schedule."""
+        if self.schedule == "importance":
+            return nelbo_batch(sequences)
+        tokens_BS, t_B = sequences.tokens_BS, sequences.t_B
+        S = tokens_BS.shape[1]
+        if self.schedule == "count":
+            k_B = (t_B * S).ceil().clamp(1, S)
+            return mask_exactly_k(sequences, k_B, S / k_B)
+        if self.schedule == "linear":
+            probability_B, weight_B = t_B, 1 / t_B
+        else:
+            angle_B = t_B * (math.pi / 2)
+            probability_B = 1 - angle_B.cos()
+            weight_B = (math.pi / 2) * angle_B.sin() / probability_B
+        draw_BS = torch.rand(tokens_BS.shape, generator=sequences.rng)
+        return mask_tokens(tokens_BS, draw_BS < probability_B[:, None], weight_B, sequences.vocabulary)
 
 
-def score(  # noqa: PLR0913, PLR0917 - as every objective's
-    symbols_BS: Tensor,
-    u_B: Tensor,
-    generator: torch.Generator,
-    vocabulary: Vocabulary,
-    options: Any,
-    only_BS: Tensor | None = None,
-) -> Question:
-    """Exactly k = ceil(u^2 S) masked positions a row, weight 1 / (k q_k) with q_k = sqrt(k / S) - sqrt((k - 1) / S).
+def nelbo_batch(sequences: Sequences) -> Batch:
+    """A batch whose loss is an unbiased estimate of the NELBO; see `MaskedScoring.scoring_batch`."""
+    targets_BS = sequences.target_mask_BS
+    units = sequences.tokens_BS.shape[1] if targets_BS is None else targets_BS.sum(1).to(sequences.t_B.dtype)
+    k_B, weight_B = num_masked_and_weight(sequences.t_B, units)
+    return mask_exactly_k(sequences, k_B, weight_B)
 
-    What is left of the variance once u is on a lattice goes as 1 / k, so that few masked positions should be drawn more
-    often, as k^-1/2 (importance sampling; docs/method.md has the figures).
 
-    Of `only_BS` where it is given: S is then how many those are, the others are never hidden, and the bound is on these
-    symbols given the others.
+def num_masked_and_weight(t: Tensor, units: int | Tensor) -> tuple[Tensor, Tensor]:
+    """How many of S units to mask, k = ceil(t^2 S), and the weight 1 / (k q_k) of each; shaped as `t`.
+
+    With S = 0, k is 0 and the weight, which nothing uses, is nan.
     """
-    del options
-    units = symbols_BS.shape[1] if only_BS is None else only_BS.sum(1).to(u_B.dtype)
-    k_B, weight_B = counts(u_B, units)
-    return _exactly(symbols_BS, k_B, weight_B, generator, vocabulary, only_BS)
-
-
-def counts(u: Tensor, units: int | Tensor) -> tuple[Tensor, Tensor]:
-    """How many of so many units to hide, k = ceil(u^2 S), and the weight 1 / (k q_k) of each; shaped as `u`.
-
-    None of none, and then the weight, which nothing has, is nan.
-    """
-    k = (u.square() * units).ceil().clamp(min=1).minimum(torch.as_tensor(units, dtype=u.dtype))
+    k = (t.square() * units).ceil().clamp(min=1).minimum(torch.as_tensor(units, dtype=t.dtype))
     share = (k / units).sqrt() - ((k - 1) / units).sqrt()
     return k, 1 / (k * share)
 
 
-def _exactly(  # noqa: PLR0913, PLR0917 - what a mask is made of
-    symbols_BS: Tensor,
-    k_B: Tensor,
-    weight_B: Tensor,
-    generator: torch.Generator,
-    vocabulary: Vocabulary,
-    only_BS: Tensor | None = None,
-) -> Question:
-    """Mask k positions of each row, every set of k equally likely."""
-    draw_BS = torch.rand(symbols_BS.shape, generator=generator)
-    if only_BS is not None:
-        draw_BS[~only_BS] = 2.0  # come last
+def mask_exactly_k(sequences: Sequences, k_B: Tensor, weight_B: Tensor) -> Batch:
+    """Mask k of the targets of each sequence, every set of k equally likely."""
+    tokens_BS = sequences.tokens_BS
+    draw_BS = torch.rand(tokens_BS.shape, generator=sequences.rng)
+    if sequences.target_mask_BS is not None:
+        draw_BS[~sequences.target_mask_BS] = 2.0  # ranked last, never masked
     rank_BS = draw_BS.argsort(1).argsort(1)
-    return masked(symbols_BS, rank_BS < k_B[:, None], weight_B, vocabulary)
+    return mask_tokens(tokens_BS, rank_BS < k_B[:, None], weight_B, sequences.vocabulary)
 
 
-def masked(symbols_BS: Tensor, hidden_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Question:
-    """Those positions hidden, each answer of the row's weight, or of its own where `weight_B` is (B, S)."""
-    S = symbols_BS.shape[1]
-    rows_M, places_M = hidden_BS.nonzero(as_tuple=True)
-    return Question(
-        inputs_BP=with_bos(symbols_BS.masked_fill(hidden_BS, vocabulary.mask), vocabulary.bos),
-        positions_M=rows_M * (S + 1) + places_M + 1,
-        targets_M=symbols_BS[rows_M, places_M],
-        weights_M=(weight_B[rows_M] if weight_B.ndim == 1 else weight_B[rows_M, places_M]).float(),
-        rows_M=rows_M,
-        places_M=places_M,
-        sight=ALL,
+def mask_tokens(tokens_BS: Tensor, masked_BS: Tensor, weight_B: Tensor, vocabulary: Vocabulary) -> Batch:
+    """The batch with those tokens masked; weights (B,) by sequence, or (B, S) by token."""
+    S = tokens_BS.shape[1]
+    row_M, token_index_M = masked_BS.nonzero(as_tuple=True)
+    return Batch(
+        inputs_BP=with_bos(tokens_BS.masked_fill(masked_BS, vocabulary.mask), vocabulary.bos),
+        positions_M=row_M * (S + 1) + token_index_M + 1,
+        targets_M=tokens_BS[row_M, token_index_M],
+        weights_M=(weight_B[row_M] if weight_B.ndim == 1 else weight_B[row_M, token_index_M]).float(),
+        row_M=row_M,
+        token_index_M=token_index_M,
+        attention=BIDIRECTIONAL,
     )
-
-
-loss = answer
-__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]

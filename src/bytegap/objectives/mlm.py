@@ -1,46 +1,36 @@
-"""Masking at a fixed rate, as BERT does (Devlin et al. 2019): a reference, and no bound. Scored by that of `mdm`."""
+"""Masking at a fixed rate, as BERT does (Devlin et al. 2019): a reference whose loss is no bound; scored as `mdm`."""
+
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from pydantic.dataclasses import dataclass
 
-from bytegap import plugins
-from bytegap.accounting import rows
-from bytegap.objectives import mdm
-from bytegap.objectives._base import Answer, Question, Vocabulary, answer
-
-EXACT = False
-DRAWN = "masked"
-SIGHT = mdm.SIGHT
+from bytegap.cost import sequence_cost
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.objectives.base import Batch, Sequences
+from bytegap.objectives.mdm import MaskedScoring, mask_tokens
 
 
-class Options(plugins.Options):
-    """How much is hidden; always by MASK, never by a random symbol or by itself."""
+@dataclass(frozen=True)
+class MaskedLanguageModel(MaskedScoring):
+    """BERT's objective; a masked token is always MASK, never a random token or itself."""
+
+    trains_on_what_it_scores: ClassVar[bool] = False
 
     rate: float = Field(default=0.15, gt=0, le=1)
+    """Share of the tokens that is masked."""
 
+    def _num_masked(self, seq_len: int) -> int:
+        return max(1, round(self.rate * seq_len))
 
-def _hidden(symbols: int, options: Options) -> int:
-    return max(1, round(options.rate * symbols))
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs."""
+        return sequence_cost.masked(seq_len, self._num_masked(seq_len))
 
-
-def row(symbols: int, options: Options) -> rows.Row:
-    """What a training row asks of a model."""
-    return rows.masked(symbols, _hidden(symbols, options))
-
-
-def ask(
-    symbols_BS: Tensor, u_B: Tensor, generator: torch.Generator, vocabulary: Vocabulary, options: Options
-) -> Question:
-    """The same number of positions hidden in every row, each answer weighted as if all of the row had been asked."""
-    del u_B
-    B, S = symbols_BS.shape
-    k = _hidden(S, options)
-    rank_BS = torch.rand((B, S), generator=generator).argsort(1).argsort(1)
-    return mdm.masked(symbols_BS, rank_BS < k, torch.full((B,), S / k), vocabulary)
-
-
-score = mdm.score
-"""Its bound: what a run is reported by."""
-loss = answer
-__all__ = ["DRAWN", "EXACT", "SIGHT", "Answer", "Options", "ask", "loss", "row", "score"]
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """The same number of tokens masked in every sequence, weighted as if all tokens were targets."""
+        B, S = sequences.tokens_BS.shape
+        k = self._num_masked(S)
+        rank_BS = torch.rand((B, S), generator=sequences.rng).argsort(1).argsort(1)
+        return mask_tokens(sequences.tokens_BS, rank_BS < k, torch.full((B,), S / k), sequences.vocabulary)

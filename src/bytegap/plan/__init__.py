@@ -1,1 +1,1 @@
-"""Which runs a study needs, every number resolved and frozen before anything is spent."""
+"""Resolves every run of a study (model size, steps, batch size, learning rate, FLOPs) before any compute is spent."""

@@ -1,42 +1,46 @@
-"""Where a finished grid's minimum lies at its edge: which size to add.
+"""Which sizes to add where the best size of a cell is its smallest or its largest.
 
-Reads validation losses, never test. The grid grows by one size a round, towards the lower end of the loss.
+Uses validation losses, never test losses. A cell grows by one size a round, towards the lower end of the loss.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 
-from bytegap.plan.grid import Setting, fitting, seeds, spec
-from bytegap.records import RunSpec
+from bytegap.plan.grid import ArmContext, can_train, resolve_run, seeds
+from bytegap.schema.plan import RunSpec
 
 
-def missing(setting: Setting, finished: Iterable[tuple[RunSpec, float]]) -> list[RunSpec]:
-    """The runs that an arm's cells lack to bracket their minima: (spec, validation BPB) of what was run, in."""
+def missing_sizes(context: ArmContext, scored: Iterable[tuple[RunSpec, float]]) -> list[RunSpec]:
+    """The runs that an arm's cells lack to bracket their minima.
+
+    `scored` has the arm's runs that have a validation score, each with its validation BPB.
+    """
     cells: dict[float, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for run, bpb in finished:
+    for run, bpb in scored:
         cells[run.budget_flops][run.non_embedding_parameters].append(bpb)
-    added = []
+    added: list[RunSpec] = []
     for budget, losses in cells.items():
         sizes = sorted(losses)
         means = [sum(losses[size]) / len(losses[size]) for size in sizes]
         best = means.index(min(means))
         if best == 0:
-            added += _towards(setting, budget, sizes[0], up=False)
+            added += _next_size(context, budget, sizes[0], step=-context.study.grid.spacing)
         if best == len(sizes) - 1:
-            added += _towards(setting, budget, sizes[-1], up=True)
+            added += _next_size(context, budget, sizes[-1], step=context.study.grid.spacing)
     return added
 
 
-def _towards(setting: Setting, budget: float, edge: int, *, up: bool) -> list[RunSpec]:
-    """One run a seed, `spacing` rungs beyond `edge`; none where the ladder or the budget ends."""
-    spacing = setting.study.grid.spacing
-    sizes = (setting.model.parameters(shape).non_embedding for shape in setting.shapes())
-    place = next(place for place, size in enumerate(sizes) if size == edge)
-    place += spacing if up else -spacing
-    if place < 0:
+def _next_size(context: ArmContext, budget: float, edge: int, *, step: int) -> list[RunSpec]:
+    """The runs of the size `step` after that of `edge` parameters.
+
+    None where the family has no smaller size, or the budget cannot train a larger one.
+    """
+    parameters = (config.parameters().non_embedding for config in context.sizes())
+    index = next(index for index, size in enumerate(parameters) if size == edge) + step
+    if index < 0:
         return []
-    shape = next(islice(setting.shapes(), place, None))
-    if not fitting(setting, shape, budget):
+    config = next(islice(context.sizes(), index, None))
+    if not can_train(context, config, budget):
         return []
-    return [spec(setting, shape, budget, seed) for seed in seeds(setting, budget)]
+    return [resolve_run(context, config, budget, seed) for seed in seeds(context, budget)]

@@ -1,186 +1,201 @@
-"""The grid of one arm at one budget: which sizes, how many steps each, and every number of the run."""
+"""The runs of one arm at one budget: which model sizes, how many steps each, and every other number of a run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from math import log
-from types import ModuleType
-from typing import Any
 
-from bytegap import plugins
-from bytegap.accounting.flops import SIX_ND, Convention, conventions, six_nd, training_flops
-from bytegap.accounting.rows import Row
+from bytegap.cost.flops import DEFAULT, SIX_ND, Convention, conventions, six_nd, training_flops
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.permutations.base import Permutation, permutation
+from bytegap.data.vocabulary import Vocabulary
 from bytegap.errors import PlanError, StudyError
-from bytegap.objectives._base import Vocabulary, told
-from bytegap.plan import rules
-from bytegap.records import Numerics, RunSpec, TokensManifest, WindowsManifest, digest
-from bytegap.study import Arm, Study
+from bytegap.models.base import ModelConfig, ModelFamily, model_family
+from bytegap.objectives.base import Objective, objective
+from bytegap.plan import hyperparameters
+from bytegap.plan.hyperparameters import RULE, Setting
+from bytegap.schema.base import FrozenDict, digest
+from bytegap.schema.data import TokenizerManifest, WindowsManifest
+from bytegap.schema.plan import Execution, RunSpec
+from bytegap.study.config import Arm, Study
 
 FLOPS_TOLERANCE = 0.01
-_LEAST_STEPS = 50  # fewer cannot match a budget within 1 %, nor train anything
+"""Largest relative difference between a run's FLOPs and its budget."""
+MIN_STEPS = 50
+"""Steps of the shortest run: with fewer, whole steps do not match a budget within the tolerance, nor train anything."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class ArmContext:
     """What all runs of one arm share."""
 
     study: Study
     arm_name: str
     arm: Arm
-    tokens: TokensManifest
+    tokenizer: TokenizerManifest
     windows: WindowsManifest
-    numerics: Numerics
-    told: TokensManifest | None = None
-    """The symbol set that the objective is told of, if it is."""
+    execution: Execution
+    conditioning_tokenizer: TokenizerManifest | None = None
+    """The tokenizer whose token starts the objective needs, if it needs one and the study has it."""
 
     @property
-    def tokens_content(self) -> str:
-        """Of the symbols, and of what else the objective is told."""
-        own = self.tokens.content
-        return digest([own, self.told.content]) if self.told else own
+    def tokens_sha256(self) -> str:
+        """Checksum of the tokens, and of the conditioning tokens if there are any."""
+        own = self.tokenizer.content_sha256
+        conditioning = self.conditioning_tokenizer
+        return digest([own, conditioning.content_sha256]) if conditioning else own
 
     @property
-    def row_symbols(self) -> int:
-        """S, symbols a training row."""
-        return self.windows.row_symbols[self.arm.tokens]
+    def seq_len(self) -> int:
+        """S, tokens of a training sequence."""
+        return self.windows.seq_len[self.arm.tokenizer]
 
-    @property
-    def objective(self) -> ModuleType:
-        """The objective's module."""
-        return plugins.load("objectives", self.arm.objective.name)
+    @cached_property
+    def objective(self) -> Objective:
+        """The arm's objective."""
+        return objective(self.arm.objective.name, self.arm.objective.options)
 
-    @property
-    def row(self) -> Row:
-        """What a training row asks of a model."""
-        options = plugins.options("objectives", self.arm.objective.name, self.arm.objective.options)
-        return self.objective.row(self.row_symbols, options)
+    @cached_property
+    def permutation(self) -> Permutation:
+        """The arm's permutation."""
+        return permutation(self.arm.permutation.name, self.arm.permutation.options)
 
-    @property
-    def model(self) -> ModuleType:
-        """The architecture's module."""
-        return plugins.load("models", self.arm.model.name)
+    @cached_property
+    def model_family(self) -> ModelFamily:
+        """The arm's architecture."""
+        return model_family(self.arm.model.name, self.arm.model.options)
 
-    def shapes(self) -> Iterator[Any]:
-        """The ladder of shapes for this arm."""
-        return self.model.ladder(
-            vocabulary=Vocabulary(self.tokens.vocabulary).ids,
-            positions=self.row_symbols + 1,
-            aims=getattr(self.objective, "AIMS", False),
+    @cached_property
+    def sequence_cost(self) -> SequenceCost:
+        """What a training sequence costs."""
+        return self.objective.sequence_cost(self.seq_len)
+
+    def sizes(self) -> Iterator[ModelConfig]:
+        """Model sizes for this arm in ascending order, without end."""
+        return self.model_family.sizes(
+            n_ids=Vocabulary(self.tokenizer.vocab_size).n_ids,
+            max_positions=self.seq_len + 1,
+            target_positions=self.objective.needs_target_positions,
         )
 
 
-def check(setting: Setting) -> None:
-    """StudyError where the arm's objective or order cannot be had with its symbols, or with rows of so many."""
-    for kind, plugin in (("objectives", setting.arm.objective), ("orders", setting.arm.order)):
-        module = plugins.load(kind, plugin.name)
-        where = f"[arms.{setting.arm_name}] {kind[:-1]} '{plugin.name}'"
-        if getattr(module, "BYTES_ONLY", False) and setting.tokens.kind != "bytes":
-            message = f"{where} is for bytes alone, and '{setting.arm.tokens}' are none"
-            raise StudyError(message)
-        if kind == "objectives" and (name := told(module, plugin.options)):
-            if setting.told is None or setting.told.kind == "bytes":
-                message = f"{where}: '{name}' is no symbol set that has tokens: name one of [tokens] that is not bytes"
-                raise StudyError(message)
-            if setting.arm.order.name != "identity":
-                message = f"{where}: tokens have no places in an order of '{setting.arm.order.name}': leave order out"
-                raise StudyError(message)
-        if hasattr(module, "check"):
-            try:
-                module.check(setting.row_symbols, plugins.options(kind, plugin.name, plugin.options))
-            except StudyError as error:
-                message = f"{where}: {error}"
-                raise StudyError(message) from None
+def check(context: ArmContext) -> None:
+    """StudyError where the arm's objective or permutation does not suit its tokenizer or its sequence length."""
+    where = f"[arms.{context.arm_name}]"
+    objective_name = f"objective '{context.arm.objective.name}'"
+    _check_tokenizer(context, f"{where} {objective_name}")
+    permutation_name = f"permutation '{context.arm.permutation.name}'"
+    for name, part in ((objective_name, context.objective), (permutation_name, context.permutation)):
+        try:
+            part.check(context.seq_len)
+        except StudyError as error:
+            raise StudyError(f"{where} {name}: {error}") from None
 
 
-def cell(setting: Setting, budget_flops: float) -> list[RunSpec]:
-    """A budget's first grid: `sizes` rungs, `spacing` apart, centred (in log N) on the expected optimum."""
-    sizes, spacing = setting.study.grid.sizes, setting.study.grid.spacing
-    centre = rules.expected_optimum(setting.arm.optimum, budget_flops)
-    rungs = list(takewhile(lambda shape: fitting(setting, shape, budget_flops), setting.shapes()))
-    span = (sizes - 1) * spacing + 1
-    if len(rungs) < span:
-        message = (
-            f"[arms.{setting.arm_name}] budgets: {budget_flops:g} FLOPs is too small: {len(rungs)} sizes can be "
-            f"trained for at least {_LEAST_STEPS} steps within it, {span} are needed: raise the budget"
+def _check_tokenizer(context: ArmContext, where: str) -> None:
+    if context.objective.bytes_only and context.tokenizer.kind != "bytes":
+        raise StudyError(f"{where} requires a byte tokenizer; '{context.arm.tokenizer}' is not one")
+    if name := context.objective.conditioning_tokenizer:
+        conditioning = context.conditioning_tokenizer
+        if conditioning is None or conditioning.kind == "bytes":
+            raise StudyError(f"{where}: '{name}' must be one of [tokenizers] that is not a byte tokenizer")
+        if not context.permutation.is_identity:
+            raise StudyError(
+                f"{where} cannot be combined with permutation '{context.arm.permutation.name}': token boundaries are "
+                "undefined after permuting; remove 'permutation'"
+            )
+
+
+def isoflop_cell(context: ArmContext, budget_flops: float) -> list[RunSpec]:
+    """A budget's first runs: `grid.sizes` sizes, `grid.spacing` apart, centred in log N on the expected optimum.
+
+    PlanError if the budget is too small for so many sizes.
+    """
+    grid, expected = context.study.grid, context.arm.expected_optimum
+    centre = hyperparameters.expected_optimum(expected.params, expected.flops, budget_flops)
+    trainable = list(takewhile(lambda config: can_train(context, config, budget_flops), context.sizes()))
+    span = (grid.sizes - 1) * grid.spacing + 1
+    if len(trainable) < span:
+        raise PlanError(
+            f"[arms.{context.arm_name}] budgets: {budget_flops:g} FLOPs is too small: {len(trainable)} sizes can be "
+            f"trained for at least {MIN_STEPS} steps within it, {span} are needed: raise the budget"
         )
-        raise PlanError(message)
-    offsets = [abs(log(_size(setting, shape) / centre)) for shape in rungs]
-    starts = range(len(rungs) - span + 1)
+    offsets = [abs(log(config.parameters().non_embedding / centre)) for config in trainable]
+    starts = range(len(trainable) - span + 1)
     start = min(starts, key=lambda first: max(offsets[first], offsets[first + span - 1]))
     return [
-        spec(setting, shape, budget_flops, seed)
-        for shape in rungs[start : start + span : spacing]
-        for seed in seeds(setting, budget_flops)
+        resolve_run(context, config, budget_flops, seed)
+        for config in trainable[start : start + span : grid.spacing]
+        for seed in seeds(context, budget_flops)
     ]
 
 
-def seeds(setting: Setting, budget_flops: float) -> range:
-    """One a replicate: more at the ends of an arm's ladder of budgets, where the study asks for that."""
-    grid, first = setting.study.grid, setting.study.seed
-    at_an_end = budget_flops in {min(setting.arm.budgets), max(setting.arm.budgets)}
-    return range(first, first + (max(grid.seeds, grid.end_seeds) if at_an_end else grid.seeds))
+def seeds(context: ArmContext, budget_flops: float) -> range:
+    """The seeds of each size: `grid.seeds_at_ends` at the arm's smallest and largest budget, if that is more."""
+    grid, first = context.study.grid, context.study.seed
+    at_an_end = budget_flops in {min(context.arm.budgets), max(context.arm.budgets)}
+    return range(first, first + (max(grid.seeds, grid.seeds_at_ends) if at_an_end else grid.seeds))
 
 
-def fitting(setting: Setting, shape: Any, budget_flops: float, batch: float = 1.0) -> bool:
-    """Whether the budget buys at least the fewest steps of this size."""
-    rows = _rows_per_batch(setting, shape, budget_flops, batch)
-    return budget_flops / (rows * _row_flops(setting, shape)) >= _LEAST_STEPS
+def can_train(context: ArmContext, config: ModelConfig, budget_flops: float, setting: Setting = RULE) -> bool:
+    """Whether the budget pays for at least `MIN_STEPS` steps of this size."""
+    batch_size = _batch_size(context, config, budget_flops, setting)
+    return budget_flops / (batch_size * _sequence_flops(context, config)) >= MIN_STEPS
 
 
-def spec(  # noqa: PLR0913, PLR0917 - a run is fixed by this much
-    setting: Setting, shape: Any, budget_flops: float, seed: int, rate: float = 1.0, batch: float = 1.0
+def resolve_run(
+    context: ArmContext, config: ModelConfig, budget_flops: float, seed: int, setting: Setting = RULE
 ) -> RunSpec:
-    """Resolve one run: the whole steps whose FLOPs come nearest to the budget.
-
-    `rate` and `batch` are factors on what the rules say; only the tuning audit has any.
-    """
-    parameters = setting.model.parameters(shape)
-    rows = _rows_per_batch(setting, shape, budget_flops, batch)
-    steps = round(budget_flops / (rows * _row_flops(setting, shape)))
-    symbols = steps * rows * setting.row_symbols
-    planned = {convention.name: steps * rows * _row_flops(setting, shape, convention) for convention in conventions()}
-    planned[SIX_ND] = six_nd(parameters.non_embedding, symbols)
-    flops = planned[Convention().name]
+    """One run: the number of whole steps whose FLOPs come nearest to the budget, and what follows from it."""
+    parameters = config.parameters()
+    batch_size = _batch_size(context, config, budget_flops, setting)
+    steps = round(budget_flops / (batch_size * _sequence_flops(context, config)))
+    tokens = steps * batch_size * context.seq_len
+    planned = {
+        convention.name: steps * batch_size * _sequence_flops(context, config, convention)
+        for convention in conventions()
+    }
+    planned[SIX_ND] = six_nd(parameters.non_embedding, tokens)
+    flops = planned[DEFAULT.name]
     assert abs(flops / budget_flops - 1) <= FLOPS_TOLERANCE, "budget matched within 1 %"
     return RunSpec(
-        arm=setting.arm_name,
-        tokens=setting.arm.tokens,
-        objective=setting.arm.objective.name,
-        objective_options=setting.arm.objective.options,
-        order=setting.arm.order.name,
-        order_options=setting.arm.order.options,
-        model=setting.arm.model.name,
-        shape=shape.model_dump(),
+        arm=context.arm_name,
+        tokenizer=context.arm.tokenizer,
+        objective=context.arm.objective.name,
+        objective_options=context.arm.objective.options,
+        tight_likelihood=context.objective.can_be_tight,
+        permutation=context.arm.permutation.name,
+        permutation_options=context.arm.permutation.options,
+        model=context.arm.model.name,
+        model_shape=FrozenDict(config.model_dump()),
         embedding_parameters=parameters.embedding,
         head_parameters=parameters.head,
         non_embedding_parameters=parameters.non_embedding,
         budget_flops=budget_flops,
-        row_symbols=setting.row_symbols,
-        rows_per_batch=rows,
+        seq_len=context.seq_len,
+        batch_size=batch_size,
         steps=steps,
-        symbols=symbols,
-        bytes=round(symbols * setting.tokens.bytes_per_symbol),
-        epochs=symbols / setting.tokens.symbols,
+        tokens=tokens,
+        bytes=round(tokens * context.tokenizer.bytes_per_token),
+        epochs=tokens / context.tokenizer.tokens,
         flops=flops,
-        flops_by_convention=planned,
-        optimiser=rules.optimiser(parameters.non_embedding, steps, rate),
+        flops_by_convention=FrozenDict(planned),
+        optimizer=hyperparameters.optimizer(parameters.non_embedding, steps, setting),
         seed=seed,
-        evaluation_passes=setting.study.grid.evaluation_passes,
-        numerics=setting.numerics,
-        tokens_content=setting.tokens_content,
-        windows_content=setting.windows.content,
+        mc_passes=context.study.grid.mc_passes,
+        execution=context.execution,
+        tokens_sha256=context.tokens_sha256,
+        windows_manifest_sha256=context.windows.content_sha256,
     )
 
 
-def _size(setting: Setting, shape: Any) -> int:
-    return setting.model.parameters(shape).non_embedding
+def _batch_size(context: ArmContext, config: ModelConfig, budget_flops: float, setting: Setting) -> int:
+    tokens = context.seq_len * budget_flops / _sequence_flops(context, config)
+    share = context.sequence_cost.supervised / context.seq_len
+    batch_tokens = hyperparameters.batch_tokens(tokens, share)
+    return max(1, round(setting.batch_size_factor * batch_tokens / context.seq_len))
 
 
-def _rows_per_batch(setting: Setting, shape: Any, budget_flops: float, batch: float) -> int:
-    symbols = setting.row_symbols * budget_flops / _row_flops(setting, shape)
-    share = setting.row.supervised / setting.row_symbols
-    return max(1, round(batch * rules.batch_symbols(symbols, share) / setting.row_symbols))
-
-
-def _row_flops(setting: Setting, shape: Any, convention: Convention | None = None) -> float:
-    return training_flops(setting.model.costs(shape), setting.row, convention or Convention())
+def _sequence_flops(context: ArmContext, config: ModelConfig, convention: Convention = DEFAULT) -> float:
+    return training_flops(config.costs(), context.sequence_cost, convention)

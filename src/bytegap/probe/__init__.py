@@ -1,1 +1,1 @@
-"""The probe stage: what finished byte models know of tokens, words and neighbours, measured directly."""
+"""The verb `probe`: what finished byte-level models learned about tokens, words and neighbouring bytes."""

@@ -1,81 +1,85 @@
-"""Words guessed back: k of their bytes hidden, scattered or side by side, all else of the window visible.
+"""Word reconstruction: k bytes of a word are hidden, scattered or contiguous, all other bytes of the window visible.
 
-One word a window at a time, drawn among those of n bytes. B windows, S bytes.
+One word of a window at a time, drawn among those of suitable length. B windows, S bytes.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from bytegap.likelihood import stream
-from bytegap.objectives.words import words
-from bytegap.probe.models import Asked, surprisal_nats
-from bytegap.probe.texts import Texts
-from bytegap.records import Reconstruction
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import rng_for
+from bytegap.objectives.whole_word_mdm import word_index
+from bytegap.probe.metrics import mean_and_se
+from bytegap.probe.predict import hidden_token_logp, is_causal, run_fields, surprisal_nats
+from bytegap.probe.windows import ProbeWindows
+from bytegap.schema.plan import RunSpec
+from bytegap.schema.probe import Reconstruction
 
-LENGTHS = (5, 8)
-"""Words of at least and at most so many bytes, the space before them not counted."""
+WORD_BYTES = (5, 8)
+"""Fewest and most bytes of a word, the space before it not counted."""
 HIDDEN = (1, 2, 3, 4)
+"""k."""
+_PATTERNS: tuple[Literal["scattered", "contiguous"], ...] = ("scattered", "contiguous")
 
 
-def of_run(asked: Asked, texts: Iterable[Texts]) -> list[Reconstruction]:
-    """A row a number of hidden bytes and pattern; nothing for AR, which sees no text behind them."""
-    if asked.causal:
+def reconstruction(model: LanguageModel, spec: RunSpec, windows: Iterable[ProbeWindows]) -> list[Reconstruction]:
+    """A row for each k and pattern; none for causal models, which do not see the text after the hidden bytes."""
+    if is_causal(model):
         return []
-    generator = stream(asked.spec.seed, 3)
-    nats: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
-    right: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
-    for text in texts:
-        picked_BS = word(text.symbols_BS, generator)
-        has_one_B = picked_BS.any(1)
-        symbols_BS, picked_BS = text.symbols_BS[has_one_B], picked_BS[has_one_B]
-        if not len(symbols_BS):
+    rng = rng_for(spec.seed, 3)
+    nats: dict[tuple[Literal["scattered", "contiguous"], int], list[Tensor]] = defaultdict(list)
+    correct: dict[tuple[Literal["scattered", "contiguous"], int], list[Tensor]] = defaultdict(list)
+    for each in windows:
+        word_BS = draw_word(each.tokens_BS, rng)
+        has_word_B = word_BS.any(1)
+        tokens_BS, word_BS = each.tokens_BS[has_word_B], word_BS[has_word_B]
+        if not len(tokens_BS):
             continue
         for k in HIDDEN:
-            for pattern in ("scattered", "contiguous"):
-                hidden_BS = hide(picked_BS, k, generator, side_by_side=pattern == "contiguous")
-                logp_MV = asked.hidden_ones(symbols_BS, hidden_BS, hidden_BS)
-                hidden_Bk = symbols_BS[hidden_BS].view(-1, k)
+            for pattern in _PATTERNS:
+                hidden_BS = hide(word_BS, k, rng, contiguous=pattern == "contiguous")
+                logp_MV = hidden_token_logp(model, tokens_BS, hidden_BS, hidden_BS)
+                hidden_Bk = tokens_BS[hidden_BS].view(-1, k)
                 nats[pattern, k].append(surprisal_nats(logp_MV, hidden_Bk.flatten()).view(-1, k).double().mean(1))
-                right[pattern, k].append((logp_MV.argmax(-1).view(-1, k) == hidden_Bk).all(1))
-    found: list[Reconstruction] = []
+                correct[pattern, k].append((logp_MV.argmax(-1).view(-1, k) == hidden_Bk).all(1))
+    rows: list[Reconstruction] = []
     for (pattern, k), parts in nats.items():
-        each = torch.cat(parts)
-        found.append(
+        nats_B = torch.cat(parts)
+        mean, error = mean_and_se(nats_B)
+        rows.append(
             Reconstruction(
-                run=asked.spec.id,
-                arm=asked.spec.arm,
-                budget_flops=asked.spec.budget_flops,
-                non_embedding_parameters=asked.spec.non_embedding_parameters,
-                pattern="scattered" if pattern == "scattered" else "contiguous",
+                **run_fields(spec),
+                pattern=pattern,
                 hidden=k,
-                words=len(each),
-                nats_a_byte=float(each.mean()),
-                nats_a_byte_se=float(each.std() / len(each) ** 0.5),
-                all_right=float(torch.cat(right[pattern, k]).double().mean()),
+                words=len(nats_B),
+                nats_per_byte=mean,
+                nats_per_byte_se=error,
+                exact_match=float(torch.cat(correct[pattern, k]).double().mean()),
             )
         )
-    return found
+    return rows
 
 
-def word(symbols_BS: Tensor, generator: torch.Generator) -> Tensor:
-    """The letters of one word of a fitting length in each window, drawn at random; none where there is none: (B, S)."""
-    word_BS = words(symbols_BS)
-    letters_BS = symbols_BS != ord(" ")
+def draw_word(tokens_BS: Tensor, rng: torch.Generator) -> Tensor:
+    """The letters of one word of suitable length in each window, drawn at random, (B, S); none where there is none."""
+    word_BS = word_index(tokens_BS)
+    letters_BS = tokens_BS != ord(" ")
     lengths_BW = torch.zeros_like(word_BS).scatter_add(1, word_BS, letters_BS.long())
-    fits_BW = (lengths_BW >= LENGTHS[0]) & (lengths_BW <= LENGTHS[1])
-    chosen_B = torch.where(fits_BW, torch.rand(fits_BW.shape, generator=generator), -1.0).argmax(1)
-    return (word_BS == chosen_B[:, None]) & letters_BS & fits_BW.any(1)[:, None]
+    suitable_BW = (lengths_BW >= WORD_BYTES[0]) & (lengths_BW <= WORD_BYTES[1])
+    chosen_B = torch.where(suitable_BW, torch.rand(suitable_BW.shape, generator=rng), -1.0).argmax(1)
+    return (word_BS == chosen_B[:, None]) & letters_BS & suitable_BW.any(1)[:, None]
 
 
-def hide(word_BS: Tensor, k: int, generator: torch.Generator, *, side_by_side: bool) -> Tensor:
-    """Take k of each word's bytes, drawn among its bytes or among its stretches of k: (B, S)."""
-    place_BS = torch.where(word_BS, word_BS.cumsum(1) - 1, -1)
+def hide(word_BS: Tensor, k: int, rng: torch.Generator, *, contiguous: bool) -> Tensor:
+    """Choose k of each word's bytes, among its bytes or among its stretches of k bytes: (B, S)."""
+    index_BS = torch.where(word_BS, word_BS.cumsum(1) - 1, -1)
     length_B = word_BS.sum(1)
-    if side_by_side:
-        first_B = (torch.rand(len(length_B), generator=generator) * (length_B - k + 1)).long()
-        return (place_BS >= first_B[:, None]) & (place_BS < (first_B + k)[:, None]) & word_BS
-    draw_BS = torch.where(word_BS, torch.rand(word_BS.shape, generator=generator), 2.0)
+    if contiguous:
+        first_B = (torch.rand(len(length_B), generator=rng) * (length_B - k + 1)).long()
+        return (index_BS >= first_B[:, None]) & (index_BS < (first_B + k)[:, None]) & word_BS
+    draw_BS = torch.where(word_BS, torch.rand(word_BS.shape, generator=rng), 2.0)
     return (draw_BS.argsort(1).argsort(1) < k) & word_BS

@@ -1,94 +1,116 @@
-"""Do a byte model's entropy and surprisal tell where tokens and words begin?
+"""Segmentation: do a byte model's entropy and surprisal show where tokens and words begin?
 
-Asked of the next byte (AR), of the byte after a row's visible left part (MDM), and of hidden bytes at several mask
-ratios. Beside them a bigram model of the training text, and what chance gives. B windows, S bytes, N positions.
+Measured at the next byte (AR); at the byte after a visible left part, and at hidden bytes for several mask ratios
+(MDM). For comparison, the same with a bigram model of the training text.
+B windows, S bytes, N positions, M measured bytes, V ids.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bytegap.likelihood import stream
-from bytegap.probe.detection import detect
-from bytegap.probe.models import Asked, entropy_nats, surprisal_nats
-from bytegap.probe.texts import Texts
-from bytegap.records import RunSpec, Segmentation
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import rng_for
+from bytegap.probe.metrics import detect
+from bytegap.probe.predict import (
+    RunFields,
+    entropy_nats,
+    hidden_token_logp,
+    is_causal,
+    next_token_logp,
+    run_fields,
+    surprisal_nats,
+)
+from bytegap.probe.windows import ProbeWindows
+from bytegap.schema.plan import RunSpec
+from bytegap.schema.probe import Segmentation
 
-RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
-LEFT_PLACES = 8
-"""Places a window asked about from their left context alone: each is a forward of its own."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MASK_RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
+LEFT_CONTEXT_TARGETS = 8
+"""Bytes of a window measured from their left context alone; each takes a forward of its own."""
 
 
-class _Signals:
-    """Entropy, surprisal and labels of one way of asking, gathered over windows."""
+class _Scores:
+    """Entropy, surprisal and boundary labels under one conditioning, collected over windows."""
 
     def __init__(self) -> None:
-        self.signals: dict[str, list[np.ndarray]] = defaultdict(list)
-        self.labels: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.scores: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        self.labels: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
 
-    def add(self, logp_MV: Tensor, text: Texts, asked_BS: Tensor) -> None:
-        """The places asked about, row after row."""
-        self.signals["entropy"].append(entropy_nats(logp_MV).double().numpy())
-        self.signals["surprisal"].append(surprisal_nats(logp_MV, text.symbols_BS[asked_BS]).double().numpy())
-        for name, starts_BS in text.starts.items():
-            self.labels[name].append(starts_BS[asked_BS].numpy())
+    def add(self, logp_MV: Tensor, windows: ProbeWindows, targets_BS: Tensor) -> None:
+        """Log-probabilities at the targets, window after window."""
+        self.scores["entropy"].append(entropy_nats(logp_MV).double().numpy())
+        self.scores["surprisal"].append(surprisal_nats(logp_MV, windows.tokens_BS[targets_BS]).double().numpy())
+        for name, starts_BS in windows.starts.items():
+            self.labels[name].append(starts_BS[targets_BS].numpy())
 
-    def rows(self, spec: RunSpec, given: str) -> Iterator[Segmentation]:
-        """One a signal and kind of boundary."""
-        for kind, labels in self.labels.items():
+    def rows(self, fields: RunFields, conditioning: str) -> Iterator[Segmentation]:
+        """A row for each kind of boundary and score."""
+        for boundary, labels in self.labels.items():
             is_start_N = np.concatenate(labels)
             if not 0 < is_start_N.sum() < len(is_start_N):
                 continue
-            for signal, values in self.signals.items():
+            for score, values in self.scores.items():
                 found = detect(np.concatenate(values), is_start_N)
                 yield Segmentation(
-                    run=spec.id,
-                    arm=spec.arm,
-                    budget_flops=spec.budget_flops,
-                    non_embedding_parameters=spec.non_embedding_parameters,
-                    given=given,
-                    boundary=kind,
-                    signal=signal,
-                    **vars(found),
+                    **fields,
+                    conditioning=conditioning,
+                    boundary=boundary,
+                    score=score,
+                    auc=found.auc,
+                    average_precision=found.average_precision,
+                    best_f1=found.best_f1,
+                    base_rate=found.base_rate,
+                    positions=found.positions,
                 )
 
 
-def of_run(asked: Asked, texts: Iterable[Texts]) -> list[Segmentation]:
-    """Every way of asking that suits the run's objective."""
-    found: dict[str, _Signals] = defaultdict(_Signals)
-    generator = stream(asked.spec.seed, 1)
-    for text in texts:
-        symbols_BS = text.symbols_BS
-        B, S = symbols_BS.shape
-        inner_BS = _inner(symbols_BS, asked.vocabulary.eos)
-        if asked.causal:
-            found["next byte"].add(asked.next_ones(symbols_BS, inner_BS), text, inner_BS)
+def segmentation(model: LanguageModel, spec: RunSpec, windows: Iterable[ProbeWindows]) -> list[Segmentation]:
+    """Rows for every conditioning that suits the run's objective."""
+    by_conditioning: dict[str, _Scores] = defaultdict(_Scores)
+    rng = rng_for(spec.seed, 1)
+    for each in windows:
+        tokens_BS = each.tokens_BS
+        B, S = tokens_BS.shape
+        inner_BS = _inner(tokens_BS, model.vocabulary.eos)
+        if is_causal(model):
+            by_conditioning["next byte"].add(next_token_logp(model, tokens_BS, inner_BS), each, inner_BS)
             continue
-        for ratio in RATIOS:
-            hidden_BS = torch.rand((B, S), generator=generator).argsort(1).argsort(1) < max(1, round(ratio * S))
-            asked_BS = hidden_BS & inner_BS
-            found[f"mask {ratio:g}"].add(asked.hidden_ones(symbols_BS, asked_BS, hidden_BS), text, asked_BS)
-        for place in (1 + torch.randperm(S - 1, generator=generator)[:LEFT_PLACES]).tolist():
-            hidden_BS = (torch.arange(S) >= place).expand(B, S)
-            asked_BS = (torch.arange(S) == place) & inner_BS
-            found["left context"].add(asked.hidden_ones(symbols_BS, asked_BS, hidden_BS), text, asked_BS)
-    return [row for given, signals in found.items() for row in signals.rows(asked.spec, given)]
+        for ratio in MASK_RATIOS:
+            hidden_BS = torch.rand((B, S), generator=rng).argsort(1).argsort(1) < max(1, round(ratio * S))
+            targets_BS = hidden_BS & inner_BS
+            logp_MV = hidden_token_logp(model, tokens_BS, targets_BS, hidden_BS)
+            by_conditioning[f"mask {ratio:g}"].add(logp_MV, each, targets_BS)
+        left_contexts = 1 + torch.randperm(S - 1, generator=rng)[:LEFT_CONTEXT_TARGETS]
+        for index in cast("list[int]", left_contexts.tolist()):
+            hidden_BS = (torch.arange(S) >= index).expand(B, S)
+            targets_BS = (torch.arange(S) == index) & inner_BS
+            logp_MV = hidden_token_logp(model, tokens_BS, targets_BS, hidden_BS)
+            by_conditioning["left context"].add(logp_MV, each, targets_BS)
+    fields = run_fields(spec)
+    return [row for conditioning, scores in by_conditioning.items() for row in scores.rows(fields, conditioning)]
 
 
-def _inner(symbols_BS: Tensor, eos: int) -> Tensor:
-    """All places but a window's first, which begins everything, and EOS, which is no byte."""
-    return (symbols_BS != eos) & (torch.arange(symbols_BS.shape[1]) > 0)
-
-
-def of_bigrams(spec: RunSpec, pairs_VV: Tensor, texts: Iterable[Texts]) -> list[Segmentation]:
-    """The same of a bigram model with one count added to each pair: what needs no network."""
+def bigram_segmentation(spec: RunSpec, pairs_VV: Tensor, windows: Iterable[ProbeWindows]) -> list[Segmentation]:
+    """The same for a bigram model with one count added to each pair; the run gives the rows' budget and size."""
     logp_VV = (pairs_VV.double() + 1).log()
     logp_VV -= logp_VV.logsumexp(1, keepdim=True)
-    signals = _Signals()
-    for text in texts:
-        inner_BS = _inner(text.symbols_BS, len(pairs_VV) - 1)
-        signals.add(logp_VV[text.symbols_BS.roll(1, 1)[inner_BS]], text, inner_BS)
-    return [row.model_copy(update={"arm": "bigram", "run": ""}) for row in signals.rows(spec, "next byte")]
+    scores = _Scores()
+    for each in windows:
+        inner_BS = _inner(each.tokens_BS, len(pairs_VV) - 1)
+        scores.add(logp_VV[each.tokens_BS.roll(1, 1)[inner_BS]], each, inner_BS)
+    fields = run_fields(spec)
+    fields["run"], fields["arm"] = "", "bigram"
+    return list(scores.rows(fields, "next byte"))
+
+
+def _inner(tokens_BS: Tensor, eos: int) -> Tensor:
+    """All bytes but a window's first, where everything begins, and EOS, which is no byte."""
+    return (tokens_BS != eos) & (torch.arange(tokens_BS.shape[1]) > 0)

@@ -1,98 +1,123 @@
-"""Ask finished byte models. Reads plan.json, tokens/, and the weights of runs; writes probe.json."""
+"""The verb `probe`: run every probe on finished byte models.
+
+Reads plan.json, tokens/, and the records and weights of runs; writes probe.json.
+"""
 
 from itertools import chain
 
 import numpy as np
 import torch
 
-from bytegap import plugins
 from bytegap.console import say, track
-from bytegap.errors import StoreError
-from bytegap.probe import context, fragility, reconstruction, segmentation, semantics
-from bytegap.probe.models import Asked
-from bytegap.probe.texts import read
-from bytegap.records import Plan, Probe, RunRecord, RunSpec, TokensManifest, WindowsManifest, digest
-from bytegap.shards import read_array
-from bytegap.store import Folder, read_record, standing, write_record
-from bytegap.study import Study
+from bytegap.data.permutations.base import permutation
+from bytegap.errors import StudyDirError
+from bytegap.io.arrays import read_array
+from bytegap.lm.language_model import load_run
+from bytegap.objectives.base import objective
+from bytegap.probe.context_length import context_loss
+from bytegap.probe.linear_probe import linear_probes
+from bytegap.probe.neighbour_ablation import neighbour_ablation
+from bytegap.probe.reconstruction import reconstruction
+from bytegap.probe.segmentation import bigram_segmentation, segmentation
+from bytegap.probe.windows import read_windows
+from bytegap.schema.base import digest
+from bytegap.schema.plan import Plan, RunSpec
+from bytegap.schema.probe import (
+    ContextLoss,
+    LinearProbe,
+    NeighbourAblation,
+    Probe,
+    Reconstruction,
+)
+from bytegap.study.config import Study
+from bytegap.study.directory import PROBE, StudyDir
 
 WINDOWS = 400
-NATURAL = "identity"
-_BIGRAM_SYMBOLS = 20_000_000
+"""Test windows that models are probed on."""
+_BIGRAM_TOKENS = 20_000_000
+"""Of the training text, counted for the bigram model."""
 
 
-def run(study: Study, folder: Folder) -> Probe:
-    """Probe the best size of every byte arm at every budget; StoreError where none is finished.
+def run(study: Study, study_dir: StudyDir) -> Probe:
+    """Probe the best size of every byte arm at every budget; StudyDirError where none has finished.
 
-    Arms of a changed order are asked how far back they look and no more.
+    Models of permuted text are probed for their effective context only.
     """
-    plan = read_record(folder.plan, Plan, "plan")
-    chosen = _chosen(study, folder, plan)
-    if not chosen:
-        able = sorted(name for name in plugins.names("objectives") if _can_be_asked(name))
-        message = (
-            f"{folder.runs} has no finished run to probe: that takes byte arms, under {', '.join(able)} in the "
-            "order of the text, or causal ones; run 'bytegap train' if the study has one"
+    plan = study_dir.plan()
+    specs = _best_runs(study, study_dir, plan)
+    if not specs:
+        raise StudyDirError(
+            f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective takes "
+            "plain sequences, such as ar and mdm, without a permutation unless they are causal; run 'bytegap train' if "
+            "the study has such an arm"
         )
-        raise StoreError(message)
-    windows = read_record(folder.windows_manifest, WindowsManifest, "tokens").content
-    inputs = digest([[spec.id for spec in chosen], windows, WINDOWS, sorted(Probe.model_fields)])
-    if found := standing(folder.probe, Probe, inputs):
+    windows_sha256 = study_dir.windows().content_sha256
+    inputs = digest([[spec.id for spec in specs], windows_sha256, WINDOWS, sorted(Probe.model_fields)])
+    if found := study_dir.load_if_current(PROBE, inputs):
         say("probe", "up to date")
         return found
-    torch.set_num_threads(plan.workers * plan.runs[0].numerics.threads)
-    texts = {tokens: list(read(folder, tokens, WINDOWS)) for tokens in {spec.tokens for spec in chosen}}
-    asked = [(Asked(folder, spec), texts[spec.tokens]) for spec in chosen]
-    first = chosen[0]
-    bigrams = segmentation.of_bigrams(first, _pairs(folder, first), texts[first.tokens])
-    segmented, fragile, rebuilt, meant, cut = [], [], [], [], []
-    for model, own in track(asked, "probing"):
-        cut.append(context.of_run(model, own))
-        if model.spec.order != NATURAL:
-            continue
-        segmented.append(segmentation.of_run(model, own))
-        fragile.append(fragility.of_run(model, own))
-        rebuilt.append(reconstruction.of_run(model, own))
-        meant.append(semantics.of_run(model, own))
-    probe = Probe(
-        inputs=inputs,
-        windows=sum(len(text.symbols_BS) for text in texts[first.tokens]),
-        segmentation=[*bigrams, *chain(*segmented)],
-        fragility=list(chain(*fragile)),
-        reconstruction=list(chain(*rebuilt)),
-        semantics=list(chain(*meant)),
-        context=list(chain(*cut)),
-    )
-    write_record(folder.probe, probe)
-    say("probe", f"{len(chosen)} models asked on {probe.windows} windows: {folder.probe}")
+    torch.set_num_threads(plan.workers * plan.runs[0].execution.threads)
+    probe = _probe(study_dir, specs, inputs)
+    study_dir.write(PROBE, probe)
+    say("probe", f"{len(specs)} models on {probe.windows} windows: {study_dir.path(PROBE)}")
     return probe
 
 
-def _chosen(study: Study, folder: Folder, plan: Plan) -> list[RunSpec]:
-    """Of each byte arm and budget the run of least validation BPB."""
-    byte_sets = {name for name, kind in study.tokens.items() if kind.name == "bytes"}
-    best: dict[tuple[str, float], tuple[float, RunSpec]] = {}
-    for spec in plan.runs:
-        path = folder.run(spec.id) / "record.json"
-        if spec.tokens not in byte_sets or not _can_be_asked(spec.objective, spec.order) or not path.exists():
+def _probe(study_dir: StudyDir, specs: list[RunSpec], inputs_sha256: str) -> Probe:
+    tokenizers = {spec.tokenizer for spec in specs}
+    windows = {name: list(read_windows(study_dir, name, WINDOWS)) for name in tokenizers}
+    models = [(load_run(study_dir.run(spec.id), allow_permuted=True), spec) for spec in specs]
+    first = specs[0]
+    segmentations = [bigram_segmentation(first, _pair_counts(study_dir, first), windows[first.tokenizer])]
+    ablations: list[list[NeighbourAblation]] = []
+    reconstructions: list[list[Reconstruction]] = []
+    linear: list[list[LinearProbe]] = []
+    contexts: list[list[ContextLoss]] = []
+    for model, spec in track(models, "probing"):
+        own = windows[spec.tokenizer]
+        contexts.append(context_loss(model, spec, own))
+        if not model.permutation.is_identity:
             continue
-        score = read_record(path, RunRecord, "train").validation
-        place = (spec.arm, spec.budget_flops)
-        if score and (place not in best or score.bpb < best[place][0]):
-            best[place] = (score.bpb, spec)
+        segmentations.append(segmentation(model, spec, own))
+        ablations.append(neighbour_ablation(model, spec, own))
+        reconstructions.append(reconstruction(model, spec, own))
+        linear.append(linear_probes(model, spec, own))
+    return Probe(
+        inputs_sha256=inputs_sha256,
+        windows=sum(len(each.tokens_BS) for each in windows[first.tokenizer]),
+        segmentation=tuple(chain(*segmentations)),
+        neighbour_ablation=tuple(chain(*ablations)),
+        reconstruction=tuple(chain(*reconstructions)),
+        linear_probe=tuple(chain(*linear)),
+        context=tuple(chain(*contexts)),
+    )
+
+
+def _best_runs(study: Study, study_dir: StudyDir, plan: Plan) -> list[RunSpec]:
+    """The run of lowest validation BPB of each byte arm and budget that can be probed."""
+    byte_tokenizers = {name for name, kind in study.tokenizers.items() if kind.name == "bytes"}
+    candidates = [spec for spec in plan.runs if spec.tokenizer in byte_tokenizers and _can_be_probed(spec)]
+    best: dict[tuple[str, float], tuple[float, RunSpec]] = {}
+    for spec, bpb in study_dir.runs_with_validation_bpb(candidates):
+        cell = (spec.arm, spec.budget_flops)
+        if cell not in best or bpb < best[cell][0]:
+            best[cell] = (bpb, spec)
     return [spec for _, spec in best.values()]
 
 
-def _can_be_asked(objective: str, order: str = NATURAL) -> bool:
-    """Whether its models read plain rows, in the text's order unless they are causal."""
-    sight = getattr(plugins.load("objectives", objective), "SIGHT", None)
-    return sight is not None and (order == NATURAL or sight.causal)
+def _can_be_probed(spec: RunSpec) -> bool:
+    """Whether its model takes plain sequences, which are not permuted unless the model is causal."""
+    attention = objective(spec.objective, spec.objective_options).attention
+    if attention is None:
+        return False
+    return attention.causal or permutation(spec.permutation, spec.permutation_options).is_identity
 
 
-def _pairs(folder: Folder, spec: RunSpec) -> torch.Tensor:
-    """Counts of neighbours in the training text, (V + 1, V + 1), EOS the last."""
-    manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
-    symbols = read_array(folder.tokens_of(spec.tokens), manifest.stream)[:_BIGRAM_SYMBOLS].astype(np.int64)
-    ids = manifest.vocabulary + 1
-    counts = np.bincount(symbols[:-1] * ids + symbols[1:], minlength=ids**2)
+def _pair_counts(study_dir: StudyDir, spec: RunSpec) -> torch.Tensor:
+    """Counts of adjacent tokens in the training text, (V + 1, V + 1), EOS the last."""
+    manifest = study_dir.tokenizer(spec.tokenizer)
+    stream = read_array(study_dir.tokenizer_dir(spec.tokenizer), manifest.stream)
+    tokens = stream[:_BIGRAM_TOKENS].astype(np.int64)
+    ids = manifest.vocab_size + 1
+    counts = np.bincount(tokens[:-1] * ids + tokens[1:], minlength=ids**2)
     return torch.from_numpy(counts.reshape(ids, ids))

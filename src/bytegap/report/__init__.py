@@ -1,1 +1,6 @@
-"""Report: one page that opens offline, with every figure as PDF and PNG and every table as CSV. Computes nothing."""
+"""The report: one HTML page that opens offline, every figure as PDF and PNG, every table as CSV.
+
+`stage` writes it from the records that `inputs` reads. `figures` and `tables` turn records into charts and rows, `page`
+holds the template, its style and its script, `render` draws images, and `style` and `format` say how colours and
+numbers look.
+"""

@@ -1,175 +1,190 @@
-"""What a report is made from: every file of the study folder that it shows, and the links back to them.
+"""The records that a report shows, read from the study directory, and the links from the page back to them.
 
-Reads fit.json and runs.jsonl, which must be there; corpus, tokens, windows, controls, plan, audit, probe and baselines
-where they are.
+Reads fit.json and runs.jsonl, which must exist, and the corpus, tokenizer and windows manifests, order-controls.json,
+plan.json, audit.json, probe.json and baselines.json where they exist.
 """
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
-from bytegap.console import say
-from bytegap.records import (
-    Audit,
-    Baselines,
-    Cell,
-    Controls,
-    CorpusManifest,
-    Fit,
-    Plan,
-    Probe,
-    Record,
-    RunRow,
-    TokensManifest,
-    WindowsManifest,
+from bytegap.console import warn
+from bytegap.io.atomic import file_sha256
+from bytegap.schema.base import label
+from bytegap.schema.data import CorpusManifest, OrderControls, TokenizerManifest, WindowsManifest
+from bytegap.schema.evaluate import Baselines
+from bytegap.schema.fit import Cell, Fit
+from bytegap.schema.plan import Plan
+from bytegap.schema.probe import Probe
+from bytegap.schema.runs import Audit, RunRow
+from bytegap.study.directory import (
+    ARTIFACTS,
+    AUDIT,
+    BASELINES,
+    CORPUS,
+    FIT,
+    JOBS,
+    LM_EVAL,
+    ORDER_CONTROLS,
+    PLAN,
+    PROBE,
+    RECORD,
+    SPEC,
+    TIMINGS,
+    TOKENIZER,
+    WINDOWS,
+    StudyDir,
 )
-from bytegap.store import Folder, file_digest, read_record, read_table
 
-R = TypeVar("R", bound=Record)
+NOT_SHOWN = (JOBS, SPEC, TIMINGS, LM_EVAL)
+"""Files of a study directory that the report does not depend on. Of RECORD it only needs to know which exist."""
 _PACKAGE = Path(__file__).parent
+
+
+class ArmTraits(NamedTuple):
+    """What decides an arm's colour and its position in a grid of panels."""
+
+    tokenizer: str
+    objective: str
+    """With its options, if it has any."""
+
+
+@dataclass(frozen=True)
+class ReferenceStudy:
+    """Another study whose frontiers are drawn behind this one's: `[report] compare_to`."""
+
+    name: str
+    fit: Fit
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files, read."""
+    """All records that a report shows; None for an optional one that does not exist."""
 
-    folder: Folder
+    study_dir: StudyDir
     study_name: str
-    arm_order: tuple[str, ...]
+    study_arms: tuple[str, ...]
+    """Arms in the order of the study file."""
     runs: list[RunRow]
     fit: Fit
     corpus: CorpusManifest | None
-    tokens: list[TokensManifest]
+    tokenizers: list[TokenizerManifest]
     windows: WindowsManifest | None
     plan: Plan | None
     audit: Audit | None
-    controls: Controls | None
+    order_controls: OrderControls | None
     probe: Probe | None
     baselines: Baselines | None
-    """Of the windows that the runs were scored on."""
-    over: tuple[str, Fit] | None
-    """Another study to lie behind this one: its name and its fit."""
+    """Compressors, measured on the same test windows as the runs."""
+    reference: ReferenceStudy | None
     digest: str
+    """SHA-256 of everything that can change the report."""
 
     @property
     def arms(self) -> list[str]:
-        """Every arm in the study file's order, then any that only the runs know."""
-        return list(dict.fromkeys([*self.arm_order, *(row.arm for row in self.runs)]))
+        """Every arm in the order of the study file, then any that only the runs name."""
+        return list(dict.fromkeys([*self.study_arms, *(row.arm for row in self.runs)]))
 
-    def row(self, run: str) -> RunRow | None:
-        """A run's row."""
+    def run_row(self, run: str) -> RunRow | None:
+        """The row of runs.jsonl of the run with this id."""
         return next((row for row in self.runs if row.run == run), None)
 
-    def traits(self, arm: str) -> tuple[str, str]:
-        """(tokens, objective) of an arm, as its runs say; empty where it has none."""
-        return next(((row.tokens, row.objective) for row in self.runs if row.arm == arm), ("", ""))
+    def traits(self, arm: str) -> ArmTraits:
+        """An arm's tokenizer and objective according to its runs; empty if it has no runs."""
+        row = next((row for row in self.runs if row.arm == arm), None)
+        return ArmTraits(row.tokenizer, label(row.objective, row.objective_options)) if row else ArmTraits("", "")
 
-    def link(self, run: str) -> str:
-        """Relative address of a run's record; of the table where only the table was handed over."""
-        record = self.folder.run(run) / "record.json"
-        return f"../runs/{run}/record.json" if record.is_file() else "../runs.jsonl"
+    def run_link(self, run: str) -> str:
+        """URL, relative to the page, of a run's record; of runs.jsonl where the run directory does not exist."""
+        return f"../runs/{run}/record.json" if self.study_dir.run(run).has_record else "../runs.jsonl"
 
     @property
     def forms(self) -> list[str]:
-        """The frontier's forms, the one that the headlines use first."""
+        """Forms of the frontier, see `forms_of`."""
         return forms_of(self.fit)
 
     @property
     def drawn_arms(self) -> list[str]:
-        """Arms with a cell, as a grid is read: objectives down (AR first), symbol sets across (bytes last)."""
-        have = {cell.arm for cell in self.fit.cells}
-        arms = [arm for arm in self.arms if arm in have]
-        bytes_last = {row.tokens: row.tokens_kind == "bytes" for row in self.runs}
-        objectives = list(dict.fromkeys(self.traits(arm)[1] for arm in arms))
+        """Arms that have an IsoFLOP cell, sorted by objective (AR first), then with the byte arms last."""
+        have_cell = {cell.arm for cell in self.fit.cells}
+        arms = [arm for arm in self.arms if arm in have_cell]
+        is_bytes = {row.tokenizer: row.tokenizer_kind == "bytes" for row in self.runs}
+        objectives = list(dict.fromkeys(self.traits(arm).objective for arm in arms))
         objectives.sort(key=lambda name: name != "ar")
         return sorted(
             arms,
             key=lambda arm: (
-                objectives.index(self.traits(arm)[1]),
-                bytes_last.get(self.traits(arm)[0], False),
+                objectives.index(self.traits(arm).objective),
+                is_bytes.get(self.traits(arm).tokenizer, False),
             ),
         )
 
     @property
     def cells(self) -> list[Cell]:
-        """Cells by arm, as drawn, then by budget."""
-        place = {arm: number for number, arm in enumerate(self.drawn_arms)}
-        return sorted(self.fit.cells, key=lambda cell: (place.get(cell.arm, len(place)), cell.budget_flops))
+        """IsoFLOP cells, sorted by arm as in `drawn_arms`, then by budget."""
+        rank = {arm: number for number, arm in enumerate(self.drawn_arms)}
+        return sorted(self.fit.cells, key=lambda cell: (rank.get(cell.arm, len(rank)), cell.budget_flops))
 
 
 def forms_of(fit: Fit) -> list[str]:
-    """A fit's forms of the frontier: the one that its headlines use leads, else its first."""
-    known = list(dict.fromkeys(frontier.form for frontier in fit.frontiers))
-    lead = next((item.form for item in fit.estimands if item.headline), None)
-    return sorted(known, key=lambda form: form != lead)
+    """The forms of frontier in a fit; the one that its headline estimands use comes first."""
+    forms = list(dict.fromkeys(frontier.form for frontier in fit.frontiers))
+    preferred = next((estimand.form for estimand in fit.estimands if estimand.headline), None)
+    return sorted(forms, key=lambda form: form != preferred)
 
 
-def read(folder: Folder, study_name: str, arm_order: Iterable[str], over: Path | None = None) -> Inputs:
-    """Read the folder, and the fit of the study `over` which it is drawn; StoreError names what is missing."""
-    fit = read_record(folder.fit, Fit, "fit")
-    runs = read_table(folder.table, RunRow, "runs")
-    manifests = _token_manifests(folder)
-    arms = tuple(arm_order)
-    behind = Folder(over).fit if over else None
+def read_inputs(
+    study_dir: StudyDir, study_name: str, study_arms: Iterable[str], compare_to: Path | None = None
+) -> Inputs:
+    """Read every record that the report shows, and the fit of the study in directory `compare_to`.
+
+    Raises:
+        StudyDirError: fit.json or runs.jsonl is missing, or a file that exists is damaged.
+    """
+    fit = study_dir.fit()
+    runs = study_dir.runs()
+    arms = tuple(study_arms)
+    reference = StudyDir(compare_to) if compare_to else None
     return Inputs(
-        folder=folder,
+        study_dir=study_dir,
         study_name=study_name,
-        arm_order=arms,
+        study_arms=arms,
         runs=runs,
         fit=fit,
-        corpus=_optional(folder.corpus_manifest, CorpusManifest, "corpus"),
-        tokens=[read_record(path, TokensManifest, "tokens") for path in manifests],
-        windows=_optional(folder.windows_manifest, WindowsManifest, "tokens"),
-        plan=_optional(folder.plan, Plan, "plan"),
-        audit=_optional(folder.audit, Audit, "runs --audit"),
-        controls=_optional(folder.controls, Controls, "controls"),
-        probe=_optional(folder.probe, Probe, "probe"),
-        baselines=_baselines(folder, runs),
-        over=(behind.parent.name, read_record(behind, Fit, "fit")) if behind else None,
-        digest=_digest(folder, manifests, study_name, arms, behind),
+        corpus=study_dir.find(CORPUS),
+        tokenizers=[study_dir.tokenizer(name) for name in study_dir.names(TOKENIZER)],
+        windows=study_dir.find(WINDOWS),
+        plan=study_dir.find(PLAN),
+        audit=study_dir.find(AUDIT),
+        order_controls=study_dir.find(ORDER_CONTROLS),
+        probe=study_dir.find(PROBE),
+        baselines=_baselines(study_dir, runs),
+        reference=ReferenceStudy(reference.root.name, reference.fit()) if reference else None,
+        digest=_digest(study_dir, [study_name, *arms], reference),
     )
 
 
-def _optional(path: Path, model: type[R], made_by: str) -> R | None:
-    """A record that a refit from `runs.jsonl` alone does without; damage is an error all the same."""
-    return read_record(path, model, made_by) if path.exists() else None
-
-
-def _baselines(folder: Folder, runs: list[RunRow]) -> Baselines | None:
-    """Compressors on the runs' own test windows; on others they are told of and left out."""
-    made = _optional(folder.baselines, Baselines, "evaluate STUDY.toml --baselines")
-    if made and {row.windows_sha256 for row in runs} != {made.windows_sha256}:
-        say("report", f"{folder.baselines} is of other windows than the runs' and left out: delete it or make it anew")
+def _baselines(study_dir: StudyDir, runs: list[RunRow]) -> Baselines | None:
+    """baselines.json, if it was measured on the test windows of the runs; otherwise a warning and None."""
+    found = study_dir.find(BASELINES)
+    if found and {row.windows_sha256 for row in runs} != {found.windows_sha256}:
+        warn(
+            "report",
+            f"{study_dir.path(BASELINES)} was measured on other test windows than the runs and is left out: "
+            "run 'bytegap baselines' again",
+        )
         return None
-    return made
+    return found
 
 
-def _token_manifests(folder: Folder) -> list[Path]:
-    return sorted(folder.tokens.glob("*/manifest.json"))
-
-
-def _digest(folder: Folder, manifests: list[Path], study_name: str, arms: tuple[str, ...], behind: Path | None) -> str:
-    """Of everything that can change the page: the files, which records exist, and this package itself."""
-    files = [
-        folder.fit,
-        folder.table,
-        folder.corpus_manifest,
-        *manifests,
-        folder.windows_manifest,
-        folder.plan,
-        folder.audit,
-        folder.controls,
-        folder.probe,
-        folder.baselines,
-        *([behind] if behind else []),
-        *sorted(path for path in _PACKAGE.iterdir() if path.is_file()),
-    ]
-    parts = [
-        study_name,
-        *arms,
-        *sorted(path.parent.name for path in folder.runs.glob("*/record.json")),
-    ]
-    parts += [f"{path.name} {file_digest(path)}" for path in files if path.is_file()]
+def _digest(study_dir: StudyDir, names: list[str], reference: StudyDir | None) -> str:
+    """SHA-256 of everything that can change the report: the records, which runs have one, and this package's files."""
+    shown = [artifact for artifact in ARTIFACTS if artifact not in (*NOT_SHOWN, RECORD)]
+    files = [study_dir.path(artifact, name) for artifact in shown for name in study_dir.names(artifact)]
+    files += [reference.path(FIT)] if reference else []
+    files += sorted(path for path in _PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    parts = [*names, *study_dir.names(RECORD)]
+    parts += [f"{path.name} {file_sha256(path)}" for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Runs as a table, and plan and records held against each other. No torch."""
+"""The table of a study's runs, and the audit of plan against records. No torch."""

@@ -1,1 +1,1 @@
-"""One loop for every arm: what differs between arms is in their objective, tokens, order and model."""
+"""Train one run: a single loop for every arm, since what differs between arms is in their parts."""

@@ -1,6 +1,6 @@
-"""One run from spec to record: resume, train, checkpoint, score, count, write.
+"""Train one run from its spec to its record: resume, train, checkpoint, score, count FLOPs, write.
 
-Reads tokens/ and runs/ID/checkpoint.*; writes runs/ID/{spec,record,timings}.json and weights.safetensors.
+Reads tokens/ and runs/ID/checkpoint.*; writes runs/ID/{spec,record,timings}.json, checkpoint.* and weights.safetensors.
 """
 
 import math
@@ -8,231 +8,272 @@ import platform
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from bytegap import plugins
+from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.windows import Windows, token_starts
 from bytegap.errors import ModelError
-from bytegap.likelihood import score_windows
-from bytegap.numerics import is_out_of_memory
-from bytegap.objectives._base import told
-from bytegap.records import (
-    RunRecord,
-    RunSpec,
-    Score,
-    Timings,
-    TokensManifest,
-    WindowsManifest,
-)
-from bytegap.shards import read_array
-from bytegap.store import Folder, file_digest, read_record, write_record
-from bytegap.study import Track
+from bytegap.io.arrays import read_array
+from bytegap.io.atomic import file_sha256
+from bytegap.lm.execution import is_out_of_memory
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import score_windows
+from bytegap.objectives.base import objective
+from bytegap.schema.plan import RunSpec
+from bytegap.schema.runs import RunRecord, Score, Timings
+from bytegap.study.directory import RECORD, SPEC, TIMINGS, RunDir, StudyDir
 from bytegap.train import checkpoint
-from bytegap.train.count import analytic_supervised_flops, step_flops
-from bytegap.train.devices import Devices
-from bytegap.train.loop import ONE, Divergence, Training
-from bytegap.train.stopping import Stopping
-from bytegap.train.track import Curves, curves
-from bytegap.windows import Windows, begins
+from bytegap.train.flop_audit import analytic_supervised_flops, step_flops
+from bytegap.train.loggers import RunLogger, run_logger
+from bytegap.train.signals import StopSignal
+from bytegap.train.trainer import DEFAULT_OPTIONS, DivergenceError, RunOptions, Trainer
 
-_CHECKPOINT = "checkpoint.safetensors"
-_LEAVE = 2
-_CHECKPOINT_EVERY_S, _LEAST_CHECKPOINT_S = 60.0, 5.0
+_CHECKPOINT_EVERY_S, _MIN_CHECKPOINT_S = 60.0, 5.0
 _CHECKPOINT_SHARE = 50
-"""Times what writing one takes, at least, lie between two checkpoints: under 2 % of training."""
+"""Minimum time between two checkpoints over the time that one takes to write: under 2 % of training."""
 _REPORT_EVERY_S = 0.5
-
-Report = Callable[[str, int, float, float], None]
-"""Told now and then: run id, steps done, latest loss (nats a symbol), symbols a second."""
+_CONTINUE, _SAVE, _SAVE_AND_STOP = 0, 1, 2
 
 
-def train_run(  # noqa: PLR0913, PLR0917 - a run, and all that is about it
+@dataclass(frozen=True)
+class StepReport:
+    """How far a run is."""
+
+    run: str
+    step: int
+    """Steps done."""
+    first_step: int
+    """Steps that were done when this process took up the run."""
+    loss_nats: float
+    """Of the last step, per token."""
+    tokens_per_s: float
+
+
+Report = Callable[[StepReport], None]
+"""Called about twice a second while a run trains, and after its last step."""
+
+
+def ignore(_: StepReport) -> None:
+    """A `Report` that does nothing."""
+
+
+def train_run(
     spec: RunSpec,
-    folder: Folder,
-    report: Report,
-    stopping: Stopping | None = None,
-    devices: Devices = ONE,
-    track: Track | None = None,
+    study_dir: StudyDir,
+    options: RunOptions = DEFAULT_OPTIONS,
+    report: Report = ignore,
+    stop: StopSignal | None = None,
 ) -> RunRecord:
-    """Bring one run to its record; SystemExit, a checkpoint written, where `stopping` is asked to.
+    """Train one run and write its record; SystemExit, after writing a checkpoint, where `stop` is requested.
 
-    Of many devices all call this, and the first writes.
+    Of several devices each calls this, and the first writes.
     """
-    torch.set_num_threads(spec.numerics.threads)
-    if devices.is_first:
-        write_record(folder.run(spec.id) / "spec.json", spec)
-    manifest = read_record(folder.tokens_of(spec.tokens) / "manifest.json", TokensManifest, "tokens")
-    stream = read_array(folder.tokens_of(spec.tokens), manifest.stream)
+    torch.set_num_threads(spec.execution.threads)
+    if options.devices.is_first:
+        study_dir.run(spec.id).write(SPEC, spec)
+    stream = read_array(study_dir.tokenizer_dir(spec.tokenizer), study_dir.tokenizer(spec.tokenizer).stream)
     try:
-        training = Training(spec, stream, devices, _starts(spec, folder))
-        return _followed(training, folder, report, stopping or Stopping(), track)
+        trainer = Trainer(spec, stream, options, conditioning_starts(spec, study_dir))
+        return _with_loggers(trainer, study_dir, report, stop or StopSignal())
     except (MemoryError, RuntimeError) as error:
-        if devices.world > 1 or not is_out_of_memory(error):  # the others wait for one that is out: all must end
+        if options.devices.world > 1 or not is_out_of_memory(error):  # the other devices would wait: all must end
             raise
         record = RunRecord(run=spec.id, status="failed", reason="out of memory")
-        write_record(folder.run(spec.id) / "record.json", record)
+        study_dir.run(spec.id).write(RECORD, record)
         return record
 
 
-def told_of(spec: RunSpec) -> str | None:
-    """The symbol set that the objective is told of, if it is of any."""
-    return told(plugins.load("objectives", spec.objective), spec.objective_options)
+def conditioning_tokenizer(spec: RunSpec) -> str | None:
+    """The tokenizer whose token starts the run's objective needs, if any."""
+    return objective(spec.objective, spec.objective_options).conditioning_tokenizer
 
 
-def _starts(spec: RunSpec, folder: Folder) -> np.ndarray | None:
-    """Where symbols of another set begin among the training bytes, if the objective is to be told."""
-    name = told_of(spec)
+def conditioning_starts(spec: RunSpec, study_dir: StudyDir) -> NDArray[np.bool_] | None:
+    """Where tokens of the objective's conditioning tokenizer begin among the training bytes; None if it has none."""
+    name = conditioning_tokenizer(spec)
     if name is None:
         return None
-    place = folder.tokens_of(name)
-    manifest = read_record(place / "manifest.json", TokensManifest, "tokens")
-    return begins(read_array(place, manifest.stream).astype(np.int64), read_array(place, manifest.lengths))
+    folder, manifest = study_dir.tokenizer_dir(name), study_dir.tokenizer(name)
+    return token_starts(read_array(folder, manifest.stream).astype(np.int64), read_array(folder, manifest.lengths))
 
 
-def _followed(training: Training, folder: Folder, report: Report, stopping: Stopping, track: Track | None) -> RunRecord:
-    checkpoint.resume(folder.run(training.spec.id) / _CHECKPOINT, training)
-    with curves(track, training, folder) as followed:
-        record = _trained(training, folder, report, stopping, followed)
-        followed.end(record)
+def _with_loggers(trainer: Trainer, study_dir: StudyDir, report: Report, stop: StopSignal) -> RunRecord:
+    """Resume the run where it has a checkpoint, train and score it, and log its curves."""
+    checkpoint.resume(study_dir.run(trainer.spec.id), trainer)
+    with run_logger(trainer, study_dir) as logger:
+        record = _train_and_score(trainer, study_dir, _RunLoop(trainer, report, stop, logger))
+        logger.log_scores(record)
     return record
 
 
-def _trained(training: Training, folder: Folder, report: Report, stopping: Stopping, followed: Curves) -> RunRecord:
-    spec, home, first = training.spec, folder.run(training.spec.id), training.devices.is_first
-    saved = home / _CHECKPOINT
-    started, first_step = datetime.now(UTC), training.step
+def _train_and_score(trainer: Trainer, study_dir: StudyDir, loop: "_RunLoop") -> RunRecord:
+    spec, run_dir, is_first = trainer.spec, study_dir.run(trainer.spec.id), trainer.devices.is_first
+    started, first_step = datetime.now(UTC), trainer.step
     clock = time.perf_counter()
     try:
-        checkpoint_s = _train(training, saved, report, stopping, followed)
-    except Divergence as error:
-        return _failed(training, home, str(error))
+        checkpoint_s = loop.run(run_dir)
+    except DivergenceError as error:
+        return _write_failure(trainer, run_dir, str(error))
     train_s = time.perf_counter() - clock
 
     clock = time.perf_counter()
     try:
-        scores = _scores(training, folder)
+        scores = _scores(trainer, study_dir)
     except ModelError as error:
-        return _failed(training, home, f"its scores are not finite: {error}")
+        return _write_failure(trainer, run_dir, f"its scores are not finite: {error}")
     evaluate_s = time.perf_counter() - clock
-    checkpoint.write_weights(home / "weights.safetensors", training)
+    checkpoint.write_weights(run_dir, trainer)
     record = _record(
-        training,
+        trainer,
         validation=scores["validation"],
         test=scores["test"],
-        weights_sha256=file_digest(home / "weights.safetensors") if first else "",
+        weights_sha256=file_sha256(run_dir.weights_path) if is_first else "",
     )
-    if not first:
+    if not is_first:
         return record
     done = (spec.steps - first_step) / spec.steps
-    write_record(
-        home / "timings.json",
+    run_dir.write(
+        TIMINGS,
         Timings(
             run=spec.id,
             train_s=train_s,
             checkpoint_s=checkpoint_s,
             evaluate_s=evaluate_s,
-            symbols_per_s=done * spec.symbols / train_s,
+            tokens_per_s=done * spec.tokens / train_s,
             flops_per_s=done * spec.flops / train_s,
             started=started.isoformat(timespec="seconds"),
             host=platform.node(),
         ),
     )
-    write_record(home / "record.json", record)  # last: a run with a record is finished
-    checkpoint.clear(saved)
+    run_dir.write(RECORD, record)  # last: a run with a record is finished
+    checkpoint.clear(run_dir)
     return record
 
 
-def _failed(training: Training, home: Path, reason: str) -> RunRecord:
-    """The record of a run without scores; of many devices the first writes it."""
-    record = _record(training, status="failed", reason=reason)
-    if training.devices.is_first:
-        write_record(home / "record.json", record)
+def _write_failure(trainer: Trainer, run_dir: RunDir, reason: str) -> RunRecord:
+    """The record of a run without scores; of several devices the first writes it."""
+    record = _record(trainer, status="failed", reason=reason)
+    if trainer.devices.is_first:
+        run_dir.write(RECORD, record)
     return record
 
 
-def _train(training: Training, path: Path, report: Report, stopping: Stopping, followed: Curves) -> float:
-    """To the last step; the seconds in which checkpoints were written."""
-    spec = training.spec
-    saved = reported = time.monotonic()
-    reported_step, write_s, written_s = training.step, 0.0, 0.0
-    with stopping.after_a_step():
-        for step in training.steps():
-            followed.take()
-            now = time.monotonic()
-            if now - reported > _REPORT_EVERY_S or step == spec.steps:
-                speed = (step - reported_step) * spec.symbols / spec.steps / max(now - reported, 1e-9)
-                report(spec.id, step, training.ledger.losses[-1], speed)
-                reported, reported_step = now, step
-            # The last step's is for a kill during evaluation, which is long; none is worth it after a few seconds.
-            due = _LEAST_CHECKPOINT_S if step == spec.steps else max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * write_s)
-            # All devices leave if one is asked to, and write when the first one's clock says so.
-            wish = _LEAVE if stopping.asked else int(training.devices.is_first and now - saved > due)
-            wish = training.devices.agreed(wish)
-            if wish:
-                checkpoint.write(path, training)
-                saved = time.monotonic()
-                write_s = saved - now
-                written_s += write_s
-            if wish == _LEAVE:
-                raise SystemExit(128 + signal.SIGTERM)
-    return written_s
+class _RunLoop:
+    """The steps of a run, with reports, log points and checkpoints between them."""
+
+    def __init__(self, trainer: Trainer, report: Report, stop: StopSignal, logger: RunLogger) -> None:
+        self.trainer, self.report, self.stop, self.logger = trainer, report, stop, logger
+        self.first_step = self.reported_step = trainer.step
+        self.saved_s = self.reported_s = time.monotonic()
+        self.last_write_s = self.total_write_s = 0.0
+
+    def run(self, run_dir: RunDir) -> float:
+        """Train to the last step, writing checkpoints; returns the seconds that writing them took."""
+        devices = self.trainer.devices
+        with self.stop.deferred():
+            for step in self.trainer.steps():
+                self.logger.log_step()
+                now = time.monotonic()
+                self._report(step, now)
+                # All devices stop if one must, and write a checkpoint when the first one's clock says so.
+                own = (
+                    _SAVE_AND_STOP
+                    if self.stop.requested
+                    else _SAVE
+                    if self._is_checkpoint_due(step, now)
+                    else _CONTINUE
+                )
+                action = devices.all_reduce_max(own)
+                if action != _CONTINUE:
+                    checkpoint.write(run_dir, self.trainer)
+                    self.saved_s = time.monotonic()
+                    self.last_write_s = self.saved_s - now
+                    self.total_write_s += self.last_write_s
+                if action == _SAVE_AND_STOP:
+                    raise SystemExit(128 + signal.SIGTERM)
+        return self.total_write_s
+
+    def _is_checkpoint_due(self, step: int, now: float) -> bool:
+        """On the first device, whether enough time has passed since the last checkpoint.
+
+        The last step's serves a kill during evaluation, which is long; no checkpoint pays after a few seconds.
+        """
+        if not self.trainer.devices.is_first:
+            return False
+        is_last = step == self.trainer.spec.steps
+        interval_s = _MIN_CHECKPOINT_S if is_last else max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * self.last_write_s)
+        return now - self.saved_s > interval_s
+
+    def _report(self, step: int, now: float) -> None:
+        spec = self.trainer.spec
+        if now - self.reported_s <= _REPORT_EVERY_S and step != spec.steps:
+            return
+        tokens_per_s = (step - self.reported_step) * spec.tokens / spec.steps / max(now - self.reported_s, 1e-9)
+        self.report(StepReport(spec.id, step, self.first_step, self.trainer.metrics.losses[-1], tokens_per_s))
+        self.reported_s, self.reported_step = now, step
 
 
-def _scores(training: Training, folder: Folder) -> dict[str, Score]:
-    """Both held-out splits, on the windows common to all arms; in float32, whatever the plan trains in."""
-    manifest = read_record(folder.windows_manifest, WindowsManifest, "tokens")
-    spec, device = training.spec, training.spec.numerics.device
-    scores = {}
-    for name, split in manifest.splits.items():
-        own = split.tokens[spec.tokens]
+def _scores(trainer: Trainer, study_dir: StudyDir) -> dict[str, Score]:
+    """Both held-out splits on the windows common to all arms; in float32, whatever dtype the plan trains in."""
+    model = _language_model(trainer, study_dir)
+    scores: dict[str, Score] = {}
+    for name, split in study_dir.windows().splits.items():
+        own = split.tokenizers[trainer.spec.tokenizer]
         windows = Windows(
-            symbols=read_array(folder.tokens / "windows", own.symbols),
-            counts=read_array(folder.tokens / "windows", own.counts),
+            tokens=read_array(study_dir.windows_dir, own.tokens),
+            counts=read_array(study_dir.windows_dir, own.counts),
             bytes=split.bytes,
             sha256=split.sha256,
         )
-        scores[name] = score_windows(
-            lambda inputs_BP, positions_M, sight: training.model.lm_head(
-                training.model.features(inputs_BP.to(device), positions_M.to(device), sight.to(device))
-            ).cpu(),
-            training.objective,
-            training.options,
-            windows,
-            training.vocabulary,
-            passes=spec.evaluation_passes,
-            seed=spec.seed,
-            permute=lambda symbols, keys: training.order.permute(symbols, keys, training.order_options),
-        )
+        scores[name] = score_windows(model, windows)
     return scores
 
 
-def _record(training: Training, **outcome: object) -> RunRecord:
-    spec, ledger = training.spec, training.ledger
-    counted = step_flops(training, head_everywhere=True)
+def _language_model(trainer: Trainer, study_dir: StudyDir) -> LanguageModel:
+    spec = trainer.spec
+    return LanguageModel(
+        name=f"{spec.arm} {spec.id}",
+        network=trainer.network,
+        objective=trainer.objective,
+        vocabulary=trainer.vocabulary,
+        tokenizer=load_tokenizer(study_dir.tokenizer(spec.tokenizer).kind, study_dir.tokenizer_dir(spec.tokenizer)),
+        seq_len=spec.seq_len,
+        permutation=trainer.permutation,
+        mc_passes=spec.mc_passes,
+        seed=spec.seed,
+    )
+
+
+def _record(trainer: Trainer, **outcome: object) -> RunRecord:
+    """The record of a run; all devices must call this."""
+    metrics = trainer.metrics
+    counted = step_flops(trainer, head_everywhere=True)
     return RunRecord.model_validate(
         {
-            "run": spec.id,
+            "run": trainer.spec.id,
             "status": "finished",
-            "steps": training.step,
-            "supervised_symbols": ledger.supervised,
+            "steps": trainer.step,
+            "supervised_tokens": metrics.supervised,
             "counted_step_flops": counted,
-            "counted_supervised_step_flops": step_flops(training, head_everywhere=False),
-            "analytic_supervised_step_flops": analytic_supervised_flops(training),
-            "spent_flops": counted * training.step,
-            "gradient_norm": ledger.spread(),
-            "clipped_steps": ledger.clipped,
-            "update_rms": {group: rms for group, rms in ledger.update_rms.items() if math.isfinite(rms)},
-            "loss_curve": ledger.curve(),
-            "compile_error": _compile_error(training),
+            "counted_supervised_step_flops": step_flops(trainer, head_everywhere=False),
+            "analytic_supervised_step_flops": analytic_supervised_flops(trainer),
+            "spent_flops": counted * trainer.step,
+            "gradient_norm": metrics.grad_norm_spread(),
+            "clipped_steps": metrics.clipped,
+            "update_rms": {group: rms for group, rms in metrics.update_rms.items() if math.isfinite(rms)},
+            "loss_curve": metrics.loss_curve(),
+            "compile_error": _compile_error(trainer),
         }
         | outcome
     )
 
 
-def _compile_error(training: Training) -> str:
-    """Why the run fell back to eager code, here or on another device; all devices must ask."""
-    own = training.ledger.compile_error
-    return own or "on another device" * training.devices.agreed(bool(own))
+def _compile_error(trainer: Trainer) -> str:
+    """Why the run fell back to eager code, here or on another device; all devices must call this."""
+    own = trainer.metrics.compile_error
+    return own or "on another device" * trainer.devices.all_reduce_max(bool(own))

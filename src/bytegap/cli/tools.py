@@ -1,0 +1,192 @@
+"""The verbs that stand apart from the pipeline: tables of anybody's runs, costs, baselines, and checks of a study."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bytegap.cli._options import (
+    Verb,
+    json_argument,
+    open_study,
+    out_argument,
+    positive,
+    study_argument,
+)
+from bytegap.errors import CommandError
+
+
+def _fit_table_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "table", type=Path, metavar="RUNS.csv", help="one run a row: its loss, and its flops, params and tokens"
+    )
+    parser.add_argument(
+        "--columns", default="", metavar="OURS=THEIRS,...", help="other column names, such as 'params=Model Size'"
+    )
+    parser.add_argument(
+        "--convention", choices=["6nd"], help="compute the missing one of flops, params, tokens by C = 6 N D"
+    )
+    parser.add_argument(
+        "--drop-worst", type=int, default=0, metavar="K", help="refit without the K rows of largest residual"
+    )
+    parser.add_argument(
+        "--bootstraps", type=int, default=4000, metavar="B", help="bootstrap resamples (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: %(default)s)")
+    json_argument(parser)
+
+
+def _fit_table(options: Namespace) -> None:
+    from bytegap.fit import fit_table_command
+
+    flags = ("columns", "convention", "drop_worst", "bootstraps", "seed", "json")
+    fit_table_command.run(options.table, fit_table_command.Options(**{flag: getattr(options, flag) for flag in flags}))
+
+
+def _flops_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a study, a config.json, or a JSON list of shapes")
+    out_argument(parser)
+    parser.add_argument(
+        "--context",
+        type=positive,
+        metavar="TOKENS",
+        help="sequence length (default: a shape's own; a config's max_position_embeddings, at most 2048)",
+    )
+    json_argument(parser)
+
+
+def _flops(options: Namespace) -> None:
+    from bytegap.flops import stage
+
+    stage.run(options.file, options.out, options.context, as_json=options.json)
+
+
+def _baselines_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "files", type=Path, metavar="FILE", nargs="+", help="one STUDY.toml, for its test text; or any files"
+    )
+    out_argument(parser)
+    json_argument(parser)
+
+
+def _baselines(options: Namespace) -> None:
+    from bytegap.baselines import stage
+
+    studies = [file for file in options.files if file.suffix == ".toml"]
+    if not studies:
+        stage.of_files(options.files, as_json=options.json)
+        return
+    if len(options.files) > 1:
+        raise CommandError(f"baselines takes one study or any files: name {studies[0]} alone, or leave it out")
+    _, study_dir = open_study(Namespace(study=studies[0], out=options.out))
+    stage.of_study(study_dir, as_json=options.json)
+
+
+def _order_controls(options: Namespace) -> None:
+    from bytegap.data import order_controls
+
+    order_controls.run(*open_study(options))
+
+
+def _tuning_audit(options: Namespace) -> None:
+    from bytegap.launch import local
+    from bytegap.runs import collect
+    from bytegap.train.trainer import RunOptions
+    from bytegap.tuning import stage as audit
+
+    study, study_dir = open_study(options)
+    while audit.extend_audit(study, study_dir):
+        local.run(study_dir, options=RunOptions(study.compute.micro_batch_size, study.logging))
+    collect.run(study_dir, with_audit=True)
+
+
+def _check(options: Namespace) -> None:
+    from bytegap.check import stage
+
+    _, study_dir = open_study(options)
+    stage.run(study_dir)
+
+
+_FIT_TABLE_DETAILS = """\
+Fits L = E + A / N^alpha + B / D^beta to a CSV of runs (one row a run; a column 'arm' compares several), with bootstrap
+intervals, IsoFLOP minima where the runs share budgets, the compute frontier, and warnings about what the table cannot
+identify."""
+
+_FLOPS_DETAILS = """\
+FILE is one of three:
+
+  a study (.toml)        the sizes of every arm: from its plan.json, or those that a plan would have (after tokenize)
+  a model's config.json  llama, mistral, qwen2 or qwen3, as Hugging Face writes it; counted as AR and as MDM
+  a JSON list of shapes  [{"d_model": 256, "n_layers": 4, "vocab_size": 32003, "context": 1024}, ...], of bytegap's own
+                         Transformer; "n_heads" and "d_ff" are optional
+
+Conventions: attention maps in full, or only as far as each position attends (half, if causal); the output head at all
+positions, at the supervised ones, or not at all; and 6nd, which is 6 x non-embedding parameters x tokens.
+
+Writes nothing."""
+
+_BASELINES_DETAILS = """\
+Compressors are gzip -9, bzip2 -9, xz -9e, zstd -19 and --ultra -22, brotli -q 11 and PPMd variant H (7-Zip's) of orders
+6 to 16. A study's test text is compressed in four ways, kept in baselines.json for the report:
+
+  each window alone    nothing is known but the window
+  each window, primed  after the training text: compare a model's score with this
+  whole text alone     one file, as the tool writes it; earlier text helps, which no model is given
+  whole text, primed   both"""
+
+_TUNING_DETAILS = """\
+Varies learning rate and batch size at each arm's smallest and largest budget until the best setting is bracketed, and
+estimates how much compute each arm loses to the shared rule. Costs about eight times the study's own compute. Run it
+after `bytegap run`."""
+
+VERBS = (
+    Verb(
+        "fit-table",
+        "Fit scaling laws to any table of runs (CSV), without a study.",
+        _fit_table,
+        _fit_table_arguments,
+        details=_FIT_TABLE_DETAILS,
+        examples="bytegap fit-table runs.csv --convention 6nd\n"
+        "bytegap fit-table runs.csv --columns 'params=Model Size'",
+    ),
+    Verb(
+        "flops",
+        "Count the parameters and FLOPs of models, by term and under every convention.",
+        _flops,
+        _flops_arguments,
+        details=_FLOPS_DETAILS,
+        examples="bytegap flops config.json --context 1024\nbytegap flops mine.toml",
+        also="A study needs the extra train.",
+    ),
+    Verb(
+        "baselines",
+        "Compress a study's test text, or any files, with gzip, xz, zstd, brotli and PPMd.",
+        _baselines,
+        _baselines_arguments,
+        details=_BASELINES_DETAILS,
+        examples="bytegap baselines mine.toml\nbytegap baselines speech.txt --json",
+        extras=("baselines",),
+    ),
+    Verb(
+        "order-controls",
+        "Measure what each permutation does to a study's text: mutual information and locality lost.",
+        _order_controls,
+        study_argument,
+        details="Writes order-controls.json.",
+        examples="bytegap order-controls mine.toml",
+    ),
+    Verb(
+        "tuning-audit",
+        "Estimate how much compute each arm loses to the shared learning-rate and batch-size rule.",
+        _tuning_audit,
+        study_argument,
+        details=_TUNING_DETAILS,
+        examples="bytegap tuning-audit mine.toml",
+        extras=("train",),
+    ),
+    Verb(
+        "check",
+        "Check a study's folder for damaged, missing or stale files, and say how to repair it.",
+        _check,
+        study_argument,
+        examples="bytegap check mine.toml",
+    ),
+)

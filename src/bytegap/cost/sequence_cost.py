@@ -1,0 +1,66 @@
+"""What one training sequence of S tokens costs a model: positions, supervised positions, attended pairs. No torch."""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+
+@dataclass(frozen=True)
+class SequenceCost:
+    """Counts for one training sequence under one objective; BOS is a position and not a token."""
+
+    seq_len: int
+    """S, tokens."""
+    positions: int
+    """Positions that go through the body."""
+    supervised: float
+    """Positions that the loss is taken at, the mean over sequences."""
+    attended_pairs: int
+    """(query, key) pairs that the attention pattern allows."""
+    context_copies: int = 0
+    """Positions that repeat the clean text only for others to attend to: a hidden second pass."""
+    context_copy_pairs: int = 0
+    """Attended pairs whose query is one of the copies."""
+
+
+def autoregressive(seq_len: int) -> SequenceCost:
+    """BOS and all tokens but the last are inputs; every token is a target."""
+    return SequenceCost(seq_len, positions=seq_len, supervised=seq_len, attended_pairs=seq_len * (seq_len + 1) // 2)
+
+
+def masked(seq_len: int, supervised: float | None = None) -> SequenceCost:
+    """BOS and all tokens are inputs, masked or not; targets as `expected_num_masked` by default."""
+    targets = expected_num_masked(seq_len) if supervised is None else supervised
+    return SequenceCost(seq_len, positions=seq_len + 1, supervised=targets, attended_pairs=(seq_len + 1) ** 2)
+
+
+def expected_num_masked(units: int) -> float:
+    """E k, where k of S units are masked with probability sqrt(k / S) - sqrt((k - 1) / S): about S / 3."""
+    return units - sum(sqrt(k / units) for k in range(units))
+
+
+def block_diffusion(seq_len: int, size: int) -> SequenceCost:
+    """Each block masked in part, attending to clean copies of the blocks before it.
+
+    The last block has no clean copy: nothing attends to it.
+    """
+    sizes = [min(size, seq_len - start) for start in range(0, seq_len, size)]
+    clean = sum(sizes[:-1])
+    # A block's masked positions attend to BOS, the clean blocks before them and themselves; its clean copy alike.
+    pairs = [own * (1 + sum(sizes[:number]) + own) for number, own in enumerate(sizes)]
+    return SequenceCost(
+        seq_len,
+        positions=1 + seq_len + clean,
+        supervised=sum(map(expected_num_masked, sizes)),
+        attended_pairs=1 + sum(pairs) + sum(pairs[:-1]),
+        context_copies=clean,
+        context_copy_pairs=sum(pairs[:-1]),
+    )
+
+
+def span_masked(seq_len: int, length: int) -> SequenceCost:
+    """`masked` with spans of `length` tokens masked together; the first is 1 to `length` long, uniformly."""
+    supervised = 0.0
+    for first in range(1, length + 1):
+        units = 1 + ceil(max(0, seq_len - first) / length)
+        supervised += seq_len * expected_num_masked(units) / units / length
+    return masked(seq_len, supervised)

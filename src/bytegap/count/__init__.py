@@ -1,1 +1,0 @@
-"""What a model costs: parameters and FLOPs by term, under every convention. Reads; writes nothing."""

@@ -1,0 +1,1 @@
+"""Tokenizers, one kind a file: a subclass of `base.TokenizerSpec`, found by name."""

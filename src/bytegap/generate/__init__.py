@@ -1,0 +1,1 @@
+"""The verb `generate`: text from a model."""

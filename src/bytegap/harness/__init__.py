@@ -1,1 +1,0 @@
-"""Models of ours, and others', before the tasks of lm-evaluation-harness; its package comes with the extra `eval`."""

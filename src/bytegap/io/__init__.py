@@ -1,0 +1,1 @@
+"""Files: atomic writes, records, arrays, tensors, TOML."""

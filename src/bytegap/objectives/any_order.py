@@ -1,0 +1,78 @@
+"""Autoregression in random order: each token given those before it in a drawn order.
+
+An input has the rotary position of its token, and an embedding of the position that it predicts (sigma-GPT: Pannatier
+et al. 2024, arXiv 2404.09562).
+The likelihood under one order is exact; a run is reported by the mean over orders, or, with `scored = "left"`, by the
+order of the text alone.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from bytegap.cost import sequence_cost
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.nn.attention_spec import AttentionSpec
+from bytegap.objectives.base import Batch, Objective, Sequences, targets_only, with_bos
+from bytegap.sampling.any_order import AnyOrder as AnyOrderSampler
+
+
+@dataclass(frozen=True)
+class AnyOrder(Objective):
+    """Any-order autoregression."""
+
+    needs_target_positions: ClassVar[bool] = True
+
+    scored: Literal["any", "left"] = "any"
+    """The orders that scoring averages over; training always draws them at random."""
+
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs."""
+        return sequence_cost.autoregressive(seq_len)
+
+    def sampler(self) -> AnyOrderSampler:
+        """One token a step, in random order."""
+        return AnyOrderSampler()
+
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """Every token, in an order drawn anew for each sequence."""
+        tokens_BS = sequences.tokens_BS
+        order_BS = torch.rand(tokens_BS.shape, generator=sequences.rng).argsort(1)
+        return in_order(tokens_BS, order_BS, sequences.vocabulary)
+
+    def scoring_batch(self, sequences: Sequences) -> Batch:
+        """Every token, in random order or from left to right.
+
+        With a target mask, all other tokens come first, in the order of the text.
+        """
+        tokens_BS, targets_BS = sequences.tokens_BS, sequences.target_mask_BS
+        S = tokens_BS.shape[1]
+        left_BS = torch.arange(S).expand_as(tokens_BS) / S
+        key_BS = left_BS if self.scored == "left" else torch.rand(tokens_BS.shape, generator=sequences.rng)
+        if targets_BS is not None:
+            key_BS = torch.where(targets_BS, key_BS + 1, left_BS)
+        return targets_only(in_order(tokens_BS, key_BS.argsort(1), sequences.vocabulary), targets_BS)
+
+
+def in_order(tokens_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Batch:
+    """Every token predicted in the order that `order_BS` gives: index of the first target, of the second, and so on."""
+    B, S = tokens_BS.shape
+    ordered_BS = tokens_BS.gather(1, order_BS)
+    all_M = torch.arange(B * S)
+    position_ids_BS = order_BS + 1
+    return Batch(
+        inputs_BP=with_bos(ordered_BS[:, :-1], vocabulary.bos),
+        positions_M=all_M,
+        targets_M=ordered_BS.flatten(),
+        weights_M=torch.ones(B * S),
+        row_M=all_M // S,
+        token_index_M=order_BS.flatten(),
+        attention=AttentionSpec(
+            causal=True,
+            position_ids=with_bos(position_ids_BS[:, :-1], 0),
+            target_position_ids=position_ids_BS,
+        ),
+    )

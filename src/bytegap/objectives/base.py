@@ -1,0 +1,154 @@
+"""The interface of an objective: the batches that it trains and scores on, and the loss.
+
+B sequences, S tokens a sequence, P positions (BOS and tokens), M supervised positions of the batch, V ids.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.nn.attention_spec import AttentionSpec, to_device
+from bytegap.sampling.base import Sampler
+from bytegap.study.registry import Part, build
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Token sequences from which an objective makes a batch."""
+
+    tokens_BS: Tensor
+    t_B: Tensor
+    """A time in (0, 1] for each sequence, such as its noise level; on a lattice over the batch."""
+    rng: torch.Generator
+    vocabulary: Vocabulary
+    token_starts_BS: Tensor | None = None
+    """Where tokens of the objective's conditioning tokenizer begin, if it has one."""
+    target_mask_BS: Tensor | None = None
+    """In scoring: the tokens to score; all others are given. None: all tokens are scored."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of the model and its targets."""
+
+    inputs_BP: Tensor
+    positions_M: Tensor
+    """Flat positions b * P + p at which logits are computed, sequence after sequence."""
+    targets_M: Tensor
+    weights_M: Tensor
+    """Weight of each target's cross-entropy in the bound."""
+    row_M: Tensor
+    """The sequence of each target."""
+    token_index_M: Tensor
+    """Index of each target in its sequence, 0 to S - 1."""
+    attention: AttentionSpec
+
+    def select(self, targets: slice | Tensor) -> "Batch":
+        """Some of the targets, by index or by a mask (M,); all inputs."""
+        chosen = {name: tensor[targets] for name, tensor in vars(self).items() if name.endswith("_M")}
+        return replace(self, **chosen)
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """The sequences from `start` to `stop`, with their targets."""
+        own_M = (self.row_M >= start) & (self.row_M < stop)
+        targets = {name: tensor[own_M] for name, tensor in vars(self).items() if name.endswith("_M")}
+        targets["positions_M"] = targets["positions_M"] - start * self.inputs_BP.shape[1]
+        targets["row_M"] = targets["row_M"] - start
+        return Batch(inputs_BP=self.inputs_BP[start:stop], attention=self.attention.rows(start, stop), **targets)
+
+    def to(self, device: str) -> "Batch":
+        """The same batch on another device."""
+        moved = {name: to_device(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, attention=self.attention.to(device), **moved)
+
+
+@dataclass(frozen=True)
+class LossSums:
+    """Sums, never means: the caller chooses what to divide by."""
+
+    weighted_nats_B: Tensor
+    """The bound of each sequence, nats."""
+    supervised: int
+    """M, supervised positions."""
+
+
+class Objective(Part, ABC):
+    """How a model is trained and scored; options of the study file are fields of the subclass."""
+
+    kind: ClassVar[str] = "objective"
+
+    is_exact: ClassVar[bool] = False
+    """Whether one pass of scoring gives the likelihood itself; otherwise each pass estimates a bound on it."""
+    trains_on_what_it_scores: ClassVar[bool] = True
+    """Whether the training loss estimates the nats that are scored, so that the optimum of training is theirs too."""
+    needs_target_positions: ClassVar[bool] = False
+    """Whether the model needs an embedding of the position that each input predicts."""
+    bytes_only: ClassVar[bool] = False
+    """Whether it needs bytes as tokens."""
+
+    @property
+    def attention(self) -> AttentionSpec | None:
+        """The pattern of a plain sequence, BOS then tokens; None where the objective lays its inputs out otherwise.
+
+        Probes and causal export need models that accept plain sequences.
+        """
+        return None
+
+    @property
+    def can_be_tight(self) -> bool:
+        """Whether the reported BPB can reach the entropy of the text; only then may frontiers share its limit."""
+        return self.trains_on_what_it_scores
+
+    @property
+    def conditioning_tokenizer(self) -> str | None:
+        """The tokenizer whose token starts training batches need (`Sequences.token_starts_BS`); None: none."""
+        return None
+
+    def check(self, seq_len: int) -> None:
+        """StudyError where sequences of `seq_len` tokens do not suit the objective."""
+
+    @abstractmethod
+    def sequence_cost(self, seq_len: int) -> SequenceCost:
+        """What a training sequence costs."""
+
+    @abstractmethod
+    def training_batch(self, sequences: Sequences) -> Batch:
+        """A batch to train on."""
+
+    @abstractmethod
+    def scoring_batch(self, sequences: Sequences) -> Batch:
+        """A batch whose loss is an unbiased estimate of the likelihood, or of its bound."""
+
+    @abstractmethod
+    def sampler(self) -> Sampler:
+        """How text is generated from its models."""
+
+    def loss(self, logits_MV: Tensor, batch: Batch) -> LossSums:
+        """Cross-entropy at the supervised positions, weighted into the bound of each sequence."""
+        nats_M = functional.cross_entropy(logits_MV, batch.targets_M, reduction="none")
+        rows = batch.inputs_BP.shape[0]
+        weighted_B = torch.zeros(rows, dtype=nats_M.dtype, device=nats_M.device)
+        weighted_B = weighted_B.index_add(0, batch.row_M, nats_M * batch.weights_M)
+        return LossSums(weighted_B, len(nats_M))
+
+
+def objective(name: str, options: Mapping[str, object] | None = None) -> Objective:
+    """The objective called `name`; StudyError where there is none or an option is wrong."""
+    return build(Objective, name, options or {})
+
+
+def targets_only(batch: Batch, target_mask_BS: Tensor | None) -> Batch:
+    """The batch without targets outside the mask; the batch itself where there is no mask."""
+    return batch if target_mask_BS is None else batch.select(target_mask_BS[batch.row_M, batch.token_index_M])
+
+
+def with_bos(tokens_BS: Tensor, bos: int) -> Tensor:
+    """BOS before every sequence, (B, S + 1)."""
+    return functional.pad(tokens_BS, (1, 0), value=bos)

@@ -1,0 +1,101 @@
+"""What figures share: the chart with its caption, the rows that it draws, its FLOPs axis, its legend filter."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import altair as alt
+from altair.typing import ChartType
+
+from bytegap.report import format as fmt
+from bytegap.report.inputs import Inputs
+from bytegap.report.style import JsonObject
+from bytegap.schema.fit import Cell
+
+DataRow = Mapping[str, str | float | Sequence[str] | None]
+"""One data point of a chart, by field."""
+
+_LOG_LABEL = "replace(format(datum.value, '~e'), 'e+', 'e')"  # 1e15, as in the study file
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart and the text around it."""
+
+    name: str
+    """Stem of its image files, and its id in the page."""
+    title: str
+    caption: str
+    alt: str
+    """What the chart shows, for readers who do not see it."""
+    source: str
+    """URL, relative to the page, of the record that holds its numbers."""
+    chart: ChartType
+    columns: int
+    """Panels side by side where there is room; a narrow page stacks them."""
+    palette: Literal["arms", "objectives"]
+    """What its categorical colours stand for."""
+    tables: tuple[str, ...] = ()
+    """Names of the tables that hold its numbers."""
+    notes: tuple[str, ...] = ()
+    """Sentences on cells that were left out of the frontiers, for a folded list below the caption."""
+
+    @cached_property
+    def spec(self) -> JsonObject:
+        """The chart as Vega-Lite, without Altair's default configuration."""
+        result: JsonObject = json.loads(self.chart.to_json(validate=True))
+        result.pop("config", None)
+        return result | {"description": self.alt}
+
+
+def inline(rows: Iterable[DataRow]) -> alt.InlineData:
+    """Data that is stored inside the chart."""
+    return alt.InlineData(values=list(rows))
+
+
+def with_data(*charts: alt.Chart) -> list[alt.Chart]:
+    """The charts that have rows to draw; Vega warns about a scale without data."""
+    return [chart for chart in charts if chart.data.values]
+
+
+def flops_axis(inputs: Inputs) -> alt.Axis:
+    """A FLOPs axis with one tick per budget, written as in the study file."""
+    return alt.Axis(
+        title="training compute C, FLOPs",
+        values=sorted({cell.budget_flops for cell in inputs.cells}),
+        labelExpr=_LOG_LABEL,
+        labelOverlap="greedy",
+        labelSeparation=8,
+    )
+
+
+def with_legend_filter(layers: Sequence[alt.Chart], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
+    """The layers as one chart. The selection belongs to the last layer: a legend controls only layers it describes."""
+    return alt.layer(*layers[:-1], layers[-1].add_params(selection))
+
+
+def tooltips(*fields: tuple[str, str]) -> list[alt.Tooltip]:
+    """Lines of a tooltip, from pairs (field of the row, label)."""
+    return [alt.Tooltip(f"{name}:N", title=title) for name, title in fields]
+
+
+def minimum_row(cell: Cell) -> dict[str, str | float | None]:
+    """The fitted IsoFLOP minimum of a cell, with the ends of its intervals; both are the value if there is none."""
+    n, bpb = cell.optimum_parameters, cell.optimum_bpb
+    n_low, n_high = n.ci95 or (n.value, n.value)
+    low, high = bpb.ci95 or (bpb.value, bpb.value)
+    return {
+        "arm": cell.arm,
+        "N": n.value,
+        "N_low": n_low,
+        "N_high": n_high,
+        "bpb": bpb.value,
+        "low": low,
+        "high": high,
+        "budget": fmt.flops(cell.budget_flops),
+        "N_text": fmt.with_interval(n, fmt.count),
+        "D_text": fmt.with_interval(cell.optimum_tokens, fmt.count),
+        "bpb_text": fmt.with_interval(bpb, fmt.bpb),
+    }

@@ -1,0 +1,169 @@
+"""The IsoFLOP grid: bits per byte against model size at each budget, one panel per arm.
+
+The chart rearranges fit.json; the only arithmetic is value plus or minus one standard error.
+"""
+
+import warnings
+from collections.abc import Iterable
+
+import altair as alt
+
+from bytegap.report import format as fmt
+from bytegap.report.figures.base import DataRow, Figure, inline, minimum_row, tooltips, with_data
+from bytegap.report.inputs import Inputs
+from bytegap.schema.fit import Cell
+
+_MAX_COLUMNS = 4
+_POINT_TOOLTIPS = (
+    ("run", "run"),
+    ("arm", "arm"),
+    ("N_text", "N"),
+    ("D_text", "D, tokens"),
+    ("flops", "FLOPs"),
+    ("bpb_text", "BPB"),
+    ("note", "note"),
+)
+_MINIMUM_TOOLTIPS = (
+    ("arm", "arm"),
+    ("budget", "budget"),
+    ("N_text", "optimal N"),
+    ("D_text", "optimal D"),
+    ("bpb_text", "BPB"),
+)
+
+
+def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | None:
+    """BPB against N, one panel of `width` x `height` pixels per arm, one colour per budget; None without cells."""
+    if not inputs.cells:
+        return None
+    arms = inputs.drawn_arms
+    budgets = [fmt.flops(value) for value in sorted({cell.budget_flops for cell in inputs.cells})]
+    selection = alt.selection_point(name="budget", fields=["budget"], bind="legend", toggle="true")
+    panels = [_panel(inputs, arm, budgets, selection).properties(width=width, height=height) for arm in arms]
+    columns = _columns([inputs.traits(arm).objective for arm in arms])
+    with warnings.catch_warnings():
+        # Altair warns that the panels share one selection, which is intended.
+        warnings.filterwarnings("ignore", message="Automatically deduplicated")
+        chart = _grid(panels, columns, selection)
+    excluded = tuple(
+        f"{cell.arm} at {fmt.flops(cell.budget_flops)} FLOPs: {cell.note or 'no note'}"
+        for cell in inputs.cells
+        if not cell.in_frontier
+    )
+    return Figure(
+        name="isoflop",
+        title="IsoFLOP grid",
+        caption=(
+            "Test bits per byte against non-embedding parameters N; one panel per arm, one colour per budget of "
+            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), curves the fitted "
+            "parabolas, diamonds their minima with 95 % CI. Hollow points and dashed curves are cells excluded from "
+            "the frontier fits. Click a budget in the legend to highlight it, or a point to open its record."
+        ),
+        alt=(
+            f"Scatter plots with parabolas: {len(inputs.cells)} cells of {len(arms)} arms "
+            f"at budgets of {', '.join(budgets)} FLOPs. The table of cells holds the same numbers."
+        ),
+        source="../fit.json",
+        chart=chart,
+        columns=columns,
+        palette="arms",
+        tables=("cells", "runs"),
+        notes=excluded,
+    )
+
+
+def _columns(objectives: list[str]) -> int:
+    """Panels per row, at most four: one objective's arms fill whole rows if they can, two objectives' if many."""
+    per_objective = max(objectives.count(objectives[0]), min(len(objectives), 2))
+    if per_objective > _MAX_COLUMNS:
+        return next((n for n in (4, 3) if per_objective % n == 0), _MAX_COLUMNS)
+    return 2 * per_objective if per_objective == 2 and len(objectives) > 2 * _MAX_COLUMNS else per_objective
+
+
+def _grid(panels: list[alt.LayerChart | alt.FacetChart], columns: int, selection: alt.Parameter) -> alt.ConcatChart:
+    return alt.concat(
+        *panels,
+        columns=columns,
+        spacing={"row": 26, "column": 26},
+        resolve={"scale": {"x": "shared", "y": "shared", "color": "shared"}, "legend": {"color": "shared"}},
+    ).add_params(selection)
+
+
+def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
+    cells = [cell for cell in inputs.cells if cell.arm == arm]
+    colour = alt.Color("budget:O", sort=budgets, title="budget, FLOPs").scale(domain=budgets)
+    opacity = alt.when(selection).then(alt.value(1)).otherwise(alt.value(0.07))
+    x = alt.X("N:Q", title="non-embedding parameters N").scale(type="log", nice=False, padding=12)
+    x = x.axis(format="~s", values=_size_ticks(inputs), labelOverlap="greedy")
+    y = alt.Y("bpb:Q", title="bits per byte").scale(zero=False, padding=6, nice=False).axis(tickCount=5)
+    shared: alt.typing.EncodeKwds = {"color": colour, "opacity": opacity}
+    xy: alt.typing.EncodeKwds = {"x": x, "y": y, **shared}
+    n_interval: alt.typing.EncodeKwds = {"x": alt.X("N_low:Q"), "x2": "N_high:Q", "y": y, **shared}
+    bpb_interval: alt.typing.EncodeKwds = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q", **shared}
+    point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_POINT_TOOLTIPS), "href": "href:N"}
+    minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_MINIMUM_TOOLTIPS)}
+
+    used = [cell for cell in cells if cell.in_frontier]
+    excluded = [cell for cell in cells if not cell.in_frontier]
+    used_points, excluded_points = inline(_points(inputs, used)), inline(_points(inputs, excluded))
+    minima = inline(_minima(cells))
+    layers = with_data(
+        alt.Chart(inline(_curves(used))).mark_line(strokeWidth=1.6).encode(**xy),
+        alt.Chart(inline(_curves(excluded))).mark_line(strokeWidth=1.1, strokeDash=[4, 3]).encode(**xy),
+        alt.Chart(used_points).mark_rule(strokeWidth=1).encode(**bpb_interval),
+        alt.Chart(minima).mark_rule(strokeWidth=1.6).encode(**n_interval),
+        alt.Chart(minima).mark_rule(strokeWidth=1.6).encode(**bpb_interval),
+        alt.Chart(inline(_minima(used)))
+        .mark_point(filled=True, shape="diamond", size=190, style="optimum")
+        .encode(**minimum),
+        alt.Chart(inline(_minima(excluded))).mark_point(filled=False, shape="diamond", size=150).encode(**minimum),
+        alt.Chart(used_points).mark_point(filled=True, size=40, cursor="pointer", style="run").encode(**point),
+        alt.Chart(excluded_points).mark_point(filled=False, size=34, cursor="pointer", strokeWidth=1.2).encode(**point),
+    )
+    name = f"panel{inputs.arms.index(arm)}"
+    return alt.layer(*layers).properties(title=arm, name=name)
+
+
+def _size_ticks(inputs: Inputs) -> list[float]:
+    """Ticks at 1 and 3 times powers of ten, within the sizes drawn."""
+    sizes = [n for cell in inputs.cells for n in cell.parameters]
+    ticks = [leading * 10.0**power for power in range(2, 13) for leading in (1, 3)]
+    return [tick for tick in ticks if min(sizes) <= tick <= max(sizes)]
+
+
+def _curves(cells: Iterable[Cell]) -> list[DataRow]:
+    return [
+        {"arm": cell.arm, "N": n, "bpb": bpb, "budget": fmt.flops(cell.budget_flops)}
+        for cell in cells
+        for n, bpb in cell.curve
+    ]
+
+
+def _minima(cells: Iterable[Cell]) -> list[DataRow]:
+    return [minimum_row(cell) for cell in cells if cell.optimum_parameters.value and cell.optimum_bpb.value]
+
+
+def _points(inputs: Inputs, cells: Iterable[Cell]) -> list[DataRow]:
+    points: list[DataRow] = []
+    for cell in cells:
+        lists = (cell.runs, cell.parameters, cell.tokens, cell.bpb, cell.bpb_se)
+        for run, n, tokens, bpb, se in zip(*lists, strict=True):
+            row = inputs.run_row(run)
+            points.append(
+                {
+                    "run": run,
+                    "arm": cell.arm,
+                    "N": n,
+                    "bpb": bpb,
+                    "low": bpb - se,
+                    "high": bpb + se,
+                    "budget": fmt.flops(cell.budget_flops),
+                    "N_text": fmt.count(n),
+                    "D_text": fmt.count(tokens),
+                    "flops": fmt.flops(row.flops) if row else fmt.MISSING,
+                    "bpb_text": f"{fmt.bpb(bpb)} \N{PLUS-MINUS SIGN} {fmt.bpb(se)}",
+                    "note": cell.note or fmt.MISSING,
+                    "href": inputs.run_link(run),
+                }
+            )
+    return points

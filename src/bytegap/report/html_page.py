@@ -1,0 +1,144 @@
+"""The HTML page of a report: the template in `page/` filled with the figures, tables and conclusions of a study.
+
+All text passes through Jinja's autoescape, except the style and script of this package.
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from bytegap.report import format as fmt
+from bytegap.report import render as images
+from bytegap.report import style
+from bytegap.report.figures.base import Figure
+from bytegap.report.inputs import Inputs
+from bytegap.report.style import JsonObject
+from bytegap.report.tables.base import Table
+from bytegap.schema.fit import Estimand, Fit
+
+_PAGE = Path(__file__).parent / "page"
+_MAX_OPEN_ROWS = 24
+"""A table with more rows is folded."""
+_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, sans-serif"
+_CONTENTS_TITLES = {
+    "isoflop": "IsoFLOP grid",
+    "frontiers": "Frontiers",
+    "overhead": "Overhead",
+    "interaction": "Interaction",
+    "gap": "Gap",
+    "conventions": "FLOPs conventions",
+    "mutual_information": "Mutual information",
+    "boundaries": "Boundaries",
+    "linear_probes": "Linear probes",
+}
+"""Titles of figures in the table of contents, where it shortens them."""
+
+
+def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
+    """The page as HTML, complete in itself."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        study=inputs.study_name,
+        digest=inputs.digest,
+        arms=inputs.arms,
+        run_count=len(inputs.runs),
+        fit=inputs.fit,
+        audit=inputs.audit,
+        headlines=[_headline(estimand) for estimand in inputs.fit.estimands if estimand.headline],
+        figures=[
+            {
+                **vars(figure),
+                "contents_title": _CONTENTS_TITLES.get(figure.name, figure.title),
+                "caption": _unbroken(figure.caption),
+            }
+            for figure in figures
+        ],
+        figure_names=[figure.name for figure in figures],
+        arm_switches=_arm_switches(inputs),
+        max_open_rows=_MAX_OPEN_ROWS,
+        verdict=[_claims(sentence) for sentence in inputs.fit.verdict],
+        identified=_identified(inputs.fit),
+        tables=[replace(table, caption=_unbroken(table.caption)) for table in tables],
+        warnings=_warnings(inputs),
+        charts=[_chart(inputs, figure) for figure in figures],
+        css=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - this package's own file
+        script=_script(),
+    )
+
+
+def _unbroken(text: str) -> str:
+    """The text without line breaks between a number and its percent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _headline(estimand: Estimand) -> dict[str, str]:
+    return {
+        "value": fmt.value_or_bound(estimand),
+        "interval": fmt.interval(estimand.quantity, fmt.ESTIMAND_FORMATTERS[estimand.name]),
+        "unit": fmt.ESTIMAND_UNITS[estimand.name],
+        "name": fmt.ESTIMAND_NAMES[estimand.name],
+        "arms": " / ".join(estimand.arms) if len(estimand.arms) == 2 else estimand.objective,
+        "evaluated_at": fmt.evaluated_at(estimand),
+        "status": estimand.label,
+    }
+
+
+def _arm_switches(inputs: Inputs) -> list[dict[str, str]]:
+    """Every arm that a figure may show, with its colour in both schemes."""
+    arms = inputs.drawn_arms or inputs.arms
+    traits = [inputs.traits(arm) for arm in arms]
+    colours = zip(arms, style.arm_colours(traits, "light"), style.arm_colours(traits, "dark"), strict=True)
+    return [{"name": name, "light": light, "dark": dark} for name, light, dark in colours]
+
+
+def _claims(sentence: str) -> list[str]:
+    """The claims in one sentence of the verdict, which joins those on several pairs of arms by semicolons."""
+    return [claim.rstrip(".") for claim in re.split("; (?=[A-Z])", sentence)]
+
+
+def _identified(fit: Fit) -> str:
+    """Whether the study identifies all, some or none of the verdict's estimands."""
+    if fit.identified:
+        return "Identified"
+    some = any(estimand.headline and estimand.label == "estimated" for estimand in fit.estimands)
+    return "Partly identified" if some else "Not identified at this scale"
+
+
+def _warnings(inputs: Inputs) -> list[tuple[str, str]]:
+    """Pairs (warning, URL of the record that holds it)."""
+    audit = inputs.audit.warnings if inputs.audit else ()
+    return [(warning, "../fit.json") for warning in inputs.fit.warnings] + [
+        (warning, "../audit.json") for warning in audit
+    ]
+
+
+def _chart(inputs: Inputs, figure: Figure) -> JsonObject:
+    """What the page's script needs to draw a figure."""
+    return {
+        "name": figure.name,
+        "columns": figure.columns,
+        "spec": figure.spec,
+        "config": {**images.configs(inputs, figure, _FONT)},
+    }
+
+
+@functools.cache
+def _script() -> Markup:
+    """Vega, Vega-Lite and page.js as one bundle that cannot close its script element."""
+    bundle = vl_convert.javascript_bundle(
+        (_PAGE / "page.js").read_text(encoding="utf-8"), vl_version=images.VEGA_LITE_VERSION
+    )
+    # In strings and regular expressions of JavaScript, \\x3c is "<": the same program without any tag or comment.
+    return Markup(re.sub(r"<(?=/?script|!--)", r"\\x3c", bundle, flags=re.IGNORECASE))  # noqa: S704 - no user's text

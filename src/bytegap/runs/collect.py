@@ -1,0 +1,139 @@
+"""Collect plan and records of all runs into one table, and audit them.
+
+Reads plan.json, runs/ID/*.json, the manifests and jobs.json; writes runs.jsonl and audit.json.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.table import Table
+
+from bytegap.console import say, show, warn
+from bytegap.errors import StudyDirError
+from bytegap.launch import slurm_queue
+from bytegap.runs.audit import audit
+from bytegap.runs.row import outcome, run_row
+from bytegap.schema.plan import Plan
+from bytegap.schema.runs import Audit, RunRow, Timings
+from bytegap.study.directory import AUDIT, RUNS, StudyDir
+from bytegap.tuning.analysis import analyse
+
+Span = tuple[float, float]
+"""When something started, and how long it took, in seconds."""
+
+
+def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = True) -> list[RunRow]:
+    """Write and print the table of all runs that ended, in the plan's order, and the audit's warnings.
+
+    `with_audit` prints the audit as well. StudyDirError if no run has ended.
+    """
+    plan = study_dir.plan()
+    _log_jobs(study_dir, plan)
+    rows = _collect(study_dir, plan)
+    findings = audit(study_dir.records(plan.runs), analyse(plan, study_dir.validation_bpb(plan.specs)))
+    study_dir.write_rows(RUNS, rows)
+    study_dir.write(AUDIT, findings)
+    if print_runs:
+        show(_table(rows))
+        _log_times(study_dir, plan)
+    say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}")
+    _log_unplanned(study_dir, plan)
+    _log_audit(findings, summary=with_audit)
+    return rows
+
+
+def _collect(study_dir: StudyDir, plan: Plan) -> list[RunRow]:
+    """The row of each run that ended; StudyDirError if there is none."""
+    ended = study_dir.records(plan.runs)
+    if not ended:
+        raise StudyDirError(f"{study_dir.runs_dir}: no run has finished yet: run 'bytegap train' first")
+    windows = study_dir.windows()
+    tokenizers = {name: study_dir.tokenizer(name) for name in {spec.tokenizer for spec in plan.runs}}
+    rows: list[RunRow] = []
+    for spec, record in ended:
+        tokenizer = tokenizers[spec.tokenizer]
+        rows.append(run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(record, windows)))
+    return rows
+
+
+def _table(rows: Sequence[RunRow]) -> Table:
+    table = Table()
+    for heading in ("run", "arm", "budget", "N", "D", "epochs", "test BPB", "unigram", "status"):
+        table.add_column(heading, justify="left" if heading in {"run", "arm", "status"} else "right")
+    for row in rows:
+        table.add_row(
+            row.run,
+            row.arm,
+            f"{row.budget_flops:.2g}",
+            f"{row.non_embedding_parameters:,}",
+            f"{row.tokens / 1e6:.2f}M",
+            f"{row.epochs:.2f}",
+            f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb is not None else "-",
+            f"{row.unigram_bpb:.3f}",
+            row.status if row.status == "finished" else f"failed: {row.reason}",
+        )
+    return table
+
+
+def _log_times(study_dir: StudyDir, plan: Plan) -> None:
+    """Where the workers' time went, runs of the tuning audit left out."""
+    found = (study_dir.run(spec.id).find_timings() for spec in plan.runs)
+    timings = [each for each in found if each is not None]
+    if not timings:
+        return
+    train_s, evaluate_s = sum(each.train_s for each in timings), sum(each.evaluate_s for each in timings)
+    flops_per_s = sum(each.flops_per_s * each.train_s for each in timings) / train_s
+    wall_s, parallel = wall_clock(sorted(_span(each) for each in timings))
+    say(
+        "collect",
+        f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation, up to {parallel} runs at a time, "
+        f"{flops_per_s / 1e9:.1f} GFLOP/s each; {wall_s / 60:.1f} min wall clock, "
+        f"{wall_s * parallel / train_s - 1:.0%} more than training alone",
+    )
+    written = [(each.checkpoint_s, each.train_s) for each in timings if each.checkpoint_s is not None]
+    if written:
+        share = sum(checkpoint_s for checkpoint_s, _ in written) / sum(own_s for _, own_s in written)
+        largest = max(checkpoint_s / own_s for checkpoint_s, own_s in written)
+        say("collect", f"checkpoints took {100 * share:.2f} % of training, {100 * largest:.2f} % of a run at most")
+
+
+def _span(timings: Timings) -> Span:
+    return datetime.fromisoformat(timings.started).timestamp(), timings.train_s + timings.evaluate_s
+
+
+def wall_clock(spans: Sequence[Span]) -> tuple[float, int]:
+    """From spans by ascending start: the seconds in which any of them ran, and how many ran at a time at most.
+
+    Starts are rounded to seconds, so a span that starts within a second before another ends did not overlap it.
+    """
+    wall_s, until = 0.0, 0.0
+    for start, took_s in spans:
+        wall_s += max(0.0, start + took_s - max(start, until))
+        until = max(until, start + took_s)
+    others = [sum(start + took_s - 1 > now for start, took_s in spans[:i]) for i, (now, _) in enumerate(spans)]
+    return wall_s, 1 + max(others)
+
+
+def _log_jobs(study_dir: StudyDir, plan: Plan) -> None:
+    """States of the cluster jobs of runs that have not ended."""
+    jobs = slurm_queue.job_states(study_dir)
+    for spec in study_dir.unfinished(plan.specs):
+        if job := jobs.get(spec.id):
+            state = job.state if job.state != "gone" else "failed: its job ended without a record"
+            reason = f" ({job.reason})" if job.reason else ""
+            say("collect", f"{spec.id} {spec.arm}: {state}{reason}; {job.log}")
+
+
+def _log_unplanned(study_dir: StudyDir, plan: Plan) -> None:
+    """How many runs there are that the plan does not have."""
+    known = {spec.id for spec in plan.specs}
+    unplanned = [path for path in study_dir.runs_dir.iterdir() if path.is_dir() and path.name not in known]
+    if unplanned:
+        say("collect", f"{len(unplanned)} runs of earlier plans in {study_dir.runs_dir} are left out")
+
+
+def _log_audit(findings: Audit, *, summary: bool) -> None:
+    for line in findings.summary if summary else ():
+        say("audit", line)
+    for line in findings.warnings:
+        warn("audit", line)

@@ -1,0 +1,59 @@
+"""One row of runs.jsonl, from a run's plan, its study's manifests and its outcome. Reads and writes nothing."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bytegap.schema.data import WindowsManifest
+from bytegap.schema.plan import RunSpec
+from bytegap.schema.runs import RunRecord, RunRow
+
+# Fields that a row takes over from the plan under the same name.
+_SHARED = (RunRow.model_fields.keys() & RunSpec.model_fields.keys()) - {"schema_version"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run; BPBs are None where it failed."""
+
+    status: Literal["finished", "failed"]
+    reason: str
+    spent_flops: float
+    bpb: float | None
+    bpb_se: float | None
+    validation_bpb: float | None
+    windows_sha256: str
+
+
+def outcome(record: RunRecord, windows: WindowsManifest) -> Outcome:
+    """The outcome that a record states."""
+    test, validation = record.test, record.validation
+    return Outcome(
+        status=record.status,
+        reason=record.reason,
+        spent_flops=record.spent_flops,
+        bpb=test.bpb if test else None,
+        bpb_se=test.bpb_se if test else None,
+        validation_bpb=validation.bpb if validation else None,
+        windows_sha256=test.windows_sha256 if test else windows.splits["test"].sha256,
+    )
+
+
+def run_row(spec: RunSpec, windows: WindowsManifest, kind: str, vocab_size: int, became: Outcome) -> RunRow:
+    """The row of a run of a tokenizer of this `kind` and `vocab_size`."""
+    scored = windows.splits["test"].tokenizers[spec.tokenizer]
+    return RunRow.model_validate(
+        spec.model_dump(include=set(_SHARED))
+        | vars(became)
+        | {
+            "run": spec.id,
+            "tokenizer_kind": kind,
+            "vocab_size": vocab_size,
+            "context_bytes": windows.context_bytes,
+            "d_model": spec.model_shape["d_model"],
+            "n_layers": spec.model_shape["n_layers"],
+            "batch_tokens": spec.batch_size * spec.seq_len,
+            "learning_rate": spec.optimizer.learning_rate,
+            "unigram_bpb": scored.unigram_bpb,
+            "bigram_bpb": scored.bigram_bpb,
+        }
+    )

@@ -1,1 +1,0 @@
-"""Text drawn from a finished run."""

@@ -1,0 +1,1 @@
+"""Every file bytegap writes, as a typed record."""

@@ -1,0 +1,215 @@
+"""Files of finished runs: records, timings, cluster jobs, runs.jsonl, audit.json."""
+
+from typing import Literal
+
+from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label
+from bytegap.schema.tuning import TuningRow
+
+
+class Score(FrozenModel):
+    """The loss on one split: nats in float64, each byte counted once."""
+
+    nats: float
+    """Sum over the split's windows."""
+    nats_se: float
+    """Standard error of the estimate over its independent passes; 0 where the likelihood is exact."""
+    bytes: int
+    bpb: float
+    bpb_se: float
+    windows_sha256: str
+    """Of the windows' text and ends."""
+
+
+class Spread(FrozenModel):
+    """Distribution of a per-step quantity over a run."""
+
+    mean: float
+    median: float
+    p95: float
+    largest: float
+
+
+class RunRecord(Record):
+    """runs/ID/record.json: what a run did. Times are in `Timings`, so that equal runs have equal records."""
+
+    run: str
+    """The run's id."""
+    status: Literal["finished", "failed"]
+    reason: str = ""
+    """Why it failed."""
+    steps: int = 0
+    supervised_tokens: int = 0
+    """Loss-bearing positions over the run."""
+    counted_step_flops: float = 0.0
+    """FLOPs of one training step by torch's counter, head at every position. This and the two following fields are 0
+    where memory did not suffice to count."""
+    counted_supervised_step_flops: float = 0.0
+    """FLOPs of the same step with the head at the supervised positions only, as it is executed."""
+    analytic_supervised_step_flops: float = 0.0
+    """FLOPs of that step by formula."""
+    spent_flops: float = 0.0
+    """counted_step_flops x steps."""
+    gradient_norm: Spread | None = None
+    clipped_steps: int = 0
+    """Steps whose gradient norm was clipped."""
+    update_rms: FrozenDict[str, float] = FrozenDict()
+    """RMS of the middle step's update over the RMS of the weights, by parameter group."""
+    loss_curve: tuple[tuple[int, float], ...] = ()
+    """(step, training loss in nats per token), each the mean over a stretch of steps."""
+    validation: Score | None = None
+    test: Score | None = None
+    weights_sha256: str = ""
+    """Of weights.safetensors."""
+    compile_error: str = ""
+    """Of a run planned compiled: the step from which it was computed eagerly, and the error; empty if there was
+    none."""
+
+
+class Timings(Record):
+    """runs/ID/timings.json: where the time of a run went; the only record that differs between equal runs."""
+
+    run: str
+    train_s: float
+    checkpoint_s: float | None = None
+    """Part of `train_s` in which checkpoints were written; None in runs older than this field."""
+    evaluate_s: float
+    tokens_per_s: float
+    flops_per_s: float
+    started: str
+    """ISO 8601, in whole seconds."""
+    host: str
+
+
+class Job(FrozenModel):
+    """A run's last job on a cluster."""
+
+    job: str
+    """The scheduler's id."""
+    log: str
+    """Path of its log."""
+
+
+class Jobs(Record):
+    """jobs.json: the last job of each run, by run id."""
+
+    jobs: FrozenDict[str, Job]
+
+
+class RunRow(Record):
+    """One run, finished or failed, with all that a fit needs: a line of runs.jsonl."""
+
+    run: str
+    """The run's id: twelve hex digits of the hash of its plan; its folder is `runs/ID`."""
+    status: Literal["finished", "failed"]
+    """`finished`, or `failed`: then `reason` is given and there are no scores."""
+    reason: str
+    """Why the run failed; empty where it finished."""
+    arm: str
+    """The arm's name in the study."""
+    tokenizer: str
+    """The tokenizer's name in the study."""
+    tokenizer_kind: str
+    """Kind of tokenizer: `bytes`, `bpe`, ..."""
+    objective: str
+    """Name of the objective: `ar`, `mdm`, ..."""
+    objective_options: FrozenDict[str, FrozenJson]
+    """The options that the study gives it."""
+    tight_likelihood: bool
+    """Whether the likelihood is exact, or a bound that a perfect model attains: only such arms may share an irreducible
+    loss."""
+    permutation: str
+    """Name of the permutation of tokens; `identity` changes nothing."""
+    permutation_options: FrozenDict[str, FrozenJson]
+    """The options that the study gives it."""
+    model: str
+    """Name of the architecture."""
+    vocab_size: int
+    """V, the number of tokens that stand for text; the model has V + 3 ids."""
+    context_bytes: int
+    """Most bytes of text in an scoring window; the mean of a training sequence."""
+    d_model: int
+    """Width of the residual stream."""
+    n_layers: int
+    """Number of layers."""
+    non_embedding_parameters: int
+    """N: all parameters but those of embedding and head."""
+    embedding_parameters: int
+    """(V + 3) x d_model, and the target position embedding of objectives that need one."""
+    head_parameters: int
+    """Of the output head, which is not tied to the embedding."""
+    budget_flops: float
+    """Training FLOPs that the study gives to every run of the IsoFLOP cell."""
+    flops: float
+    """Planned training FLOPs of this run, within 1 % of the budget, under the default convention."""
+    flops_by_convention: FrozenDict[str, float]
+    """Planned training FLOPs under each convention."""
+    spent_flops: float
+    """Training FLOPs by torch's counter; 0 where a run failed before they were counted."""
+    tokens: int
+    """D, training tokens, BOS not counted."""
+    bytes: int
+    """Training text in bytes."""
+    epochs: float
+    """Passes over the training text."""
+    steps: int
+    """Planned optimizer steps."""
+    batch_tokens: int
+    """Tokens in a batch."""
+    learning_rate: float
+    """Peak learning rate."""
+    seed: int
+    """Seed of everything random in the run."""
+    bpb: float | None
+    """Test bits per byte; exact for `ar`, else the estimate of an upper bound; none where the run failed."""
+    bpb_se: float | None
+    """Standard error of `bpb`; 0 where it is exact."""
+    validation_bpb: float | None
+    """Bits per byte on the validation split."""
+    unigram_bpb: float
+    """Test bits per byte of the tokenizer's unigram model."""
+    bigram_bpb: float
+    """Test bits per byte of its bigram model."""
+    windows_sha256: str
+    """Hash of the scoring windows' text: runs may be compared only where it is equal."""
+
+    @property
+    def objective_label(self) -> str:
+        """The objective with its options: `block_diffusion (size 4)`."""
+        return label(self.objective, self.objective_options)
+
+    @property
+    def permutation_label(self) -> str:
+        """The permutation with its options: `within_window (size 16)`."""
+        return label(self.permutation, self.permutation_options)
+
+
+class AuditRow(FrozenModel):
+    """Plan and record of one run side by side."""
+
+    run: str
+    arm: str
+    budget_flops: float
+    planned_flops: float
+    spent_flops: float
+    ratio: float
+    """Spent over planned."""
+    supervised_per_step: float
+    """Loss-bearing positions in a step."""
+    epochs: float
+    gradient_norm_median: float | None
+    clipped_fraction: float
+    """Share of the steps whose gradient was clipped."""
+    update_rms_body: float | None
+    """RMS of the middle step's update over the RMS of the weights, for the layers."""
+    windows_sha256: str
+
+
+class Audit(Record):
+    """audit.json: planned and spent compute of every run, and whether all arms were trained and scored alike."""
+
+    inputs_sha256: str
+    """SHA-256 of everything that the file was made from."""
+    runs: tuple[AuditRow, ...]
+    tuning: tuple[TuningRow, ...] = ()
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""A study: its configuration file, its plug-ins, and its folder."""

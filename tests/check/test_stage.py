@@ -1,0 +1,144 @@
+"""`check` names what is wrong in a study folder, file by file, and nothing else."""
+
+import shutil
+
+import pytest
+from filelock import FileLock
+
+from bytegap.check import stage
+from bytegap.cost.disk import training_disk_bytes
+from bytegap.data import prepare as corpus
+from bytegap.data import tokenize as tokens
+from bytegap.errors import StudyDirError
+from bytegap.launch import local as train
+from bytegap.plan import stage as plan
+from bytegap.runs import collect as runs
+from bytegap.study.directory import ARTIFACTS, RECORD, SPEC, StudyDir
+from bytegap.study.load import load_study
+from tests.helpers.tiny_study import STUDY, write_study
+
+QUICK = STUDY.replace("budgets = [1e10]", "budgets = [2e9]")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    home = tmp_path_factory.mktemp("doctor")
+    study, study_dir = load_study(write_study(home, QUICK)), StudyDir(home / "out")
+    corpus.run(study, study_dir)
+    tokens.run(study, study_dir)
+    plan.make_plan(study, study_dir)
+    train.run(study_dir)
+    runs.run(study_dir, print_runs=False)
+    return study_dir
+
+
+@pytest.fixture
+def study_dir(finished, tmp_path):
+    shutil.copytree(finished.root, tmp_path / "out")
+    return StudyDir(tmp_path / "out")
+
+
+def specs(study_dir):
+    return study_dir.plan().runs
+
+
+def problems(study_dir, capsys):
+    with pytest.raises(StudyDirError, match=r"\d problems? found"):
+        stage.run(study_dir)
+    return capsys.readouterr().err.replace("\n", " ").replace("  ", " ")
+
+
+def test_a_complete_study_has_no_problem(study_dir, capsys):
+    stage.run(study_dir)
+    assert "no problem found" in capsys.readouterr().err
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path):
+    with pytest.raises(StudyDirError, match="does not exist: run 'bytegap run'"):
+        stage.run(StudyDir(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("corpus/train*", "checksum differs from its manifest"),
+        ("tokens/bpe/train*", "checksum differs from its manifest"),
+        ("tokens/windows/*test*", "checksum differs from its manifest"),
+        ("tokens/windows.json", "is damaged"),
+        ("plan.json", "is damaged"),
+        ("runs.jsonl", "run 'bytegap collect' again"),
+        ("audit.json", "is damaged"),
+    ],
+)
+def test_an_altered_file_is_named(study_dir, capsys, pattern, words):
+    path = min(study_dir.root.glob(pattern))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    found = problems(study_dir, capsys)
+    assert path.name in found
+    assert words in found
+
+
+def test_weights_that_do_not_match_the_record(study_dir, capsys):
+    first, second, *_ = specs(study_dir)
+    with study_dir.run(first.id).weights_path.open("ab") as file:
+        file.write(b"!")
+    study_dir.run(second.id).weights_path.unlink()
+    found = problems(study_dir, capsys)
+    assert "weights.safetensors does not match the checksum in its record" in found
+    assert "weights.safetensors is missing; only the fit and the report can do without it" in found
+
+
+def test_a_run_of_another_plan_and_a_failed_run_are_named(study_dir, capsys):
+    first, second, *_ = specs(study_dir)
+    study_dir.run(first.id).write(SPEC, second)
+    record = study_dir.run(second.id).record()
+    failed = record.model_copy(update={"status": "failed", "reason": "the loss is not finite"})
+    study_dir.run(second.id).write(RECORD, failed)
+    shutil.copytree(study_dir.run(first.id).path, study_dir.run("0123456789ab").path)
+    found = problems(study_dir, capsys)
+    assert f"holds another run than {first.id} of the plan" in found
+    assert "failed: the loss is not finite: delete" in found
+    assert "is not a run of the plan" in found
+
+
+def test_leftovers_and_a_torn_checkpoint_are_named_unless_a_run_is_trained(study_dir, capsys):
+    run_dir = study_dir.run(specs(study_dir)[0].id)
+    study_dir.path(RECORD, run_dir.path.name).unlink()
+    run_dir.checkpoint_path.write_bytes(b"torn")
+    (study_dir.root / ".plan.json.x7").write_text("half")
+    found = problems(study_dir, capsys)
+    assert "checkpoint.safetensors is damaged" in found
+    assert "is a temporary file of a process that was killed" in found
+    assert "1 of 8 runs are not trained yet" in found
+    with FileLock(run_dir.lock_path):
+        stage.run(study_dir)
+    assert "is being trained now" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_too_little_disk_space_is_named(study_dir, capsys, monkeypatch):
+    study_dir.path(RECORD, specs(study_dir)[0].id).unlink()
+    monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
+    assert "GB are free on the disk: free some" in problems(study_dir, capsys)
+
+
+@pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda artifact: artifact.pattern)
+def test_a_damaged_file_of_every_kind_is_named(study_dir, capsys, artifact):
+    names = study_dir.names(artifact) or ["" if "*" not in artifact.pattern else specs(study_dir)[0].id]
+    path = study_dir.path(artifact, names[0])
+    path.write_text("{")
+    found = problems(study_dir, capsys)
+    assert f"{path}" in found.replace(" ", "")
+    assert f"run 'bytegap {artifact.verb}' again" in found
+
+
+def test_disk_space_is_what_the_plan_says(study_dir, capsys, monkeypatch):
+    first = specs(study_dir)[0]
+    study_dir.path(RECORD, first.id).unlink()
+    needed = training_disk_bytes([first.parameters], study_dir.plan().workers)
+    free = [needed - 1, needed]
+    monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(needed, 0, free[0]))
+    problems(study_dir, capsys)
+    free.pop(0)
+    stage.run(study_dir)

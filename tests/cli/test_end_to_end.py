@@ -1,0 +1,109 @@
+"""A study through the command line, in processes of its own: all of it, again, and again with a changed arm."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bytegap.cli.main import main
+from tests.helpers.tiny_study import STUDY, write_study
+
+SMALL = STUDY.replace("[1e10]", "[4e9]")
+
+
+def bytegap(*arguments, home):
+    return subprocess.run(
+        [sys.executable, "-m", "bytegap", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(folder, study file, the process of `bytegap run`)."""
+    home = tmp_path_factory.mktemp("end_to_end")
+    study = write_study(home, SMALL)
+    return home, study, bytegap("run", study, home=home)
+
+
+def test_run_goes_from_text_to_report(finished):
+    home, _, done = finished
+    assert done.returncode == 0, done.stderr
+    out = home / "out" / "tiny"
+    for file in ("corpus/manifest.json", "tokens/windows.json", "plan.json", "fit.json", "report/index.html"):
+        assert (out / file).is_file(), file
+    rows = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert len({row["windows_sha256"] for row in rows}) == 1
+    assert "all within 1 %" in done.stderr
+
+
+def test_finished_stages_are_not_repeated(finished):
+    home, study, _ = finished
+    record = next((home / "out" / "tiny" / "runs").glob("*/record.json"))
+    before = record.stat().st_mtime_ns
+    again = bytegap("run", study, home=home)
+    assert again.returncode == 0, again.stderr
+    assert record.stat().st_mtime_ns == before
+    for stage in ("corpus", "tokenize", "plan", "train", "fit", "report"):
+        line = next(line for line in again.stderr.splitlines() if line.split()[:1] == [stage])
+        assert "up to date" in line, line
+
+
+def test_a_changed_arm_leaves_the_runs_of_the_other_arms_alone(finished):
+    home, _, _ = finished
+    out = home / "out" / "tiny"
+    kept = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/*/record.json")}
+    changed = write_study(home, SMALL.replace('objective = "mdm"', 'objective = {name = "mdm", schedule = "linear"}'))
+    for verb in ("corpus", "tokenize", "plan", "train"):
+        done = bytegap(verb, changed, home=home)
+        assert done.returncode == 0, done.stderr
+        assert ("up to date" in done.stderr) is (verb in {"corpus", "tokenize"})
+    records = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/*/record.json")}
+    assert len(records) == 12
+    assert all(records[run] == time for run, time in kept.items())
+    listed = bytegap("collect", changed, home=home)
+    assert "4 runs of earlier plans" in listed.stderr
+    assert "checkpoints took " in listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "fix"),
+    [
+        ("tokenize", "corpus"),
+        ("plan", "tokenize"),
+        ("train", "plan"),
+        ("collect", "plan"),
+        ("fit", "collect"),
+        ("report", "fit"),
+    ],
+)
+def test_a_verb_that_runs_too_early_names_the_one_before(tmp_path, capsys, verb, fix):
+    study = write_study(tmp_path)
+    assert main([verb, str(study), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"run 'bytegap {fix}' first" in error
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verbs", "words"),
+    [
+        ("{text}/*.txt", "{text}/none", ["corpus"], ["none"]),
+        ("bytes = 96", "bytes = 100000", ["corpus", "tokenize"], ["[context] bytes = 100000", "shorten the context"]),
+        ("[1e10]", "[1e6]", ["corpus", "tokenize", "plan"], ["too small", "raise the budget"]),
+        ("seed = 1", "sead = 1", ["corpus"], ["did you mean 'seed'"]),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, capsys, old, new, verbs, words):
+    study = write_study(tmp_path, STUDY.replace(old, new, 1))
+    codes = [main([verb, str(study), "--out", str(tmp_path / "out")]) for verb in verbs]
+    assert codes == [0] * (len(verbs) - 1) + [2]
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bytegap: ")]
+    assert len(error) == 1
+    for word in words:
+        assert word in error[0]

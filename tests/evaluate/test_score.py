@@ -1,0 +1,67 @@
+"""Nats of a text under a model, against the record of the run and against scores of the same windows."""
+
+import numpy as np
+import pytest
+
+import bytegap
+from bytegap.data.windows import Windows, chunk_lengths
+from bytegap.errors import EvaluateError
+from bytegap.evaluate.score import score_bytes, score_text
+from bytegap.io.arrays import documents_of
+from bytegap.lm.language_model import load_run
+from bytegap.lm.likelihood import score_windows
+from tests.evaluate.texts import MIXED
+from tests.helpers.finished_runs import ARMS, finish
+
+
+@pytest.fixture(scope="module")
+def byte_study(tmp_path_factory):
+    """A study of bytes only, whose scoring windows no other tokenizer shortens."""
+    arms = {arm: ARMS[arm] for arm in ("byte-ar", "byte-mdm")}
+    return finish(tmp_path_factory.mktemp("bytes"), arms)
+
+
+def test_documents_of_the_test_split_score_as_the_runs_record_says(byte_study):
+    study_dir, runs = byte_study
+    texts = list(documents_of(study_dir.corpus_dir, study_dir.corpus().splits["test"]))
+    model, record = load_run(runs["byte-ar"]), runs["byte-ar"].record()
+    assert not any(len(text) % model.seq_len == 0 for text in texts), "else EOS would be a sequence of its own"
+    assert sum(score_bytes(model, text, 1).nats for text in texts) == pytest.approx(record.test.nats, rel=1e-9)
+    model, record = load_run(runs["byte-mdm"]), runs["byte-mdm"].record()
+    scored = [score_bytes(model, text, 64) for text in texts]
+    difference = sum(own.nats for own in scored) - record.test.nats
+    error = (record.test.nats_se**2 + sum((own.pass_nats.std(ddof=1) / 8) ** 2 for own in scored)) ** 0.5
+    assert abs(difference) < 4 * error
+    assert error < 0.05 * record.test.nats
+
+
+@pytest.mark.parametrize("arm", list(ARMS))
+def test_nats_of_bytes_and_eos_add_up_to_the_score_of_the_same_windows(finished_study, arm):
+    model = load_run(finished_study[1][arm])
+    text = MIXED * 9
+    own = score_bytes(model, text, 8)
+    assert own.nats == pytest.approx(own.byte_nats.sum() + own.eos_nats, rel=1e-9)
+    assert len(own.byte_nats) == len(text)
+    tokens = np.append(model.tokenizer.encode_batch([text])[0], model.vocabulary.eos)
+    counts = np.array(chunk_lengths(len(tokens), model.seq_len))
+    windows = score_windows(model, Windows(tokens, counts, len(text), ""), mc_passes=8)
+    assert own.nats == pytest.approx(windows.nats, rel=1e-9)
+    score = score_text(model, text, mc_passes=8)
+    assert score.se == pytest.approx(windows.bpb_se, rel=1e-6)
+    assert (score.se == 0) == model.objective.is_exact
+    assert (score.bits_per_byte, score.nats, score.bytes) == (pytest.approx(windows.bpb), own.nats, len(text))
+
+
+def test_score_text_takes_a_model_or_its_name_and_text_or_bytes(finished_study):
+    run = finished_study[1]["byte-ar"]
+    score = bytegap.score_text(load_run(run), MIXED)
+    assert bytegap.score_text(str(run.path), MIXED) == score
+    assert bytegap.score_text(run.path, MIXED.decode("utf-8", "surrogateescape")) == score
+
+
+def test_an_empty_text_and_a_single_pass_are_refused(finished_study):
+    model = load_run(finished_study[1]["byte-mdm"])
+    with pytest.raises(EvaluateError, match="the text is empty"):
+        score_text(model, "")
+    with pytest.raises(EvaluateError, match="use 2 or more"):
+        score_text(model, "text", mc_passes=1)

@@ -1,0 +1,218 @@
+"""IsoFLOP cells: minima against scipy, robust fits, pooled noise, every reason to exclude a cell from a frontier."""
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares, minimize_scalar
+
+from bytegap.errors import FitError
+from bytegap.fit.cells import FittedCells, fit_cells, run_point
+from bytegap.scaling import laws
+from bytegap.scaling.parabola import Parabola
+from bytegap.schema.fit import Fit
+from bytegap.schema.runs import RunRow
+from tests.helpers.synthetic_runs import LAWS, Law, simulated_rows
+
+BYTE_AR = {"byte-ar": LAWS["byte-ar"]}
+
+
+def cells(rows: list[RunRow], bootstraps: int = 200) -> FittedCells:
+    return fit_cells(rows, bootstraps, np.random.default_rng(0))
+
+
+def changed(rows: list[RunRow], index: int, **update: object) -> list[RunRow]:
+    return [row.model_copy(update=update) if i == index else row for i, row in enumerate(rows)]
+
+
+def test_cell_minima_without_noise_match_scipys_minimum_of_the_law(exact: Fit) -> None:
+    assert len(exact.cells) == 12
+    for cell in exact.cells:
+        law, flops = LAWS[cell.arm], cell.budget_flops
+
+        def loss(ln_size: float, law: Law = law, flops: float = flops) -> float:
+            size = np.exp(ln_size)
+            return float(
+                laws.chinchilla_bpb(size, flops / 6 / size, law.irreducible_loss, law.amplitudes, law.exponents)
+            )
+
+        truth = minimize_scalar(loss, bracket=(11, 13))
+        assert cell.optimum_parameters.value == pytest.approx(np.exp(truth.x), rel=0.02)
+        assert cell.optimum_tokens.value == pytest.approx(flops / 6 / np.exp(truth.x), rel=0.02)
+        assert cell.optimum_bpb.value == pytest.approx(truth.fun, rel=0.001)
+        second = (loss(truth.x + 0.1) - 2 * truth.fun + loss(truth.x - 0.1)) / 0.1**2
+        assert cell.curvature.value == pytest.approx(second / 2, rel=0.1)
+        assert cell.in_frontier
+        assert cell.note == ""
+
+
+def test_cell_curve_passes_through_the_runs(exact: Fit) -> None:
+    for cell in exact.cells:
+        size, bpb = np.array(cell.curve).T
+        assert size[[0, -1]] == pytest.approx([cell.parameters[0], cell.parameters[-1]])
+        assert np.interp(np.log(cell.parameters), np.log(size), bpb) == pytest.approx(cell.bpb, rel=0.002)
+
+
+def test_parabola_least_squares_matches_numpy() -> None:
+    rows = simulated_rows(BYTE_AR, seed=3)[:5]
+    fitted = Parabola([run_point(row) for row in rows])
+    x = np.log([row.non_embedding_parameters for row in rows]) - fitted.centre
+    assert fitted.coefficients_3[::-1] == pytest.approx(np.polyfit(x, np.log([row.bpb for row in rows]), 2))
+
+
+def test_parabola_huber_estimate_matches_scipy() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.003, sizes=9, seed=2)[:9]
+    rows = changed(rows, 4, bpb=1.03 * rows[4].bpb)
+    fitted = Parabola([run_point(row) for row in rows])
+    scale = 0.003
+    far = np.abs(fitted.residual_R) > 1.345 * scale
+    assert far.any()
+    assert not far.all()
+    reference = least_squares(
+        lambda theta: fitted.ln_loss_R - fitted.design_R3 @ theta,
+        fitted.coefficients_3,
+        loss="huber",
+        f_scale=1.345 * scale,  # 95 % efficient under normal noise
+        xtol=1e-15,
+        ftol=1e-15,
+        gtol=1e-15,
+    )
+    fitted.reweight(scale)
+    assert fitted.coefficients_3 == pytest.approx(reference.x, rel=1e-5)
+
+
+def test_an_outlier_moves_the_huber_minimum_less_than_least_squares() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.002, sizes=9, seed=1)
+    clean = cells(rows).cells[0].cell
+    outlying = changed(rows, 1, bpb=1.3 * rows[1].bpb)
+    robust = cells(outlying).cells[0].cell
+    x = np.log([row.non_embedding_parameters for row in outlying[:9]])
+    _, b, a = np.polynomial.polynomial.polyfit(x - x.mean(), np.log([row.bpb for row in outlying[:9]]), 2)
+    squares = np.exp(x.mean() - b / (2 * a))
+    truth = clean.optimum_parameters.value
+    assert abs(np.log(robust.optimum_parameters.value / truth)) < 0.25 * abs(np.log(squares / truth))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_noise_is_pooled_over_residuals_and_seeds(seeds: int) -> None:
+    noise = [
+        cells(simulated_rows(noise=0.005, seeds=seeds, seed=seed), bootstraps=2).noise_log_bpb for seed in range(20)
+    ]
+    for objective in ("ar", "mdm"):
+        assert np.mean([each[objective] for each in noise]) == pytest.approx(0.005, rel=0.1)
+
+
+def test_noise_is_pooled_per_objective() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        row.model_copy(update={"bpb": row.bpb * np.exp(0.03 * rng.standard_normal())})
+        if row.objective == "mdm"
+        else row
+        for row in simulated_rows(noise=0.002)
+    ]
+    noise = cells(rows, bootstraps=2).noise_log_bpb
+    assert noise["ar"] < 0.004
+    assert noise["mdm"] > 0.015
+
+
+def test_between_run_sd_is_not_shrunk_by_runs_of_large_evaluation_error() -> None:
+    """Runs of large evaluation error carry little information about the spread of the other runs."""
+    rng = np.random.default_rng(0)
+    widths: list[list[float]] = [[], []]
+    for seed in range(10):
+        quiet = simulated_rows(BYTE_AR, sizes=12, seed=seed)
+        noisy = [
+            row.model_copy(update={"bpb": row.bpb * np.exp(0.05 * rng.standard_normal()), "bpb_se": 0.05 * row.bpb})
+            if row.budget_flops == 1e13
+            else row
+            for row in quiet
+        ]
+        for table, found in zip((quiet, noisy), widths, strict=True):
+            found.append(np.ptp(cells(table).cells[-1].cell.optimum_bpb.ci95))
+    assert np.mean(widths[1]) == pytest.approx(np.mean(widths[0]), rel=0.2)
+
+
+def test_cell_intervals_cover_the_optimum_with_two_dof() -> None:
+    truth = LAWS["byte-ar"].bpb(1e13)
+    covered = 0
+    for seed in range(200):
+        low, high = cells(simulated_rows(BYTE_AR, {"byte-ar": (1e13,)}, seed=seed)).cells[0].cell.optimum_bpb.ci95
+        covered += low <= truth <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_evaluation_error_is_part_of_the_residual_noise() -> None:
+    """Residuals already include evaluation error: stating how much of them it is leaves intervals unchanged."""
+    rows = simulated_rows(BYTE_AR, noise=0.005, sizes=12)
+    stated = [row.model_copy(update={"bpb_se": 0.003 * row.bpb}) for row in rows]
+    widths = [
+        [np.ptp(fitted.cell.optimum_bpb.ci95) for fitted in cells(table, bootstraps=1000).cells]
+        for table in (rows, stated)
+    ]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+
+
+def test_evaluation_error_widens_only_its_own_cell() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.001)
+    noisy = [row.model_copy(update={"bpb_se": 0.05}) if row.budget_flops == 1e13 else row for row in rows]
+    first, second, _ = (fitted.cell.optimum_bpb.ci95 for fitted in cells(noisy).cells)
+    assert first[1] - first[0] > 5 * (second[1] - second[0])
+
+
+@pytest.mark.parametrize(("off_centre", "side"), [(16.0, "smallest"), (1 / 16, "largest")])
+def test_cells_with_a_minimum_at_an_end_size_are_not_in_the_frontier(off_centre: float, side: str) -> None:
+    for fitted in cells(simulated_rows(BYTE_AR, noise=0.0, off_centre=off_centre)).cells:
+        assert fitted.cell.note == f"the lowest BPB is at the {side} size tried"
+        assert not fitted.cell.bracketed
+        assert not fitted.cell.in_frontier
+        assert fitted.cell.optimum_parameters.value is None
+        assert fitted.cell.optimum_bpb.value == pytest.approx(min(fitted.cell.bpb), rel=0.01)
+
+
+def test_cells_whose_curvature_interval_includes_0_are_not_in_the_frontier() -> None:
+    found = [fitted.cell for seed in range(5) for fitted in cells(simulated_rows(BYTE_AR, span=2.5, seed=seed)).cells]
+    found_flat = [cell for cell in found if cell.note == "the curvature's interval includes 0"]
+    assert found_flat
+    for cell in found_flat:
+        assert cell.curvature.ci95[0] <= 0 < cell.curvature.value
+        assert not cell.bracketed
+        assert not cell.in_frontier
+
+
+def test_cells_near_the_unigram_model_are_not_in_the_frontier() -> None:
+    law = {"byte-ar": Law.through(4.0, 1e13, 60e3, irreducible_loss=1.0)}
+    first, *_, last = (fitted.cell for fitted in cells(simulated_rows(law, noise=0.0)).cells)
+    assert first.bracketed
+    assert not first.learns_context
+    assert not first.in_frontier
+    assert first.note == "not yet learning context: 0.38 BPB below its unigram"
+    assert last.learns_context
+    assert last.in_frontier
+
+
+def test_failed_runs_are_left_out_with_a_warning() -> None:
+    rows = changed(simulated_rows(BYTE_AR), 2, status="failed", reason="loss is not finite", bpb=None, bpb_se=None)
+    found = cells(rows)
+    assert found.warnings == [f"run {rows[2].run} (byte-ar, 1e+13 FLOPs) is left out: loss is not finite"]
+    assert rows[2].run not in found.cells[0].cell.runs
+    assert len(found.cells[0].cell.runs) == 4
+
+
+def test_fewer_than_four_sizes_get_no_parabola() -> None:
+    rows = simulated_rows(BYTE_AR)
+    first = cells(rows[2:]).cells[0].cell
+    assert first.note == "3 sizes finished, a parabola needs 4"
+    assert first.optimum_bpb.value is None
+    assert first.curve == ()
+    assert first.learns_context
+    assert not first.in_frontier
+    with pytest.raises(FitError, match="4 sizes at one budget"):
+        cells(rows[:3])
+
+
+def test_seeds_of_one_size_do_not_count_as_sizes() -> None:
+    with pytest.raises(FitError, match="4 sizes"):
+        cells(simulated_rows(BYTE_AR, sizes=3, seeds=4))
+
+
+def test_cell_flops_are_the_runs_own_not_the_nominal_budget() -> None:
+    rows = [row.model_copy(update={"flops": 1.01 * row.flops}) for row in simulated_rows(BYTE_AR)]
+    assert [fitted.flops for fitted in cells(rows).cells] == pytest.approx([1.01e13, 4.04e13, 1.616e14])

@@ -1,0 +1,69 @@
+"""Goodness of fit: minima of another form are rejected, minima of the fitted form are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from bytegap.fit import goodness_of_fit
+from bytegap.fit.frontiers import Arm, fit_frontiers
+from bytegap.study.directory import StudyDir
+
+ROOT = Path(__file__).parents[2]
+FLOPS = np.geomspace(1e10, 4e11, 5)
+
+
+def arm(bpb, deviation, draws=200, seed=0):
+    ln_bpb = np.log(bpb) + deviation * np.random.default_rng(seed).standard_normal((draws + 1, len(bpb)))
+    ln_bpb[0] = np.log(bpb)
+    return Arm(
+        name="bpe-ar",
+        tokenizer="bpe",
+        is_bytes=False,
+        vocab_size=512,
+        objective="ar",
+        permutation="identity",
+        model="transformer",
+        tight_likelihood=True,
+        ln_flops_P=np.log(FLOPS[: len(bpb)]),
+        ln_bpb_KP=ln_bpb,
+        ln_bpb_sd_P=np.full(len(bpb), deviation),
+    )
+
+
+@pytest.mark.parametrize("dof", range(1, 9))
+def test_chi_square_survival_matches_scipy(dof):
+    for chi_square in (0.1, 1.0, 5.0, 20.0, 80.0):
+        assert goodness_of_fit.chi_square_survival(chi_square, dof) == pytest.approx(chi2.sf(chi_square, dof), rel=1e-9)
+
+
+def test_minima_of_another_form_are_rejected():
+    """The minima of BPE-512-AR in the laptop study: the loss falls faster and faster, unlike every form."""
+    curves, _ = fit_frontiers([arm([3.491, 3.322, 3.140, 2.902, 2.688], 0.0035)])
+    (warning,) = goodness_of_fit.warnings(curves)
+    assert warning.startswith("bpe-ar: no fitted frontier passes a goodness-of-fit test")
+    assert "forms tried: 2" in warning
+    assert "up to 1." in warning
+
+
+def test_minima_of_the_fitted_form_are_rarely_rejected():
+    law = 1.2 + 90 * FLOPS**-0.17
+    rejected = 0
+    for seed in range(300):
+        noisy = law * np.exp(0.0035 * np.random.default_rng([seed, 1]).standard_normal(len(law)))
+        rejected += bool(goodness_of_fit.warnings(fit_frontiers([arm(noisy, 0.0035, draws=5, seed=seed)])[0]))
+    assert rejected <= 3
+
+
+def test_two_budgets_cannot_be_tested():
+    curves, _ = fit_frontiers([arm([3.4, 3.3], 0.001)])
+    assert [goodness_of_fit.goodness_of_fit(curve) for curve in curves] == [None]
+    assert goodness_of_fit.warnings(curves) == []
+
+
+def test_fit_warnings_include_rejected_forms(exact):
+    assert not [warning for warning in exact.warnings if "goodness-of-fit" in warning]
+    laptop = StudyDir(ROOT / "results" / "laptop").fit()  # tests/test_results.py redoes it
+    (warning,) = [warning for warning in laptop.warnings if "goodness-of-fit" in warning]
+    assert warning.startswith("bpe512-ar: ")

@@ -1,0 +1,91 @@
+"""Claims on runs: one process trains a run, others wait, a record ends it."""
+
+import shutil
+
+import pytest
+import torch
+from filelock import FileLock
+
+from bytegap.errors import BytegapError, StudyDirError
+from bytegap.launch import claim, local
+from bytegap.launch.claim import check_token_files, claim_and_train, is_claimed
+from bytegap.study.directory import PLAN, RECORD, StudyDir
+from bytegap.train.run import ignore
+from bytegap.train.signals import StopSignal
+from bytegap.train.trainer import DEFAULT_OPTIONS
+
+
+@pytest.fixture
+def own(tiny, tmp_path):
+    """A study folder of its own, and a short run of it."""
+    shutil.copytree(tiny.study_dir.root, tmp_path / "tiny", ignore=shutil.ignore_patterns("runs"))
+    return StudyDir(tmp_path / "tiny"), tiny.spec("byte-ar", steps=4)
+
+
+def attempt(study_dir, spec):
+    return claim_and_train(spec, study_dir, DEFAULT_OPTIONS, ignore, StopSignal())
+
+
+def test_a_run_is_trained_once(own, monkeypatch):
+    study_dir, spec = own
+    first = attempt(study_dir, spec)
+    assert first.trained == study_dir.run(spec.id).record()
+    assert not first.claimed_elsewhere
+    monkeypatch.setattr(claim, "train_run", None)
+    assert attempt(study_dir, spec) == claim.ClaimResult(claimed_elsewhere=False)
+
+
+def test_a_claimed_run_is_left_alone(own, monkeypatch):
+    study_dir, spec = own
+    run_dir = study_dir.run(spec.id)
+    run_dir.path.mkdir(parents=True)
+    monkeypatch.setattr(claim, "train_run", None)
+    with FileLock(run_dir.lock_path):
+        assert is_claimed(run_dir)
+        assert attempt(study_dir, spec) == claim.ClaimResult(claimed_elsewhere=True)
+    assert run_dir.lock_path.exists()
+    assert not is_claimed(run_dir), "a lock file that no process has locked"
+
+
+def test_the_claim_is_held_while_the_run_is_trained_and_free_after_an_error(own, monkeypatch):
+    study_dir, spec = own
+
+    def fail(*_):
+        assert is_claimed(study_dir.run(spec.id))
+        raise StudyDirError("no space")
+
+    monkeypatch.setattr(claim, "train_run", fail)
+    with pytest.raises(StudyDirError):
+        attempt(study_dir, spec)
+    assert not is_claimed(study_dir.run(spec.id))
+
+
+def test_a_damaged_record_is_named_and_its_run_trained_again(own, capsys):
+    study_dir, spec = own
+    path = study_dir.path(RECORD, spec.id)
+    record = attempt(study_dir, spec).trained
+    path.write_text("{")
+    assert attempt(study_dir, spec).trained == record
+    assert "record.json is damaged" in (printed := " ".join(capsys.readouterr().err.split()))
+    assert "training it again" in printed
+
+
+def test_a_plan_for_a_gpu_is_refused_without_one(own, monkeypatch):
+    study_dir, spec = own
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    spec = spec.model_copy(update={"execution": spec.execution.model_copy(update={"device": "cuda"})})
+    study_dir.write(PLAN, study_dir.plan().model_copy(update={"runs": [spec]}))
+    with pytest.raises(BytegapError, match="is for a GPU, and this machine has none"):
+        local.run(study_dir)
+
+
+@pytest.mark.parametrize("file", ["train.tokens", "lengths"])
+def test_tokens_that_an_objective_is_conditioned_on_are_verified(own, file):
+    study_dir, spec = own
+    spec = spec.model_copy(update={"objective": "whole_word_mdm", "objective_options": {"units": "bpe"}})
+    check_token_files(study_dir, [spec])
+    path = study_dir.tokenizer_dir("bpe") / file
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(StudyDirError, match=f"tokens/bpe/{file}: .*checksum"):
+        check_token_files(study_dir, [spec])

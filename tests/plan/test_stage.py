@@ -1,0 +1,185 @@
+"""Plans: budgets matched, the same rule for every arm, kept until an input changes, printed, extended."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bytegap.autotune.backends import ExecutionPlan, default_execution
+from bytegap.errors import PlanError, StudyError
+from bytegap.objectives.base import objective
+from bytegap.plan import hyperparameters, stage
+from bytegap.plan.extend import missing_sizes
+from bytegap.plan.grid import check, isoflop_cell
+from bytegap.study.config import Compute
+from bytegap.study.directory import PLAN, StudyDir
+from bytegap.study.load import load_study
+from tests.helpers.tiny_study import STUDY, write_study
+
+
+def context_of(tokenized, arm="byte-ar"):
+    _, study, study_dir = tokenized
+    return stage.arm_contexts(study, study_dir, default_execution(study.compute))[arm]
+
+
+@pytest.fixture
+def unplanned(tokenized, tmp_path):
+    """A study folder without a plan that shares the tokens of the tokenized study."""
+    _, study, study_dir = tokenized
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "tokens").symlink_to(study_dir.tokens_dir)
+    return study, StudyDir(tmp_path / "tiny")
+
+
+def test_budgets_are_matched_within_one_percent(unplanned):
+    plan = stage.make_plan(*unplanned)
+    assert len(plan.runs) == 8
+    for run in plan.runs:
+        assert run.flops == pytest.approx(run.budget_flops, rel=0.01)
+        assert run.steps >= 50
+        assert run.tokens == run.steps * run.batch_size * run.seq_len
+    for arm in ("byte-ar", "bpe-mdm"):
+        sizes = [run.non_embedding_parameters for run in plan.runs if run.arm == arm]
+        assert sizes == sorted(set(sizes))
+
+
+def test_the_rule_is_the_same_for_every_arm(unplanned):
+    runs = stage.make_plan(*unplanned).runs
+    for run in runs:
+        assert run.optimizer == hyperparameters.optimizer(run.non_embedding_parameters, run.steps)
+        supervised = objective(run.objective).sequence_cost(run.seq_len).supervised
+        expected = hyperparameters.batch_tokens(run.tokens, supervised / run.seq_len)
+        assert abs(run.batch_size * run.seq_len - expected) <= max(0.51 * run.seq_len, 0.02 * expected)
+    assert len({run.execution for run in runs}) == 1
+
+
+def test_plan_is_kept_until_an_input_changes(unplanned, tmp_path, capsys):
+    study, study_dir = unplanned
+    first = stage.make_plan(study, study_dir)
+    before = study_dir.path(PLAN).stat().st_mtime_ns
+    assert stage.make_plan(study, study_dir) == first
+    assert study_dir.path(PLAN).stat().st_mtime_ns == before
+    changed = load_study(write_study(tmp_path, STUDY.replace("seed = 1", "seed = 2")))
+    assert stage.make_plan(changed, study_dir) != first
+    assert "plan.json: an input changed" in capsys.readouterr().err
+    assert stage.make_plan(study, study_dir) == first
+
+
+def test_edited_study_is_reported(unplanned, capsys):
+    study, study_dir = unplanned
+    stage.make_plan(study, study_dir)
+    stage.warn_if_stale(study, study_dir)
+    assert "edited" not in capsys.readouterr().err
+    stage.warn_if_stale(study.model_copy(update={"seed": study.seed + 1}), study_dir)
+    assert "the study was edited since: run 'bytegap plan'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_dry_run_writes_nothing(unplanned, capsys):
+    study, study_dir = unplanned
+    plan = stage.resolve_plan(study, study_dir)
+    stage.dry_run(plan, study_dir)
+    assert not study_dir.path(PLAN).exists()
+    printed = "".join(capsys.readouterr())
+    for word in ("byte-ar", "epochs", "MB of disk", "minutes", "GB of memory for each worker"):
+        assert word in printed
+    assert plan.runs[0].id in {run.id for run in stage.make_plan(study, study_dir).runs}
+
+
+def test_budget_too_small_for_the_sizes_is_refused(unplanned, tmp_path):
+    study = load_study(write_study(tmp_path, STUDY.replace("[1e10]", "[1e7]", 1)))
+    with pytest.raises(PlanError, match=r"arms.byte-ar.* 1e\+07 FLOPs is too small.*raise the budget"):
+        stage.make_plan(study, unplanned[1])
+
+
+@pytest.mark.parametrize(
+    ("arm", "change", "message"),
+    [
+        ("bpe-mdm", {"objective": "whole_word_mdm"}, "requires a byte tokenizer; 'bpe' is not one"),
+        ("byte-ar", {"objective": "block_diffusion", "size": 7}, "objective 'block_diffusion': blocks of 7 do not"),
+        ("byte-ar", {"permutation": "block_shuffle", "size": 7}, "permutation 'block_shuffle': .* of 7 do not divide"),
+        ("byte-ar", {"objective": "whole_word_mdm", "units": "byte"}, "'byte' must be one of .* not a byte tokenizer"),
+        ("byte-ar", {"objective": "whole_word_mdm", "units": "nosuch"}, "'nosuch' must be one of"),
+    ],
+)
+def test_objective_or_permutation_that_does_not_fit_is_refused(tokenized, arm, change, message):
+    context = context_of(tokenized, arm)
+    kind, name = next(iter(change.items()))
+    options = {key: value for key, value in change.items() if key != kind}
+    part = getattr(context.arm, kind).model_copy(update={"name": name, "options": options})
+    context = replace(context, arm=context.arm.model_copy(update={kind: part}))
+    if options.get("units") == "byte":
+        context = replace(context, conditioning_tokenizer=context.tokenizer)
+    with pytest.raises(StudyError, match=rf"\[arms.{arm}\].*{message}"):
+        check(context)
+
+
+def test_conditioning_tokenizer_excludes_permutations(tokenized):
+    context, other = context_of(tokenized), context_of(tokenized, "bpe-mdm").tokenizer
+    words = context.arm.objective.model_copy(update={"name": "whole_word_mdm", "options": {"units": "bpe"}})
+    context = replace(context, arm=context.arm.model_copy(update={"objective": words}), conditioning_tokenizer=other)
+    check(context)
+    assert context.tokens_sha256 != context.tokenizer.content_sha256
+    fixed = context.arm.permutation.model_copy(update={"name": "fixed"})
+    with pytest.raises(StudyError, match=r"cannot be combined with permutation 'fixed'.*remove 'permutation'"):
+        check(replace(context, arm=context.arm.model_copy(update={"permutation": fixed})))
+
+
+def test_smallest_and_largest_budget_may_have_more_seeds(tokenized):
+    context = context_of(tokenized)
+    study = context.study
+    context = replace(
+        context,
+        study=study.model_copy(update={"grid": study.grid.model_copy(update={"seeds_at_ends": 3})}),
+        arm=context.arm.model_copy(update={"budgets": (1e10, 3e10, 1e11)}),
+    )
+    cells = [isoflop_cell(context, budget) for budget in context.arm.budgets]
+    assert [len(cell) // study.grid.sizes for cell in cells] == [3, 1, 3]
+    assert len({run.id for run in cells[0]}) == 3 * study.grid.sizes
+
+
+def test_edited_study_keeps_its_execution(unplanned, monkeypatch, capsys):
+    study, study_dir = unplanned
+    first = stage.make_plan(study, study_dir)
+    slower = first.runs[0].execution.model_copy(update={"attention": "matmul"})
+    monkeypatch.setattr(stage, "autotune", lambda *_: ExecutionPlan(slower, 5))
+    edited = study.model_copy(update={"seed": study.seed + 1})
+    again = stage.make_plan(edited, study_dir)
+    assert {run.id for run in again.runs}.isdisjoint(run.id for run in first.runs)
+    assert {run.execution for run in again.runs} == {run.execution for run in first.runs}
+    assert capsys.readouterr().err.count("an input changed") == 1
+    two_threads = stage.make_plan(edited.model_copy(update={"compute": Compute(threads=2)}), study_dir)
+    assert ({run.execution for run in two_threads.runs}, two_threads.workers) == ({slower}, 5), "autotuned again"
+
+
+def test_edited_study_keeps_the_workers_measured_on_a_gpu(unplanned, monkeypatch):
+    study, study_dir = unplanned
+    study = study.model_copy(update={"compute": Compute()})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    on_gpu = default_execution(study.compute)
+    monkeypatch.setattr(stage, "autotune", lambda *_: ExecutionPlan(on_gpu, 8))
+    assert stage.make_plan(study, study_dir).workers == 8
+    edited = study.model_copy(update={"seed": study.seed + 1})
+    assert stage.make_plan(edited, study_dir).workers == 8
+    assert stage.make_plan(edited.model_copy(update={"compute": Compute(workers=3)}), study_dir).workers == 3
+
+
+def scored(context, minimum):
+    """A cell's runs with losses that fall towards the size at index `minimum`."""
+    return [(run, 2 + 0.1 * abs(i - minimum)) for i, run in enumerate(isoflop_cell(context, 1e11))]
+
+
+def test_a_cell_is_extended_only_past_the_edge_where_its_minimum_is(tokenized):
+    context = context_of(tokenized)
+    sizes = [run.non_embedding_parameters for run, _ in scored(context, 0)]
+    assert missing_sizes(context, scored(context, 1)) == []
+    added = missing_sizes(context, scored(context, 3))
+    assert [run.non_embedding_parameters > sizes[-1] for run in added] == [True]
+    assert all(run.non_embedding_parameters < sizes[0] for run in missing_sizes(context, scored(context, 0)))
+
+
+def test_a_plan_is_equal_when_read_back(unplanned):
+    study, study_dir = unplanned
+    plan = stage.make_plan(study, study_dir)
+    assert study_dir.plan() == plan
+    assert [run.id for run in study_dir.plan().runs] == [run.id for run in plan.runs]

@@ -1,0 +1,111 @@
+"""Which runs the tuning audit adds, round after round, until the best setting is bracketed."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bytegap.autotune.backends import default_execution
+from bytegap.plan.grid import isoflop_cell
+from bytegap.plan.hyperparameters import learning_rate
+from bytegap.plan.stage import arm_contexts
+from bytegap.tuning.design import MAX_OCTAVES, MAX_SEEDS, MIN_SEEDS, missing_runs
+
+
+@pytest.fixture
+def arm(tokenized):
+    """(context, the arm's planned runs, their validation BPB: the second size is best)."""
+    _, study, study_dir = tokenized
+    context = arm_contexts(study, study_dir, default_execution(study.compute))["byte-ar"]
+    context = replace(context, arm=context.arm.model_copy(update={"budgets": (3e11,)}))  # batches large enough to halve
+    runs = isoflop_cell(context, 3e11)
+    bpb = {run.id: 2.0 + 0.1 * abs(i - 1) for i, run in enumerate(runs)}
+    return context, runs, bpb
+
+
+def audit(context, runs, bpb, minimum):
+    """Rounds until nothing is missing; the loss has its minimum at `minimum`, log2 of (learning rate, batch size)."""
+    tuned, rounds = [], 0
+    while added := missing_runs(context, runs, tuned, bpb):
+        rounds += 1
+        assert rounds < 10
+        for run in added:
+            assert run.spec.id not in {other.spec.id for other in tuned}
+            bpb[run.spec.id] = 1.9 + 0.01 * math.hypot(run.rate - minimum[0], run.batch - minimum[1])
+        tuned += added
+    return tuned
+
+
+def test_the_first_round_is_a_cross(arm):
+    context, runs, bpb = arm
+    added = missing_runs(context, runs, [], bpb)
+    first = context.study.seed
+    cross = {(log2, 0) for log2 in (-1, -0.5, 0, 0.5, 1)} | {(0, log2) for log2 in (-1, -0.5, 0.5, 1)}
+    assert sorted((run.rate, run.batch, run.spec.seed) for run in added) == [
+        (*setting, seed) for setting in sorted(cross) for seed in range(first, first + MIN_SEEDS)
+    ]
+    assert {run.spec.non_embedding_parameters for run in added} == {runs[1].non_embedding_parameters}
+    rule = next(run.spec for run in added if (run.rate, run.batch, run.spec.seed) == (0, 0, first))
+    assert rule.id == runs[1].id, "the rule's own run is not trained twice"
+
+
+@pytest.mark.parametrize(("noise", "seeds"), [(0.0, 2), (0.006, 6), (0.1, MAX_SEEDS)])
+def test_a_noisy_cell_gets_more_seeds(arm, noise, seeds):
+    context, runs, bpb = arm
+    draw, seed_effect = np.random.default_rng(0), np.random.default_rng(1).normal(0, 0.1, MAX_SEEDS + 9)
+    tuned = []
+    for _ in range(9):
+        added = missing_runs(context, runs, tuned, bpb)
+        for run in added:  # an effect of the seed on all settings is not noise
+            lost = seed_effect[run.spec.seed] + noise * draw.standard_normal() + 0.01 * (run.rate**2 + run.batch**2)
+            bpb[run.spec.id] = 2.0 * math.exp(lost)
+        tuned += added
+    assert not added
+    found = {run.spec.seed for run in tuned}
+    assert len(found) == pytest.approx(seeds, abs=2 * (0 < noise < 0.1))
+    assert {run.spec.seed for run in tuned if (run.rate, run.batch) == (-1, 0)} == found
+
+
+def test_settings_that_round_to_the_same_batch_size_are_trained_once(arm):
+    context, _, bpb = arm
+    few = isoflop_cell(context, 2e10)
+    context = replace(context, arm=context.arm.model_copy(update={"budgets": (2e10,)}))
+    bpb |= {run.id: 2.0 + 0.1 * i for i, run in enumerate(few)}
+    added = missing_runs(context, few, [], bpb)
+    assert few[0].batch_size < 4, "or each setting has a batch size of its own"
+    batches = [run.spec.batch_size for run in added if run.rate == 0 and run.spec.seed == context.study.seed]
+    assert len(batches) == len(set(batches)) < 5
+    assert not missing_runs(context, few, added, bpb | {run.spec.id: 2.0 + abs(run.rate) for run in added})
+
+
+def test_settings_are_factors_on_the_rule_at_equal_flops(arm):
+    context, runs, bpb = arm
+    for run in missing_runs(context, runs, [], bpb):
+        spec = run.spec
+        rule = learning_rate(spec.non_embedding_parameters)
+        assert spec.optimizer.learning_rate == pytest.approx(2.0**run.rate * rule)
+        assert spec.batch_size == pytest.approx(2.0**run.batch * runs[1].batch_size, rel=0.2)
+        assert spec.flops == pytest.approx(spec.budget_flops, rel=0.01)
+
+
+@pytest.mark.parametrize("minimum", [(0, 0), (2, 0), (-2, 1)])
+def test_an_axis_grows_until_its_best_setting_is_bracketed(arm, minimum):
+    tuned = audit(*arm, minimum)
+    rates = {run.rate for run in tuned if run.batch == 0}
+    assert {minimum[0] - 1, minimum[0], minimum[0] + 1} <= rates
+    batches = {run.batch for run in tuned if run.rate == 0}
+    assert {minimum[1] - 1, minimum[1], minimum[1] + 1} <= batches
+
+
+def test_an_axis_ends_at_its_limit(arm):
+    assert max(run.rate for run in audit(*arm, (9, 0))) == MAX_OCTAVES
+
+
+def test_a_diverged_neighbour_brackets(arm):
+    context, runs, bpb = arm
+    tuned = missing_runs(context, runs, [], bpb)
+    one_seed = next(run.spec.id for run in tuned if run.rate == 1)
+    bpb |= {run.spec.id: 1.9 - 0.1 * run.rate for run in tuned if run.spec.id != one_seed and not run.batch}
+    bpb |= {run.spec.id: 3.0 for run in tuned if run.batch}
+    assert not any(run.rate > 1 for run in missing_runs(context, runs, tuned, bpb))
