@@ -52,7 +52,7 @@ check: .venv/.check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright --threads
+	$(BIN)/pyright --threads 2
 
 wheel-test: .venv/.test
 	$(BIN)/python tests/packaging/wheel.py
