@@ -23,7 +23,6 @@ import tokenizers
 
 from bytegap.data import prepare, tokenize
 from bytegap.data.tokenizers.bpe import BytePairEncoding
-from bytegap.data.tokenizers.bytes import Bytes
 from bytegap.study.directory import StudyDir
 from bytegap.study.load import load_study
 from results import Row, interleaved, write
@@ -117,7 +116,6 @@ def staged(folder: Path) -> tuple[dict[str, float], float]:
     The byte tokens are made several times: the first time, the median, and the median of writing a file as long.
     """
     study, study_dir = load_study(folder / "study.toml"), StudyDir(folder / "out")
-    assert Bytes  # imported above: a second of imports does not depend on the size
     stream, plain = study_dir.tokenizer_dir("byte") / "train.tokens", folder / "plain"
 
     def encode() -> None:

@@ -11,22 +11,17 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tokenizers import models, trainers
 
-from bytegap.data.learned_vocab import ALPHABET, learn
+from bytegap.data.learned_vocab import ALPHABET, LearnedVocabulary, learn
 from bytegap.data.lossless import Lossless
-from bytegap.data.tokenizers.base import TokenizerSpec
-from bytegap.data.tokenizers.huggingface import KEPT, kept_tokenizer_json, load_tokenizer_json
+from bytegap.data.tokenizers.huggingface import KEPT
 
 
 @dataclass(frozen=True)
-class BytePairEncoding(TokenizerSpec):
+class BytePairEncoding(LearnedVocabulary):
     """How many tokens."""
 
     vocab_size: int = Field(ge=256)
     """V, the 256 bytes included."""
-
-    def fingerprint(self) -> str:
-        """Empty: only the training text is read."""
-        return ""
 
     def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Lossless:
         """Learn and keep the merges; TokenizerError if the text has fewer pairs than `vocab_size` needs."""
@@ -36,13 +31,3 @@ class BytePairEncoding(TokenizerSpec):
         tokenizer = learn(models.BPE(), trainer, training_documents, self.vocab_size, "merges")
         tokenizer.save(str(folder / KEPT), pretty=False)
         return self.load(folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Lossless:
-        """The vocabulary that `prepare` learned."""
-        return load_tokenizer_json(folder / KEPT)
-
-    @classmethod
-    def tokenizer_json(cls, folder: Path) -> dict[str, object]:
-        """The kept `tokenizer.json`."""
-        return kept_tokenizer_json(folder)

@@ -7,17 +7,16 @@ A normalizer stays: `lossless` finds what it alters.
 
 import json
 import re
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import tokenizers
 from pydantic.dataclasses import dataclass
 
-from bytegap.data.lossless import Lossless, vocabulary_file
-from bytegap.data.tokenizers.base import TokenizerSpec
+from bytegap.data.given_vocab import GivenVocabulary
+from bytegap.data.lossless import Lossless
 from bytegap.errors import TokenizerError
-from bytegap.io.atomic import file_sha256
 from bytegap.schema.json import Json, JsonObject, as_object
 
 KEPT = "tokenizer.json"
@@ -26,26 +25,15 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 @dataclass(frozen=True)
-class HuggingFace(TokenizerSpec):
-    """Which vocabulary."""
+class HuggingFace(GivenVocabulary):
+    """The file is a `tokenizer.json`."""
 
-    file: str
-    """A `tokenizer.json`."""
+    kept: ClassVar[str] = KEPT
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the file."""
-        return file_sha256(vocabulary_file(self.file))
-
-    def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Lossless:
-        """Keep a copy of the vocabulary; nothing is learned from the text."""
-        del training_documents
-        shutil.copyfile(vocabulary_file(self.file), folder / KEPT)
-        return load_tokenizer_json(folder / KEPT, self.file)
-
-    @classmethod
-    def load(cls, folder: Path) -> Lossless:
-        """The copy that `prepare` kept."""
-        return load_tokenizer_json(folder / KEPT)
+    @staticmethod
+    def read(path: Path, name: str) -> Lossless:
+        """The `tokenizer.json` at `path`, called `name` in messages; TokenizerError if it is not one."""
+        return load_tokenizer_json(path, name)
 
     @classmethod
     def tokenizer_json(cls, folder: Path) -> dict[str, object]:

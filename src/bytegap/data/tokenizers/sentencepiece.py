@@ -6,20 +6,17 @@ Its normalizer stays: `lossless` finds what it alters.
 V counts all pieces, those included that stand for no text and are never produced (`<unk>`, `<s>`, `</s>`).
 """
 
-import shutil
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import sentencepiece
 from google.protobuf.message import DecodeError
 from pydantic.dataclasses import dataclass
 from sentencepiece import sentencepiece_model_pb2
 
-from bytegap.data.lossless import Lossless, vocabulary_file
-from bytegap.data.tokenizers.base import TokenizerSpec
+from bytegap.data.given_vocab import GivenVocabulary
+from bytegap.data.lossless import Lossless
 from bytegap.errors import TokenizerError
-from bytegap.io.atomic import file_sha256
 
 KEPT = "tokenizer.model"
 
@@ -32,38 +29,23 @@ class _Piece(Protocol):
 
 
 @dataclass(frozen=True)
-class SentencePiece(TokenizerSpec):
-    """Which vocabulary."""
+class SentencePiece(GivenVocabulary):
+    """The file is a `.model` file, of BPE or unigram type."""
 
-    file: str
-    """A `.model` file, of BPE or unigram type."""
+    kept: ClassVar[str] = KEPT
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the file."""
-        return file_sha256(vocabulary_file(self.file))
-
-    def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Lossless:
-        """Keep a copy of the vocabulary; nothing is learned from the text."""
-        del training_documents
-        shutil.copyfile(vocabulary_file(self.file), folder / KEPT)
-        return _load(folder / KEPT, self.file)
-
-    @classmethod
-    def load(cls, folder: Path) -> Lossless:
-        """The copy that `prepare` kept."""
-        return _load(folder / KEPT, str(folder / KEPT))
-
-
-def _load(path: Path, name: str) -> Lossless:
-    model = _Model()
-    try:
-        model.ParseFromString(path.read_bytes())
-        model.normalizer_spec.add_dummy_prefix = False
-        model.normalizer_spec.remove_extra_whitespaces = False
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
-    except (DecodeError, RuntimeError, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{name} is not a SentencePiece model ({error}): name a .model file") from None
-    return Lossless(name, [_bytes(piece) for piece in model.pieces], processor.encode)
+    @staticmethod
+    def read(path: Path, name: str) -> Lossless:
+        """The model at `path`, called `name` in messages; TokenizerError if it is not one."""
+        model = _Model()
+        try:
+            model.ParseFromString(path.read_bytes())
+            model.normalizer_spec.add_dummy_prefix = False
+            model.normalizer_spec.remove_extra_whitespaces = False
+            processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+        except (DecodeError, RuntimeError, UnicodeDecodeError) as error:
+            raise TokenizerError(f"{name} is not a SentencePiece model ({error}): name a .model file") from None
+        return Lossless(name, [_bytes(piece) for piece in model.pieces], processor.encode)
 
 
 def _bytes(piece: _Piece) -> bytes:

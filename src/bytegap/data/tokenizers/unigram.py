@@ -12,24 +12,19 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from tokenizers import models, trainers
 
-from bytegap.data.learned_vocab import ALPHABET, learn
+from bytegap.data.learned_vocab import ALPHABET, LearnedVocabulary, learn
 from bytegap.data.lossless import Lossless
-from bytegap.data.tokenizers.base import TokenizerSpec
-from bytegap.data.tokenizers.huggingface import KEPT, kept_tokenizer_json, load_tokenizer_json
+from bytegap.data.tokenizers.huggingface import KEPT
 
 _DECIMALS, _NEVER = 6, 10.0  # of a log-probability; how much less likely an unused byte is than any other piece
 
 
 @dataclass(frozen=True)
-class UnigramLM(TokenizerSpec):
+class UnigramLM(LearnedVocabulary):
     """How many tokens."""
 
     vocab_size: int = Field(ge=257)
     """V, the 256 bytes included."""
-
-    def fingerprint(self) -> str:
-        """Empty: only the training text is read."""
-        return ""
 
     def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Lossless:
         """Learn and keep the pieces; TokenizerError if the text has fewer than `vocab_size` needs."""
@@ -41,16 +36,6 @@ class UnigramLM(TokenizerSpec):
         table["model"]["vocab"] = _reproducible(table["model"]["vocab"])
         (folder / KEPT).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
         return self.load(folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Lossless:
-        """The vocabulary that `prepare` learned."""
-        return load_tokenizer_json(folder / KEPT)
-
-    @classmethod
-    def tokenizer_json(cls, folder: Path) -> dict[str, object]:
-        """The kept `tokenizer.json`."""
-        return kept_tokenizer_json(folder)
 
 
 def _reproducible(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
