@@ -211,6 +211,12 @@ def test_linear_probes_keep_the_most_frequent_labels_of_the_fitting_half(monkeyp
     assert linear_probe.most_frequent(label_N, counted_N).tolist() == expected
 
 
+def test_linear_probes_keep_no_label_where_no_position_is_fitted_on():
+    """Windows whose lengths all differ are all in the half that is tested on."""
+    label_N = torch.tensor([0, 1, 1])
+    assert linear_probe.most_frequent(label_N, torch.zeros(3, dtype=torch.bool)).tolist() == [-1, -1, -1]
+
+
 def test_a_linear_probe_equals_the_regression_that_scipy_finds():
     rng = torch.Generator().manual_seed(0)
     x_ND = torch.randn(200, 3, generator=rng, dtype=torch.float64)

@@ -39,7 +39,7 @@ def model_of(study_dir, arm):
 
 def test_every_probe_has_rows_and_is_not_run_again(study, capsys, monkeypatch):
     """On few windows, with linear probes of few positions that are fitted roughly: all of them take minutes."""
-    monkeypatch.setattr(stage, "WINDOWS", 5)
+    monkeypatch.setattr(stage, "WINDOWS", 8)
     monkeypatch.setattr(linear_probe, "MIN_POSITIONS", 50)
     monkeypatch.setattr(linear_probe, "_ITERATIONS", 5)
     probe = stage.run(*study)

@@ -89,6 +89,8 @@ def _states(
 def most_frequent(label_N: Tensor, counted_N: Tensor) -> Tensor:
     """Labels renumbered by frequency among the counted positions; -1 for all but the first `MAX_LABELS`."""
     counted_labels_N = label_N[counted_N & (label_N >= 0)]
+    if not len(counted_labels_N):
+        return torch.full_like(label_N, -1)
     found_K, count_K = cast("tuple[Tensor, Tensor]", counted_labels_N.unique(return_counts=True))
     kept_K = found_K[count_K.argsort(descending=True, stable=True)[:MAX_LABELS]]
     same_NK = label_N[:, None] == kept_K
