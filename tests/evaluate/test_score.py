@@ -1,5 +1,7 @@
 """Nats of a text under a model, against the record of the run and against scores of the same windows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,9 +28,9 @@ def test_documents_of_the_test_split_score_as_the_runs_record_says(byte_study):
     texts = list(documents_of(study_dir.corpus_dir, study_dir.corpus().splits["test"]))
     model, record = load_run(runs["byte-ar"]), runs["byte-ar"].record()
     assert not any(len(text) % model.seq_len == 0 for text in texts), "else EOS would be a sequence of its own"
-    assert sum(score_bytes(model, text, 1).nats for text in texts) == pytest.approx(record.test.nats, rel=1e-9)
-    model, record = load_run(runs["byte-mdm"]), runs["byte-mdm"].record()
-    scored = [score_bytes(model, text, 64) for text in texts]
+    assert sum(score_bytes(model, text).nats for text in texts) == pytest.approx(record.test.nats, rel=1e-9)
+    model, record = replace(load_run(runs["byte-mdm"]), mc_passes=64), runs["byte-mdm"].record()
+    scored = [score_bytes(model, text) for text in texts]
     difference = sum(own.nats for own in scored) - record.test.nats
     error = (record.test.nats_se**2 + sum((own.pass_nats.std(ddof=1) / 8) ** 2 for own in scored)) ** 0.5
     assert abs(difference) < 4 * error
@@ -37,16 +39,16 @@ def test_documents_of_the_test_split_score_as_the_runs_record_says(byte_study):
 
 @pytest.mark.parametrize("arm", list(ARMS))
 def test_nats_of_bytes_and_eos_add_up_to_the_score_of_the_same_windows(finished_study, arm):
-    model = load_run(finished_study[1][arm])
+    model = replace(load_run(finished_study[1][arm]), mc_passes=8)
     text = MIXED * 9
-    own = score_bytes(model, text, 8)
+    own = score_bytes(model, text)
     assert own.nats == pytest.approx(own.byte_nats.sum() + own.eos_nats, rel=1e-9)
     assert len(own.byte_nats) == len(text)
     tokens = np.append(model.tokenizer.encode_batch([text])[0], model.vocabulary.eos)
     counts = np.array(chunk_lengths(len(tokens), model.seq_len))
-    windows = score_windows(model, Windows(tokens, counts, len(text), ""), mc_passes=8)
+    windows = score_windows(model, Windows(tokens, counts, len(text), ""))
     assert own.nats == pytest.approx(windows.nats, rel=1e-9)
-    score = score_text(model, text, mc_passes=8)
+    score = score_text(model, text)
     assert score.se == pytest.approx(windows.bpb_se, rel=1e-6)
     assert (score.se == 0) == model.objective.is_exact
     assert (score.bits_per_byte, score.nats, score.bytes) == (pytest.approx(windows.bpb), own.nats, len(text))

@@ -134,7 +134,7 @@ def test_bits_per_byte_equal_those_of_evaluate_without_eos(runs, tasks, arm):
     bpb = found["results"]["rolling"]["bits_per_byte,none"]
     error = found["config"]["likelihood_error"]["rolling"]["bits_per_byte_se"] or 0.0
     assert any(len(text) > model.seq_len for text in texts), "some fill more than a sequence"
-    scored = [score_bytes(model, text, 32) for text in texts]
+    scored = [score_bytes(model, text) for text in texts]
     with_eos = sum(own.nats for own in scored) / math.log(2) / n_bytes
     eos = sum(own.eos_nats for own in scored) / math.log(2) / n_bytes
     assert eos > 0.001
@@ -145,7 +145,7 @@ def test_bits_per_byte_equal_those_of_evaluate_without_eos(runs, tasks, arm):
     tokens = [model.tokenizer.encode_batch([text])[0].astype(np.int64) for text in texts]
     counts = [length for own in tokens for length in chunk_lengths(len(own), model.seq_len)]
     windows = Windows(np.concatenate(tokens), np.array(counts), n_bytes, "")
-    own = score_windows(model, windows, mc_passes=32)
+    own = score_windows(model, windows)
     assert bpb == pytest.approx(own.bpb, abs=4 * math.hypot(error, own.bpb_se))
     assert own.bpb_se < 0.03 * own.bpb
     assert bpb < with_eos + 4 * error
@@ -157,7 +157,7 @@ def test_where_eos_is_a_sequence_of_its_own_the_estimates_differ_by_it(runs):
     text = ("the people of the united states " * 40)[: 6 * harness.model.seq_len]
     nats = -harness.loglikelihood_rolling(instances("loglikelihood_rolling", [(text,)]))[0]
     error = harness.likelihood_errors()["by hand"].mean_se_nats
-    scored = score_bytes(harness.model, text.encode(), 48)
+    scored = score_bytes(harness.model, text.encode())
     other = scored.pass_nats.std(ddof=1) / 48**0.5
     assert nats == pytest.approx(scored.nats - scored.eos_nats, abs=4 * math.hypot(error, other))
     assert error < 0.03 * nats

@@ -131,7 +131,7 @@ def test_the_harness_knows_the_model_by_name(models):
 
     assert get_model("bytegap") is BytegapLM
     harness = get_model("bytegap").create_from_arg_string(f"run={models[1]},mc_passes=5,points=2", {"batch_size": 1})
-    assert (harness.mc_passes, harness.points) == (5, 2)
+    assert (harness.model.num_passes, harness.points) == (5, 2)
     assert not harness.model.objective.is_exact
 
 

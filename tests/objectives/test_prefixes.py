@@ -43,8 +43,8 @@ def windows(rows):
 
 def estimated(model, name, options, rows, given, points=4, passes=PASSES, seed=0):
     """(nats (passes, rows), likeliest (rows,)) of rows beyond their prefixes."""
-    scored = language_model(model, objective(name, options), VOCABULARY, S, seed=seed)
-    return window_nats(scored, windows(rows), torch.tensor(given), mc_passes=passes, points=points)
+    scored = language_model(model, objective(name, options), VOCABULARY, S, mc_passes=passes, seed=seed)
+    return window_nats(scored, windows(rows), torch.tensor(given), points=points)
 
 
 def mean_over_masks(logp_of, indices):
@@ -139,7 +139,8 @@ def test_with_empty_prefixes_the_sum_is_that_of_score_windows(name):
     model = model_of(name)
     rows = [ROW, ROW[:4], ROW.flip(0), ROW[2:]]
     nats, _ = estimated(model, name, {}, rows, [0] * 4, points=1, passes=5, seed=3)
-    score = score_windows(language_model(model, objective(name), VOCABULARY, S, seed=3), windows(rows), mc_passes=5)
+    scored = language_model(model, objective(name), VOCABULARY, S, mc_passes=5, seed=3)
+    score = score_windows(scored, windows(rows))
     assert float(nats.sum(1).mean()) == pytest.approx(score.nats, rel=1e-12)
 
 

@@ -6,7 +6,7 @@ Arms of a study are compared on windows common to all of them instead (`data/eva
 scores.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,30 +61,30 @@ def score_text(model: LanguageModel, text: str | bytes, *, mc_passes: int | None
     text = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     if not text:
         raise EvaluateError("the text is empty, and bits per byte of an empty text are undefined: score another")
-    passes = num_passes(model, mc_passes)
-    scored = score_bytes(model, text, passes)
+    scored = score_bytes(with_mc_passes(model, mc_passes), text)
     n_bytes = len(text)
     return TextScore(
         bits_per_byte(scored.nats, n_bytes), standard_error(scored.pass_nats, n_bytes), scored.nats, n_bytes
     )
 
 
-def num_passes(model: LanguageModel, mc_passes: int | None) -> int:
-    """Passes to score with; EvaluateError where an estimate has a single one, and so no standard error."""
-    passes = mc_passes or model.mc_passes
-    if model.objective.is_exact:
-        return 1
-    if passes < 2:
+def with_mc_passes(model: LanguageModel, mc_passes: int | None) -> LanguageModel:
+    """The model with that number of Monte Carlo passes; None: its own.
+
+    EvaluateError where an estimate would have a single pass, and so no standard error.
+    """
+    model = model if mc_passes is None else replace(model, mc_passes=mc_passes)
+    if not model.objective.is_exact and model.mc_passes < 2:
         raise EvaluateError("a single Monte Carlo pass gives no standard error: use 2 or more (--mc-passes)")
-    return passes
+    return model
 
 
-def score_bytes(model: LanguageModel, text: bytes, mc_passes: int) -> ByteScores:
+def score_bytes(model: LanguageModel, text: bytes) -> ByteScores:
     """The nats of each byte of a text, which may be empty."""
     text_tokens = model.tokenizer.encode_batch([text])[0]
     tokens = np.append(text_tokens, model.vocabulary.eos).astype(np.int64)
     counts = np.array(chunk_lengths(len(tokens), model.seq_len))
-    nats, pass_nats = token_nats(model, Windows(tokens, counts, len(text), sha256=""), mc_passes=mc_passes)
+    nats, pass_nats = token_nats(model, Windows(tokens, counts, len(text), sha256=""))
     lengths = np.array([len(piece) for piece in model.tokenizer.token_bytes])[text_tokens]
     assert int(lengths.sum()) == len(text), "the tokens' bytes are the text"
     return ByteScores(

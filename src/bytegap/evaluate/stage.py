@@ -16,7 +16,7 @@ from bytegap.cost.bits import bits_per_byte
 from bytegap.errors import EvaluateError
 from bytegap.evaluate.byte_classes import by_script, by_utf8_role
 from bytegap.evaluate.corruption import CORRUPTIONS, corrupt
-from bytegap.evaluate.score import ByteScores, num_passes, score_bytes, standard_error
+from bytegap.evaluate.score import ByteScores, score_bytes, standard_error, with_mc_passes
 from bytegap.evaluate.utf8_validity import validity_of_samples
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.open_model import open_model
@@ -55,13 +55,12 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
     if not files and not options.samples:
         raise EvaluateError("name the files to score after the model: bytegap evaluate MODEL FILE...")
     texts = [_read(file) for file in files]
-    model = open_model(model_name, options.context)
-    passes = num_passes(model, options.mc_passes)
-    scored = [score_bytes(model, text, passes) for text in track(texts, f"scoring {model.name}")]
+    model = with_mc_passes(open_model(model_name, options.context), options.mc_passes)
+    scored = [score_bytes(model, text) for text in track(texts, f"scoring {model.name}")]
     evaluation = Evaluation(
         model=model.name,
         exact=model.objective.is_exact,
-        mc_passes=passes,
+        mc_passes=model.num_passes,
         seq_len=model.seq_len,
         files=tuple(
             FileNumbers(file=str(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
@@ -69,9 +68,7 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
         total=_together(scored) if scored else None,
         by_script=_by_class(scored, by_script),
         by_utf8_role=_by_class(scored, by_utf8_role),
-        corruption=_corrupted(model, scored, passes, options.corruption_rate)
-        if options.corruption_rate and scored
-        else None,
+        corruption=_corrupted(model, scored, options.corruption_rate) if options.corruption_rate and scored else None,
         samples=validity_of_samples(model, options.samples) if options.samples else None,
     )
     if options.as_json:
@@ -124,7 +121,7 @@ def _by_class(
     )
 
 
-def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], passes: int, rate: float) -> Corruption:
+def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], rate: float) -> Corruption:
     """Score the files under each corruption."""
     clean = _together(scored).bits_per_byte
     scores: dict[str, CorruptedNumbers] = {}
@@ -134,7 +131,7 @@ def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], passes: int, 
             raise EvaluateError(
                 f"corruption '{name}' leaves no byte of the text: lower --corrupt, or score a longer text"
             )
-        own = _together([score_bytes(model, text, passes) for text in texts if text])
+        own = _together([score_bytes(model, text) for text in texts if text])
         scores[name] = CorruptedNumbers(**vars(own), increase=own.bits_per_byte - clean)
     entropy = -sum(p * float(np.log2(p)) for p in (rate, 1 - rate) if p)  # H(rate), of each byte
     return Corruption(rate=rate, entropy=entropy, scores=FrozenDict(scores))

@@ -61,6 +61,11 @@ class LanguageModel:
             logits_MV = self.network(inputs_BP, positions_M, attention)
         return check_logits(logits_MV.cpu(), self.name)
 
+    @property
+    def num_passes(self) -> int:
+        """Passes that a score takes: one where the likelihood is exact."""
+        return 1 if self.objective.is_exact else self.mc_passes
+
     @cached_property
     def device(self) -> str:
         """The device of the network."""

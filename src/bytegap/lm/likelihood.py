@@ -58,13 +58,10 @@ class _Scored:
 
 
 @torch.no_grad()
-def score_windows(model: LanguageModel, windows: Windows, *, mc_passes: int | None = None) -> Score:
-    """Score windows: nats summed in float64, over the bytes of the original text.
-
-    `mc_passes` replaces the model's own number.
-    """
+def score_windows(model: LanguageModel, windows: Windows) -> Score:
+    """Score windows: nats summed in float64, over the bytes of the original text."""
     totals: list[float] = []
-    for rng in _generators(model, mc_passes):
+    for rng in _generators(model):
         total = 0.0
         for scored in _scored_batches(model, windows, rng):
             nats_B = model.objective.loss(scored.logits_MV, scored.batch).weighted_nats_B
@@ -83,14 +80,14 @@ def score_windows(model: LanguageModel, windows: Windows, *, mc_passes: int | No
 
 
 @torch.no_grad()
-def token_nats(model: LanguageModel, windows: Windows, *, mc_passes: int | None = None) -> tuple[Tensor, Tensor]:
+def token_nats(model: LanguageModel, windows: Windows) -> tuple[Tensor, Tensor]:
     """Nats of each token of the windows, float64: (mean over passes (tokens,), sum of each pass (passes,)).
 
     The sums are those of `score_windows`.
     In an estimate a pass charges a supervised token its cross-entropy times its weight, and other tokens nothing: the
     mean is unbiased for the token's share of the bound.
     """
-    generators = _generators(model, mc_passes)
+    generators = _generators(model)
     total = torch.zeros(len(windows.tokens), dtype=torch.float64)
     sums: list[float] = []
     counts_W = torch.from_numpy(windows.counts.astype(np.int64))
@@ -109,7 +106,7 @@ def token_nats(model: LanguageModel, windows: Windows, *, mc_passes: int | None 
 
 @torch.no_grad()
 def window_nats(
-    model: LanguageModel, windows: Windows, prefix_lengths_W: Tensor, *, mc_passes: int | None = None, points: int = 1
+    model: LanguageModel, windows: Windows, prefix_lengths_W: Tensor, *, points: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Nats of each window beyond its prefix, (passes, W), and whether its tokens are all the likeliest ones, (W,).
 
@@ -118,7 +115,7 @@ def window_nats(
     Passes are independent, so that a window's spread over them gives its standard error.
     A window is likeliest if no supervised position, in any pass, gave another token a higher probability.
     """
-    generators = _generators(model, mc_passes)
+    generators = _generators(model)
     points = 1 if model.objective.is_exact else points
     nats = torch.zeros(len(generators), len(windows.counts), dtype=torch.float64)
     likeliest_W = torch.ones(len(windows.counts), dtype=torch.bool)
@@ -134,10 +131,9 @@ def window_nats(
     return nats, likeliest_W
 
 
-def _generators(model: LanguageModel, mc_passes: int | None) -> list[torch.Generator]:
-    """One for each pass; an exact likelihood takes one."""
-    passes = 1 if model.objective.is_exact else mc_passes or model.mc_passes
-    return [rng_for(model.seed, number) for number in range(passes)]
+def _generators(model: LanguageModel) -> list[torch.Generator]:
+    """One for each pass."""
+    return [rng_for(model.seed, number) for number in range(model.num_passes)]
 
 
 def _scored_batches(

@@ -11,6 +11,7 @@ Reads the model's folder; writes nothing.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import cast
 
@@ -66,9 +67,9 @@ class BytegapLM(TemplateLM):
         if unknown := sorted(harness.keys() - _HARNESS_ARGUMENTS):
             raise EvaluateError(f"model argument '{unknown[0]}': known: run, context, mc_passes, points, steps")
         super().__init__()
-        self.model = open_model(run, context)
+        opened = open_model(run, context)
+        self.model = opened if mc_passes is None else replace(opened, mc_passes=mc_passes)
         self.points, self.steps = points, steps
-        self.mc_passes = 1 if self.model.objective.is_exact else mc_passes or self.model.mc_passes
         self._latest_nats: list[Tensor] = []  # of each pair scored last, (mc_passes,)
         self._nats_by_task: dict[str, list[Tensor]] = defaultdict(list)  # the same of all requests
         self._rolling_bytes: dict[str, int] = defaultdict(int)  # by task
@@ -161,7 +162,7 @@ class BytegapLM(TemplateLM):
             n_bytes = self._rolling_bytes.get(task)
             errors[task] = LikelihoodError(
                 requests=len(nats_RP),
-                mc_passes=self.mc_passes,
+                mc_passes=self.model.num_passes,
                 mean_se_nats=float(_standard_error(nats_RP).mean()),
                 bits_per_byte_se=bits_per_byte(float(_standard_error(nats_RP.sum(0))), n_bytes) if n_bytes else None,
             )
@@ -170,10 +171,10 @@ class BytegapLM(TemplateLM):
     def _nats(self, sequences: list[list[int]], prefix_lengths: list[int], points: int) -> tuple[Tensor, Tensor]:
         """Nats beyond the prefixes (mc_passes, sequences), and whether all tokens are the likeliest (sequences,)."""
         if not sequences:
-            return torch.zeros(self.mc_passes, 0, dtype=torch.float64), torch.zeros(0, dtype=torch.bool)
+            return torch.zeros(self.model.num_passes, 0, dtype=torch.float64), torch.zeros(0, dtype=torch.bool)
         counts = np.array([len(sequence) for sequence in sequences])
         windows = Windows(tokens=np.concatenate(sequences), counts=counts, bytes=0, sha256="")
-        return window_nats(self.model, windows, torch.tensor(prefix_lengths), mc_passes=self.mc_passes, points=points)
+        return window_nats(self.model, windows, torch.tensor(prefix_lengths), points=points)
 
     @torch.no_grad()
     def _is_greedy(self, sequence_S: Tensor, prefix_length: int) -> bool:
