@@ -10,7 +10,8 @@ from bytegap.errors import PlanError, StudyError
 from bytegap.objectives.base import objective
 from bytegap.plan import hyperparameters, stage
 from bytegap.plan.extend import missing_sizes
-from bytegap.plan.grid import check, isoflop_cell
+from bytegap.plan.grid import REPEAT_SEED_STRIDE, check, isoflop_cell
+from bytegap.schema.base import digest
 from bytegap.study.config import Compute
 from bytegap.study.directory import PLAN, StudyDir
 from bytegap.study.load import load_study
@@ -122,6 +123,48 @@ def test_conditioning_tokenizer_excludes_permutations(tokenized):
     fixed = context.arm.permutation.model_copy(update={"name": "fixed"})
     with pytest.raises(StudyError, match=r"cannot be combined with permutation 'fixed'.*remove 'permutation'"):
         check(replace(context, arm=context.arm.model_copy(update={"permutation": fixed})))
+
+
+def test_the_tiny_studys_runs_are_those_of_earlier_versions(unplanned):
+    """Fields that a later version adds to a run, such as `repeat`, leave the ids of runs without them."""
+    plan = stage.resolve_plan(*unplanned)
+    for run in plan.runs:
+        fields = run.model_dump(mode="json")
+        assert fields.pop("repeat") == 0
+        assert run.id == digest(fields)[:12]
+        assert run.optimizer.weight_decay == 0.1
+    again = plan.runs[0].model_copy(update={"repeat": 1})
+    assert again.id != plan.runs[0].id
+
+
+def repeated(study, studies):
+    return study.model_copy(update={"grid": study.grid.model_copy(update={"studies": studies})})
+
+
+def test_a_study_may_be_repeated_under_other_seeds(unplanned):
+    study, study_dir = unplanned
+    once = stage.resolve_plan(study, study_dir).runs
+    thrice = stage.resolve_plan(repeated(study, 3), study_dir).runs
+    assert len({run.id for run in thrice}) == len(thrice) == 3 * len(once)
+    for repeat in range(3):
+        own = [run for run in thrice if run.repeat == repeat]
+        moved = [run.model_copy(update={"seed": run.seed - repeat * REPEAT_SEED_STRIDE, "repeat": 0}) for run in own]
+        assert moved == list(once), "the same study but for its seed"
+
+
+def test_each_repeat_is_extended_by_its_own_losses(unplanned, monkeypatch):
+    study, study_dir = unplanned
+    study = repeated(study, 2)
+    study = study.model_copy(update={"grid": study.grid.model_copy(update={"extensions": 1})})
+    plan = stage.make_plan(study, study_dir)
+    own = [run for run in plan.runs if run.arm == "byte-ar"]
+    sizes = sorted({run.non_embedding_parameters for run in own})
+    # The second repeat's losses fall towards large models; those of the first have their minimum in the middle.
+    bpb = {run.id: 2.0 + 0.1 * abs(sizes.index(run.non_embedding_parameters) - (9 if run.repeat else 1)) for run in own}
+    monkeypatch.setattr(StudyDir, "validation_bpb", lambda *_: bpb)
+    assert stage.extend_plan(study, study_dir)
+    added = study_dir.plan().runs[len(plan.runs) :]
+    assert {run.repeat for run in added} == {1}
 
 
 def test_smallest_and_largest_budget_may_have_more_seeds(tokenized):

@@ -160,6 +160,7 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Study
         tuning=[
             TuningRow(arm=arm, budget_flops=budget, non_embedding_parameters=9000,
                       rates=[(0.5, 2.1), (1.0, 2.0), (2.0, 2.05)], batches=[(0.5, 2.02), (1.0, 2.0), (2.0, 2.08)],
+                      weight_decays=[(0.0, 2.01), (1.0, 2.0), (3.0, 2.04)], best_weight_decay=_quantity(0.8, 0.2),
                       best_rate=_quantity(1.1, 0.2), best_batch=_quantity(0.9, 0.2), bracketed=arm != "byte-mdm",
                       seed_log_bpb=0.004, lost_bpb=_quantity(0.003, 0.5), lost_compute=Quantity(value=0.01))
             for arm in ("bpe-ar", "byte-mdm") for budget in (BUDGETS[0], BUDGETS[-1])

@@ -14,6 +14,8 @@ from bytegap.schema.base import Quantity
 from bytegap.schema.fit import NestedModel, SeparateLaws, SlopePair
 from bytegap.study.directory import ARTIFACTS, RECORD
 
+TWO = ("learning rate", "batch size")
+
 
 @pytest.fixture(scope="module")
 def inputs(study, build, tmp_path_factory):
@@ -132,16 +134,35 @@ def test_tuning_agrees_with_its_file(inputs):
     for row, item in zip(parsed(runs.tuning(inputs)), audit.tuning, strict=True):
         assert row["arm"] == item.arm
         assert float(row["best_rate"]) == item.best_rate.value
+        assert float(row["best_weight_decay"]) == item.best_weight_decay.value
         assert row["bracketed"] == str(item.bracketed)
         assert float(row["lost_bpb"]) == item.lost_bpb.value
         assert row["lost_compute_low"] == ""
     panels = tuning.figure(inputs).chart.concat
     assert [panel.title for panel in panels] == [
-        f"{what}, {end} budget" for what in ("learning rate", "batch size") for end in ("smallest", "largest")
+        f"{what}, {end} budget"
+        for what in ("learning rate", "batch size", "weight decay")
+        for end in ("smallest", "largest")
     ]
     drawn = {(p["arm"], p["factor"]): p["increase"] for p in panels[2].layer[-1].data.values}
     smallest = [item for item in audit.tuning if item.budget_flops == min(row.budget_flops for row in audit.tuning)]
     assert drawn == {(item.arm, at): bpb / 2.0 - 1 for item in smallest for at, bpb in item.batches}
+    assert {p["factor"] for p in panels[4].layer[-1].data.values} == {0.0, 1.0, 3.0}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "ends"),
+    [([1e11], ["one budget"]), ([1e10, 1e11, 1e12], ["smallest budget", "budgets between", "largest budget"])],
+)
+def test_every_audited_budget_is_drawn(inputs, budgets, ends):
+    first = inputs.study_dir.audit().tuning[0].model_copy(update={"weight_decays": []})
+    rows = [first.model_copy(update={"budget_flops": budget}) for budget in budgets]
+    audit = inputs.audit.model_copy(update={"tuning": rows})
+    panels = tuning.figure(replace(inputs, audit=audit)).chart.concat
+    assert [panel.title for panel in panels] == [
+        f"{what}, {end}" for what in ("learning rate", "batch size") for end in ends
+    ]
+    assert sum(len(panel.layer[-1].data.values) for panel in panels) == 6 * len(budgets)
 
 
 def test_provenance_has_every_digit_of_the_corpus(inputs):

@@ -3,8 +3,10 @@
 import pytest
 
 from bytegap.runs.audit import audit
+from bytegap.runs.row import rows_by_repeat
 from bytegap.schema.plan import Execution, OptimizerConfig, RunSpec
 from bytegap.schema.runs import RunRecord, Score
+from tests.helpers.synthetic_runs import simulated_rows
 
 
 def run(arm="byte-ar", *, spent=1e10, epochs=0.5, windows="w", status="finished", seed=0):
@@ -97,3 +99,12 @@ def test_repeated_text_and_failures_give_warnings():
 def test_inputs_hash_changes_with_the_records():
     assert audit([run()]).inputs_sha256 == audit([run()]).inputs_sha256
     assert audit([run()]).inputs_sha256 != audit([run(spent=1.001e10)]).inputs_sha256
+
+
+def test_rows_are_split_by_repeat():
+    rows = [row.model_copy(update={"repeat": i % 3}) for i, row in enumerate(simulated_rows(sizes=4))]
+    repeats = rows_by_repeat(reversed(rows))
+    assert list(repeats) == [0, 1, 2]
+    assert {repeat: {row.run for row in own} for repeat, own in repeats.items()} == {
+        repeat: {row.run for row in rows[repeat::3]} for repeat in range(3)
+    }

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bytegap.autotune.backends import default_execution
-from bytegap.plan.grid import isoflop_cell
-from bytegap.plan.hyperparameters import learning_rate
+from bytegap.plan.grid import isoflop_cell, resolve_run
+from bytegap.plan.hyperparameters import RULE, Setting, learning_rate
 from bytegap.plan.stage import arm_contexts
-from bytegap.tuning.design import MAX_OCTAVES, MAX_SEEDS, MIN_SEEDS, missing_runs
+from bytegap.tuning.design import MAX_OCTAVES, MAX_SEEDS, MIN_SEEDS, best_size, missing_runs, setting_of
 
 
 @pytest.fixture
@@ -24,41 +24,53 @@ def arm(tokenized):
     return context, runs, bpb
 
 
+def missing(context, runs, tuned, bpb):
+    return missing_runs(context, runs, tuned, bpb, context.arm.budgets)
+
+
 def audit(context, runs, bpb, minimum):
-    """Rounds until nothing is missing; the loss has its minimum at `minimum`, log2 of (learning rate, batch size)."""
+    """Rounds until nothing is missing; the loss has its minimum at `minimum`, log2 of (learning rate, batch size).
+
+    A third number is the best factor on weight decay.
+    """
+    minimum = (*minimum, 1.0)[:3]
     tuned, rounds = [], 0
-    while added := missing_runs(context, runs, tuned, bpb):
+    while added := missing(context, runs, tuned, bpb):
         rounds += 1
         assert rounds < 10
         for run in added:
             assert run.spec.id not in {other.spec.id for other in tuned}
-            bpb[run.spec.id] = 1.9 + 0.01 * math.hypot(run.rate - minimum[0], run.batch - minimum[1])
+            decay = math.log((1 + run.weight_decay) / (1 + minimum[2]))
+            bpb[run.spec.id] = 1.9 + 0.01 * math.hypot(run.rate - minimum[0], run.batch - minimum[1], decay)
         tuned += added
     return tuned
 
 
-def test_the_first_round_is_a_cross(arm):
+def test_the_first_round_varies_one_hyperparameter_at_a_time(arm):
     context, runs, bpb = arm
-    added = missing_runs(context, runs, [], bpb)
+    added = missing(context, runs, [], bpb)
     first = context.study.seed
-    cross = {(log2, 0) for log2 in (-1, -0.5, 0, 0.5, 1)} | {(0, log2) for log2 in (-1, -0.5, 0.5, 1)}
-    assert sorted((run.rate, run.batch, run.spec.seed) for run in added) == [
-        (*setting, seed) for setting in sorted(cross) for seed in range(first, first + MIN_SEEDS)
+    star = {(log2, 0, 1) for log2 in (-1, -0.5, 0, 0.5, 1)} | {(0, log2, 1) for log2 in (-1, -0.5, 0.5, 1)}
+    star |= {(0, 0, factor) for factor in (0, 0.3, 3)}
+    assert sorted((run.rate, run.batch, run.weight_decay, run.spec.seed) for run in added) == [
+        (*setting, seed) for setting in sorted(star) for seed in range(first, first + MIN_SEEDS)
     ]
+    assert len(added) == 24, "as the help of the verb says"
     assert {run.spec.non_embedding_parameters for run in added} == {runs[1].non_embedding_parameters}
-    rule = next(run.spec for run in added if (run.rate, run.batch, run.spec.seed) == (0, 0, first))
+    rule = next(run.spec for run in added if setting_of(run) == RULE and run.spec.seed == first)
     assert rule.id == runs[1].id, "the rule's own run is not trained twice"
 
 
 @pytest.mark.parametrize(("noise", "seeds"), [(0.0, 2), (0.006, 6), (0.1, MAX_SEEDS)])
 def test_a_noisy_cell_gets_more_seeds(arm, noise, seeds):
     context, runs, bpb = arm
-    draw, seed_effect = np.random.default_rng(0), np.random.default_rng(1).normal(0, 0.1, MAX_SEEDS + 9)
+    draw, seed_effect = np.random.default_rng(2), np.random.default_rng(1).normal(0, 0.1, MAX_SEEDS + 9)
     tuned = []
     for _ in range(9):
-        added = missing_runs(context, runs, tuned, bpb)
+        added = missing(context, runs, tuned, bpb)
         for run in added:  # an effect of the seed on all settings is not noise
             lost = seed_effect[run.spec.seed] + noise * draw.standard_normal() + 0.01 * (run.rate**2 + run.batch**2)
+            lost += 0.01 * abs(run.weight_decay - 1)
             bpb[run.spec.id] = 2.0 * math.exp(lost)
         tuned += added
     assert not added
@@ -72,20 +84,24 @@ def test_settings_that_round_to_the_same_batch_size_are_trained_once(arm):
     few = isoflop_cell(context, 2e10)
     context = replace(context, arm=context.arm.model_copy(update={"budgets": (2e10,)}))
     bpb |= {run.id: 2.0 + 0.1 * i for i, run in enumerate(few)}
-    added = missing_runs(context, few, [], bpb)
+    added = missing(context, few, [], bpb)
     assert few[0].batch_size < 4, "or each setting has a batch size of its own"
-    batches = [run.spec.batch_size for run in added if run.rate == 0 and run.spec.seed == context.study.seed]
+    first = [run for run in added if run.spec.seed == context.study.seed]
+    batches = [run.spec.batch_size for run in first if (run.rate, run.weight_decay) == (0, 1)]
     assert len(batches) == len(set(batches)) < 5
-    assert not missing_runs(context, few, added, bpb | {run.spec.id: 2.0 + abs(run.rate) for run in added})
+    assert not missing(
+        context, few, added, bpb | {run.spec.id: 2.0 + abs(run.rate) + abs(run.weight_decay - 1) for run in added}
+    )
 
 
 def test_settings_are_factors_on_the_rule_at_equal_flops(arm):
     context, runs, bpb = arm
-    for run in missing_runs(context, runs, [], bpb):
+    for run in missing(context, runs, [], bpb):
         spec = run.spec
         rule = learning_rate(spec.non_embedding_parameters)
         assert spec.optimizer.learning_rate == pytest.approx(2.0**run.rate * rule)
         assert spec.batch_size == pytest.approx(2.0**run.batch * runs[1].batch_size, rel=0.2)
+        assert spec.optimizer.weight_decay == pytest.approx(0.1 * run.weight_decay)
         assert spec.flops == pytest.approx(spec.budget_flops, rel=0.01)
 
 
@@ -98,14 +114,48 @@ def test_an_axis_grows_until_its_best_setting_is_bracketed(arm, minimum):
     assert {minimum[1] - 1, minimum[1], minimum[1] + 1} <= batches
 
 
+@pytest.mark.parametrize(
+    ("best", "tried"),
+    [(0, {0, 0.3, 1, 3}), (1, {0, 0.3, 1, 3}), (3, {0, 0.3, 1, 3, 7}), (7, {0, 0.3, 1, 3, 7, 15})],
+)
+def test_weight_decay_grows_until_its_best_is_bracketed(arm, best, tried):
+    tuned = audit(*arm, (0, 0, best))
+    assert {run.weight_decay for run in tuned} == tried
+    assert {setting_of(run) for run in tuned if run.weight_decay != 1} == {
+        Setting(weight_decay_factor=factor) for factor in tried - {1}
+    }
+
+
+def test_only_the_budgets_that_are_named_are_audited(arm):
+    context, _, bpb = arm
+    context = replace(context, arm=context.arm.model_copy(update={"budgets": (1e11, 2e11, 3e11)}))
+    runs = [run for budget in context.arm.budgets for run in isoflop_cell(context, budget)]
+    bpb |= {run.id: 2.0 for run in runs}
+    assert {run.spec.budget_flops for run in missing_runs(context, runs, [], bpb, [2e11])} == {2e11}
+
+
+def test_the_best_size_is_that_of_the_lowest_mean_and_its_seeds_are_used_first(arm):
+    context, runs, _ = arm
+    again = [resolve_run(context, context.model_family.config(run.model_shape), 3e11, seed=70) for run in runs]
+    bpb = {run.id: 2.0 + 0.1 * i for i, run in enumerate(runs)} | {
+        run.id: 2.0 - 0.1 * (i == 3) for i, run in enumerate(again)
+    }
+    bpb[again[0].id] = 2.2  # the size of the best single run is not the best on average
+    best = best_size([*runs, *again], bpb)
+    assert best == [runs[1], again[1]]
+    added = missing_runs(context, [*runs, *again], [], bpb, [3e11])
+    assert {run.spec.seed for run in added} == {context.study.seed, 70}
+    assert {runs[1].id, again[1].id} <= {run.spec.id for run in added}
+
+
 def test_an_axis_ends_at_its_limit(arm):
     assert max(run.rate for run in audit(*arm, (9, 0))) == MAX_OCTAVES
 
 
 def test_a_diverged_neighbour_brackets(arm):
     context, runs, bpb = arm
-    tuned = missing_runs(context, runs, [], bpb)
+    tuned = missing(context, runs, [], bpb)
     one_seed = next(run.spec.id for run in tuned if run.rate == 1)
     bpb |= {run.spec.id: 1.9 - 0.1 * run.rate for run in tuned if run.spec.id != one_seed and not run.batch}
-    bpb |= {run.spec.id: 3.0 for run in tuned if run.batch}
-    assert not any(run.rate > 1 for run in missing_runs(context, runs, tuned, bpb))
+    bpb |= {run.spec.id: 3.0 for run in tuned if run.batch or run.weight_decay != 1}
+    assert not any(run.rate > 1 for run in missing(context, runs, tuned, bpb))

@@ -85,6 +85,11 @@ def fraction(text: str) -> float:
     return _checked(text, float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
+def flops(text: str) -> float:
+    """A finite number of FLOPs above 0."""
+    return _checked(text, float, lambda value: 0 < value < float("inf"), "a number of FLOPs such as 2e11")
+
+
 def temperature(text: str) -> float:
     """A finite number of at least 0."""
     return _checked(text, float, lambda value: 0 <= value < float("inf"), "a finite number of at least 0")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bytegap.cli._options import (
     Verb,
+    flops,
     json_argument,
     open_study,
     out_argument,
@@ -86,14 +87,34 @@ def _order_controls(options: Namespace) -> None:
     order_controls.run(*open_study(options))
 
 
+def _tuning_audit_arguments(parser: ArgumentParser) -> None:
+    study_argument(parser)
+    parser.add_argument(
+        "--at",
+        type=flops,
+        metavar="BUDGET",
+        help="audit at this budget in FLOPs, any of an arm's (default: its smallest and its largest)",
+    )
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="ARM",
+        help="audit this arm; may be given several times (default: every arm, or every arm with the budget of --at)",
+    )
+
+
 def _tuning_audit(options: Namespace) -> None:
     from bytegap.launch import local
+    from bytegap.plan import stage as plan
     from bytegap.runs import collect
     from bytegap.train.trainer import RunOptions
     from bytegap.tuning import stage as audit
+    from bytegap.tuning.cells import AuditedCells
 
     study, study_dir = open_study(options)
-    while audit.extend_audit(study, study_dir):
+    plan.warn_if_stale(study, study_dir)
+    while audit.extend_audit(study, study_dir, AuditedCells(options.at, tuple(options.arm))):
         local.run(study_dir, options=RunOptions(study.compute.micro_batch_size, study.logging))
     collect.run(study_dir, with_audit=True)
 
@@ -133,9 +154,16 @@ Compressors are gzip -9, bzip2 -9, xz -9e, zstd -19 and --ultra -22, brotli -q 1
   whole text, primed   both"""
 
 _TUNING_DETAILS = """\
-Varies learning rate and batch size at each arm's smallest and largest budget until the best setting is bracketed, and
-estimates how much compute each arm loses to the shared rule. Costs about eight times the study's own compute. Run it
-after `bytegap run`."""
+Trains the best size of a cell, by validation loss, with learning rate, batch size and weight decay varied around the
+shared rule, one at a time, until the best value of each is bracketed; estimates how much compute the rule costs the
+arm. Audit the budgets at which you make a claim: by default each arm's smallest and largest, with --at and --arm any
+cell. Run it after `bytegap run`.
+
+A cell takes 12 settings from 2 seeds or more each: 24 runs of its budget at least, less those that the study has
+already, and up to 32 seeds where seeds differ much. Runs that are still to be trained are trained first.
+
+Writes the audit's runs to tuning.jsonl, to be kept with runs.jsonl, and what they show to audit.json: without runs/,
+`bytegap collect --audit` makes the second from the first again."""
 
 VERBS = (
     Verb(
@@ -175,11 +203,12 @@ VERBS = (
     ),
     Verb(
         "tuning-audit",
-        "Estimate how much compute each arm loses to the shared learning-rate and batch-size rule.",
+        "Estimate how much compute the shared rule for learning rate, batch and weight decay costs.",
         _tuning_audit,
-        study_argument,
+        _tuning_audit_arguments,
         details=_TUNING_DETAILS,
-        examples="bytegap tuning-audit mine.toml",
+        examples="bytegap tuning-audit mine.toml\n"
+        "bytegap tuning-audit mine.toml --at 2e11 --arm byte-mdm --arm bpe-mdm",
         extras=("train",),
     ),
     Verb(

@@ -1,7 +1,7 @@
 """The runs of one arm at one budget: which model sizes, how many steps each, and every other number of a run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from math import log
@@ -24,6 +24,8 @@ FLOPS_TOLERANCE = 0.01
 """Largest relative difference between a run's FLOPs and its budget."""
 MIN_STEPS = 50
 """Steps of the shortest run: with fewer, whole steps do not match a budget within the tolerance, nor train anything."""
+REPEAT_SEED_STRIDE = 1_000_000
+"""Difference in the study's seed between two of its repeats: more than the seeds of one repeat span."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ArmContext:
     execution: Execution
     conditioning_tokenizer: TokenizerManifest | None = None
     """The tokenizer whose token starts the objective needs, if it needs one and the study has it."""
+    repeat: int = 0
+    """Which repeat of the study, from 0; its study has that repeat's seed."""
 
     @property
     def tokens_sha256(self) -> str:
@@ -70,6 +74,14 @@ class ArmContext:
     def sequence_cost(self) -> SequenceCost:
         """What a training sequence costs."""
         return self.objective.sequence_cost(self.seq_len)
+
+    def repeats(self) -> list["ArmContext"]:
+        """The arm in each repeat of the study, `[grid] studies` in all: the same but for the study's seed."""
+        seeds = [self.study.seed + repeat * REPEAT_SEED_STRIDE for repeat in range(self.study.grid.studies)]
+        return [
+            replace(self, study=self.study.model_copy(update={"seed": seed}), repeat=repeat)
+            for repeat, seed in enumerate(seeds)
+        ]
 
     def sizes(self) -> Iterator[ModelConfig]:
         """Model sizes for this arm in ascending order, without end."""
@@ -187,6 +199,7 @@ def resolve_run(
         execution=context.execution,
         tokens_sha256=context.tokens_sha256,
         windows_manifest_sha256=context.windows.content_sha256,
+        repeat=context.repeat,
     )
 
 

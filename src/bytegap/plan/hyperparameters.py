@@ -11,11 +11,14 @@ from bytegap.schema.plan import OptimizerConfig
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """Learning rate and batch size of a run, as log2 of their factor on the rule's."""
+    """Learning rate, batch size and weight decay of a run, relative to the rule's."""
 
     log2_learning_rate: float = 0.0
+    """log2 of the learning rate over the rule's."""
     log2_batch_size: float = 0.0
-    """As requested; batches are rounded to full sequences."""
+    """log2 of the batch size over the rule's, as requested; batches are rounded to full sequences."""
+    weight_decay_factor: float = 1.0
+    """Weight decay over the rule's; 0 is none, which has no logarithm."""
 
     @property
     def learning_rate_factor(self) -> float:
@@ -30,6 +33,8 @@ class Setting:
 
 RULE = Setting()
 """The rule itself, which all runs use except those of the tuning audit."""
+WEIGHT_DECAY = 0.1
+"""The rule's, of every size: the usual value (assumption)."""
 
 
 def expected_optimum(params: float, flops: float, budget_flops: float) -> float:
@@ -68,7 +73,7 @@ def optimizer(non_embedding_parameters: int, steps: int, setting: Setting = RULE
         learning_rate=setting.learning_rate_factor * learning_rate(non_embedding_parameters),
         warmup_steps=max(1, round(0.1 * steps)),
         decay="linear",
-        weight_decay=0.1,
+        weight_decay=setting.weight_decay_factor * WEIGHT_DECAY,
         beta1=0.9,
         beta2=0.95,
         epsilon=1e-8,

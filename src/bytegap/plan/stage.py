@@ -43,7 +43,11 @@ def _load_or_resolve(study: Study, study_dir: StudyDir) -> tuple[Plan, bool]:
     if plan := study_dir.load_if_current(PLAN, inputs):
         return plan, True
     runs = tuple(
-        run for context in contexts.values() for budget in context.arm.budgets for run in isoflop_cell(context, budget)
+        run
+        for context in contexts.values()
+        for repeat in context.repeats()
+        for budget in context.arm.budgets
+        for run in isoflop_cell(repeat, budget)
     )
     workers = default_workers(study.compute, runs[0].execution)
     return Plan(inputs_sha256=inputs, study=study.name, workers=workers, rounds=0, runs=runs), False
@@ -81,8 +85,14 @@ def extend_plan(study: Study, study_dir: StudyDir) -> int:
     added = [
         run
         for name, context in arm_contexts(study, study_dir, plan.runs[0].execution).items()
+        for repeat in context.repeats()
         for run in missing_sizes(
-            context, [(run, bpb[run.id]) for run in plan.runs if run.arm == name and run.id in bpb]
+            repeat,
+            [
+                (run, bpb[run.id])
+                for run in plan.runs
+                if (run.arm, run.repeat) == (name, repeat.repeat) and run.id in bpb
+            ],
         )
         if run.id not in known
     ]

@@ -34,11 +34,12 @@ from bytegap.study.directory import (
     SPEC,
     TIMINGS,
     TOKENIZER,
+    TUNING,
     WINDOWS,
     StudyDir,
 )
 
-NOT_SHOWN = (JOBS, SPEC, TIMINGS, LM_EVAL)
+NOT_SHOWN = (JOBS, SPEC, TIMINGS, TUNING, LM_EVAL)
 """Files of a study directory that the report does not depend on. Of RECORD it only needs to know which exist."""
 _PACKAGE = Path(__file__).parent
 

@@ -30,7 +30,8 @@ def audit(ended: EndedRuns, tuning: Sequence[TuningRow] = ()) -> Audit:
         ),
         runs=tuple(rows),
         tuning=tuple(tuning),
-        summary=(*_summary(rows, ended), *summary(tuning)),
+        summary=tuple(_summary(rows, ended)),
+        tuning_summary=tuple(summary(tuning)),
         warnings=tuple(_warnings(rows, ended)),
     )
 

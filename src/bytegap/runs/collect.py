@@ -1,9 +1,10 @@
 """Collect plan and records of all runs into one table, and audit them.
 
-Reads plan.json, runs/ID/*.json, the manifests and jobs.json; writes runs.jsonl and audit.json.
+Reads plan.json, runs/ID/*.json, the manifests and jobs.json; writes runs.jsonl, tuning.jsonl and audit.json. In a
+folder that has the tables alone, as a study's results are kept, it makes the results of the tuning audit from them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -13,10 +14,11 @@ from bytegap.errors import StudyDirError
 from bytegap.launch import slurm_queue
 from bytegap.runs.audit import audit
 from bytegap.runs.row import outcome, run_row
-from bytegap.schema.plan import Plan
+from bytegap.runs.tuning_rows import tuning_rows
+from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.runs import Audit, RunRow, Timings
-from bytegap.study.directory import AUDIT, RUNS, StudyDir
-from bytegap.tuning.analysis import analyse
+from bytegap.study.directory import AUDIT, PLAN, RUNS, TUNING, StudyDir
+from bytegap.tuning.analysis import analyse, summary
 
 Span = tuple[float, float]
 """When something started, and how long it took, in seconds."""
@@ -27,28 +29,57 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
 
     `with_audit` prints the audit as well. StudyDirError if no run has ended.
     """
+    if study_dir.names(RUNS) and not study_dir.names(PLAN):
+        return _audit_again(study_dir, with_audit=with_audit, print_runs=print_runs)
     plan = study_dir.plan()
     _log_jobs(study_dir, plan)
-    rows = _collect(study_dir, plan)
-    findings = audit(study_dir.records(plan.runs), analyse(plan, study_dir.validation_bpb(plan.specs)))
+    rows = _collect(study_dir, plan.runs)
+    by_run = {row.run: row for row in (*rows, *_rows(study_dir, (run.spec for run in plan.tuning)))}
+    tuned = tuning_rows(study_dir, plan, by_run)
+    findings = audit(study_dir.records(plan.runs), analyse(tuned, rows))
     study_dir.write_rows(RUNS, rows)
+    if tuned or study_dir.names(TUNING):
+        study_dir.write_rows(TUNING, tuned)
     study_dir.write(AUDIT, findings)
     if print_runs:
         show(_table(rows))
         _log_times(study_dir, plan)
     say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}")
     _log_unplanned(study_dir, plan)
-    _log_audit(findings, summary=with_audit)
+    _log_audit(findings, with_summary=with_audit)
     return rows
 
 
-def _collect(study_dir: StudyDir, plan: Plan) -> list[RunRow]:
+def _audit_again(study_dir: StudyDir, *, with_audit: bool, print_runs: bool) -> list[RunRow]:
+    """The rows of runs.jsonl of a folder without a plan, after its tuning audit is made again from the tables."""
+    rows, earlier = study_dir.runs(), study_dir.find(AUDIT)
+    tuning = analyse(study_dir.tuning_runs(), rows)
+    findings = earlier or Audit(inputs_sha256="", runs=(), summary=(), warnings=())
+    findings = findings.model_copy(update={"tuning": tuning, "tuning_summary": summary(tuning)})
+    if findings != earlier:
+        study_dir.write(AUDIT, findings)
+    if print_runs:
+        show(_table(rows))
+    say("collect", f"{study_dir.path(PLAN)} is missing: {len(rows)} runs are taken from {study_dir.path(RUNS)}")
+    _log_audit(findings, with_summary=with_audit)
+    return rows
+
+
+def _collect(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
     """The row of each run that ended; StudyDirError if there is none."""
-    ended = study_dir.records(plan.runs)
-    if not ended:
+    rows = _rows(study_dir, specs)
+    if not rows:
         raise StudyDirError(f"{study_dir.runs_dir}: no run has finished yet: run 'bytegap train' first")
+    return rows
+
+
+def _rows(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
+    """The row of each run that ended."""
+    ended = study_dir.records(specs)
+    if not ended:
+        return []
     windows = study_dir.windows()
-    tokenizers = {name: study_dir.tokenizer(name) for name in {spec.tokenizer for spec in plan.runs}}
+    tokenizers = {name: study_dir.tokenizer(name) for name in {spec.tokenizer for spec, _ in ended}}
     rows: list[RunRow] = []
     for spec, record in ended:
         tokenizer = tokenizers[spec.tokenizer]
@@ -132,8 +163,8 @@ def _log_unplanned(study_dir: StudyDir, plan: Plan) -> None:
         say("collect", f"{len(unplanned)} runs of earlier plans in {study_dir.runs_dir} are left out")
 
 
-def _log_audit(findings: Audit, *, summary: bool) -> None:
-    for line in findings.summary if summary else ():
+def _log_audit(findings: Audit, *, with_summary: bool) -> None:
+    for line in (*findings.summary, *findings.tuning_summary) if with_summary else ():
         say("audit", line)
     for line in findings.warnings:
         warn("audit", line)

@@ -1,5 +1,7 @@
 """One row of runs.jsonl, from a run's plan, its study's manifests and its outcome. Reads and writes nothing."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,3 +59,11 @@ def run_row(spec: RunSpec, windows: WindowsManifest, kind: str, vocab_size: int,
             "bigram_bpb": scored.bigram_bpb,
         }
     )
+
+
+def rows_by_repeat(rows: Iterable[RunRow]) -> dict[int, list[RunRow]]:
+    """The rows of each repeat of a study, `[grid] studies` in all, by its number: each a study of its own."""
+    repeats: dict[int, list[RunRow]] = defaultdict(list)
+    for row in rows:
+        repeats[row.repeat].append(row)
+    return dict(sorted(repeats.items()))

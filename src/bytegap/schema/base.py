@@ -5,7 +5,8 @@ tokens/windows.json     WindowsManifest     order-controls.json        OrderCont
 plan.json               Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one per line
-jobs.json               Jobs                audit.json                 Audit
+jobs.json               Jobs                tuning.jsonl               TuningRunRow, one per line
+audit.json              Audit
 fit.json                Fit                 probe.json                 Probe
 baselines.json          Baselines           lm-eval.json               LmEvalResults
 """
@@ -112,6 +113,14 @@ class Record(FrozenModel):
     def content_sha256(self) -> str:
         """SHA-256 of every field."""
         return digest(self.model_dump(mode="json"))
+
+
+def sha256_without_defaults(record: Record) -> str:
+    """SHA-256 of the fields that do not hold their defaults, and of the version.
+
+    A field that a later version adds, with a default, leaves the hash of an earlier record as it was.
+    """
+    return digest(record.model_dump(mode="json", exclude_defaults=True) | {"schema_version": record.schema_version})
 
 
 class ArrayFile(FrozenModel):

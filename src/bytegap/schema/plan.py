@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record
+from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, sha256_without_defaults
 
 ShapeValue = bool | int | float | str
 """One value of a model's shape."""
@@ -78,6 +78,13 @@ class RunSpec(Record):
     """Content hash of the tokenizer's manifest."""
     windows_manifest_sha256: str
     """Content hash of the scoring windows' manifest."""
+    repeat: int = 0
+    """Which repeat of the study the run is part of, from 0; see `[grid] studies`."""
+
+    @property
+    def content_sha256(self) -> str:
+        """SHA-256 of every field, but fields of later versions that hold their defaults."""
+        return sha256_without_defaults(self)
 
     @property
     def id(self) -> str:
@@ -91,12 +98,14 @@ class RunSpec(Record):
 
 
 class TuningRun(FrozenModel):
-    """A run of the tuning audit: the rule's setting, but for a factor on learning rate or batch size, or the seed."""
+    """A run of the tuning audit: the rule's setting, or one in which a single hyperparameter differs from it."""
 
     rate: float
     """log2 of the learning rate over the rule's."""
     batch: float
     """log2 of the batch size over the rule's, before rounding to full sequences."""
+    weight_decay: float = 1.0
+    """Weight decay over the rule's; 0 is none."""
     spec: RunSpec
 
 

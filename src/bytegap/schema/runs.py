@@ -1,8 +1,8 @@
-"""Files of finished runs: records, timings, cluster jobs, runs.jsonl, audit.json."""
+"""Files of finished runs: records, timings, cluster jobs, runs.jsonl, tuning.jsonl, audit.json."""
 
 from typing import Literal
 
-from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label
+from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label, sha256_without_defaults
 from bytegap.schema.tuning import TuningRow
 
 
@@ -159,6 +159,8 @@ class RunRow(Record):
     """Peak learning rate."""
     seed: int
     """Seed of everything random in the run."""
+    repeat: int = 0
+    """Which repeat of the study the run is part of, from 0; see `[grid] studies`."""
     bpb: float | None
     """Test bits per byte; exact for `ar`, else the estimate of an upper bound; none where the run failed."""
     bpb_se: float | None
@@ -173,6 +175,11 @@ class RunRow(Record):
     """Hash of the scoring windows' text: runs may be compared only where it is equal."""
 
     @property
+    def content_sha256(self) -> str:
+        """SHA-256 of every field, but fields of later versions that hold their defaults."""
+        return sha256_without_defaults(self)
+
+    @property
     def objective_label(self) -> str:
         """The objective with its options: `block_diffusion (size 4)`."""
         return label(self.objective, self.objective_options)
@@ -181,6 +188,19 @@ class RunRow(Record):
     def permutation_label(self) -> str:
         """The permutation with its options: `within_window (size 16)`."""
         return label(self.permutation, self.permutation_options)
+
+
+class TuningRunRow(RunRow):
+    """One run of the tuning audit, finished or failed: a line of tuning.jsonl, which has the rule's runs as well."""
+
+    log2_learning_rate: float
+    """log2 of the learning rate over the rule's."""
+    log2_batch_size: float
+    """log2 of the batch size over the rule's, before rounding to full sequences; `batch_tokens` is what was used."""
+    weight_decay_factor: float
+    """Weight decay over the rule's; 0 is none."""
+    weight_decay: float
+    """Of AdamW."""
 
 
 class AuditRow(FrozenModel):
@@ -212,4 +232,6 @@ class Audit(Record):
     runs: tuple[AuditRow, ...]
     tuning: tuple[TuningRow, ...] = ()
     summary: tuple[str, ...]
+    tuning_summary: tuple[str, ...] = ()
+    """Sentences on `tuning`."""
     warnings: tuple[str, ...]

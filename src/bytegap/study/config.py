@@ -88,6 +88,9 @@ class Grid(Table):
     seeds_at_ends: int = Field(default=1, ge=1)
     """Runs of each size at an arm's smallest and largest budget, if more than `seeds`: these determine a frontier's
     slope."""
+    studies: int = Field(default=1, ge=1)
+    """How often the whole study is run, each time under other seeds on the same text: the spread between the repeats
+    shows what one study's intervals are worth."""
     extensions: int = Field(default=2, ge=0)
     """Most rounds in which sizes are added where the best size is the smallest or largest."""
     mc_passes: int = Field(default=8, ge=8)

@@ -9,7 +9,7 @@ out/STUDY/
   tokens/windows.json   and tokens/windows/, the scoring windows as tokens
   order-controls.json   plan.json   jobs.json
   runs/ID/              spec.json, record.json, timings.json, weights and checkpoints of a run
-  runs.jsonl            audit.json  fit.json  probe.json  baselines.json  lm-eval.json
+  runs.jsonl            tuning.jsonl  audit.json  fit.json  probe.json  baselines.json  lm-eval.json
   report/
 """
 
@@ -29,7 +29,7 @@ from bytegap.schema.evaluate import Baselines, LmEvalResults
 from bytegap.schema.fit import Fit
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.probe import Probe
-from bytegap.schema.runs import Audit, Jobs, RunRecord, RunRow, Timings
+from bytegap.schema.runs import Audit, Jobs, RunRecord, RunRow, Timings, TuningRunRow
 
 R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -92,6 +92,7 @@ SPEC = Artifact("runs/*/spec.json", RunSpec, "train")
 RECORD = Artifact("runs/*/record.json", RunRecord, "train")
 TIMINGS = Artifact("runs/*/timings.json", Timings, "train")
 RUNS = TableArtifact("runs.jsonl", RunRow, "collect")
+TUNING = TableArtifact("tuning.jsonl", TuningRunRow, "collect")
 AUDIT = Artifact("audit.json", Audit, "collect")
 FIT = Artifact("fit.json", Fit, "fit")
 PROBE = Artifact("probe.json", Probe, "probe")
@@ -109,6 +110,7 @@ ARTIFACTS: tuple[Artifact[Record] | TableArtifact[Record], ...] = (
     RECORD,
     TIMINGS,
     RUNS,
+    TUNING,
     AUDIT,
     FIT,
     PROBE,
@@ -284,6 +286,11 @@ class StudyDir:
     def runs(self) -> list[RunRow]:
         """The rows of runs.jsonl."""
         return RUNS.read(self.path(RUNS))
+
+    def tuning_runs(self) -> list[TuningRunRow]:
+        """The rows of tuning.jsonl; none where no tuning audit was made."""
+        path = self.path(TUNING)
+        return TUNING.read(path) if path.exists() else []
 
     def audit(self) -> Audit:
         """The audit of the runs."""

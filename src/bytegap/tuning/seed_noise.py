@@ -35,6 +35,19 @@ def loss_table(losses: Collection[Mapping[int, float]]) -> Array:
     return np.array([[by_seed.get(seed, nan) for seed in seeds] for by_seed in losses])
 
 
+def setting_means(log_loss_PS: Array) -> Array:
+    """Each setting's mean log loss over all S seeds: least squares of setting + seed effect.
+
+    Where every setting has every seed these are the plain means; a setting that lacks a seed is compared with the
+    others by the seeds that they share.
+    """
+    settings, seeds = log_loss_PS.shape
+    setting_R, seed_R = np.nonzero(~np.isnan(log_loss_PS))  # R runs
+    design = np.concatenate((np.eye(settings)[setting_R], np.eye(seeds)[seed_R]), 1)
+    effects = np.linalg.lstsq(design, log_loss_PS[setting_R, seed_R], rcond=None)[0]
+    return effects[:settings] + effects[settings:].mean()
+
+
 def seed_noise(log_loss_PS: Array) -> SeedNoise | None:
     """The spread of log losses; None where no setting has two seeds."""
     seeds_P = (~np.isnan(log_loss_PS)).sum(1)

@@ -1,6 +1,6 @@
-"""The tuning audit: validation BPB of each arm as its learning rate or batch size is varied about the shared rule."""
+"""The tuning audit: validation BPB of each arm as its learning rate, batch size or weight decay is varied."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import altair as alt
 
@@ -12,65 +12,89 @@ from bytegap.schema.tuning import TuningRow
 _MAX_INCREASE = 0.08
 """Relative increase in BPB above which points are clipped: divergent settings would flatten all minima."""
 _TICKS = [2.0**octaves for octaves in range(-4, 5)]
+_WEIGHT_DECAY_TICKS = [0.0, 0.3, 1.0, 3.0, 7.0, 15.0]
 
 _TOOLTIPS = (("arm", "arm"), ("budget", "budget"), ("bpb_text", "BPB"))
 
 PointRow = dict[str, str | float]
 
+_HYPERPARAMETERS: dict[str, Callable[[TuningRow], Sequence[tuple[float, float]]]] = {
+    "learning rate": lambda row: row.rates,
+    "batch size": lambda row: row.batches,
+    "weight decay": lambda row: row.weight_decays,
+}
+"""Name -> its settings in a row."""
+
 
 def figure(inputs: Inputs) -> Figure | None:
-    """One panel per hyperparameter and end of the budgets; None without a tuning audit."""
+    """One panel per hyperparameter and end of the audited budgets; None without a tuning audit."""
     found = inputs.audit.tuning if inputs.audit else ()
     if not found:
         return None
-    rates = {
-        ("learning rate", end): [point for row in rows for point in _points(row, row.rates)]
-        for end, rows in _by_end(found).items()
+    ends = _by_end(found)
+    panels = {
+        (name, end): [point for row in rows for point in _points(row, settings_of(row))]
+        for name, settings_of in _HYPERPARAMETERS.items()
+        for end, rows in ends.items()
     }
-    batches = {
-        ("batch size", end): [point for row in rows for point in _points(row, row.batches)]
-        for end, rows in _by_end(found).items()
-    }
-    points = rates | batches
-    top = min(_MAX_INCREASE, 1.05 * max(float(point["increase"]) for rows in points.values() for point in rows))
-    panels = [_panel(inputs, rows, f"{name}, {end}", f"{name} / rule's", top) for (name, end), rows in points.items()]
+    panels = {key: points for key, points in panels.items() if points}
+    highest = max(float(point["increase"]) for points in panels.values() for point in points)
+    top = min(_MAX_INCREASE, 1.05 * highest)
+    charts = [
+        _panel(inputs, points, f"{name}, {end}", name, (_x_scale(name, panels), top))
+        for (name, end), points in panels.items()
+    ]
     return Figure(
         name="tuning",
         title="Tuning audit",
         caption=(
-            "Validation BPB, relative to the shared rule's, of each arm's best size as the learning rate or batch size "
-            "is varied about the rule, at the arm's smallest and largest budget. If every arm has its minimum at 1, "
+            "Validation BPB, relative to the shared rule's, of each arm's best size as the learning rate, batch size "
+            "or weight decay is varied about the rule, at the audited budgets. If every arm has its minimum at 1, "
             "the rule favours none."
         ),
         alt=f"{len(found)} sweeps; the table of the tuning audit holds their minima and what the rule costs.",
         source="../audit.json",
-        chart=alt.concat(*panels, columns=2, resolve={"scale": {"y": "shared", "x": "shared"}}).properties(
+        chart=alt.concat(*charts, columns=len(ends), resolve={"scale": {"y": "shared", "x": "independent"}}).properties(
             name="tuning"
         ),
-        columns=2,
+        columns=len(ends),
         palette="arms",
         tables=("tuning",),
     )
 
 
 def _by_end(found: Sequence[TuningRow]) -> dict[str, Sequence[TuningRow]]:
-    """Each arm's rows at its smallest and at its largest budget; all rows under one name if these are the same."""
-    ends: dict[str, Sequence[TuningRow]] = {}
-    for end, choose in (("smallest budget", min), ("largest budget", max)):
-        budgets = {row.arm: choose(each.budget_flops for each in found if each.arm == row.arm) for row in found}
-        ends[end] = [row for row in found if row.budget_flops == budgets[row.arm]]
-    return ends if ends["smallest budget"] != ends["largest budget"] else {"one budget": found}
+    """Each arm's rows at its smallest and largest audited budget, and those between; of one budget, all rows."""
+    budgets = {row.arm: sorted({each.budget_flops for each in found if each.arm == row.arm}) for row in found}
+    if all(len(own) == 1 for own in budgets.values()):
+        return {"one budget": found}
+    smallest = [row for row in found if row.budget_flops == budgets[row.arm][0]]
+    largest = [row for row in found if row.budget_flops == budgets[row.arm][-1]]
+    between = [row for row in found if row not in smallest and row not in largest]
+    ends = {"smallest budget": smallest, "budgets between": between, "largest budget": largest}
+    return {end: rows for end, rows in ends.items() if rows}
+
+
+def _x_scale(name: str, panels: dict[tuple[str, str], list[PointRow]]) -> alt.Scale:
+    """The same for learning rate and batch size; weight decay may be 0, so its scale is that of log(1 + factor)."""
+    if name == "weight decay":
+        return alt.Scale(type="symlog", constant=1, nice=False, padding=12)
+    factors = [
+        float(point["factor"]) for (other, _), rows in panels.items() if other != "weight decay" for point in rows
+    ]
+    return alt.Scale(type="log", base=2, nice=False, padding=12, domain=[min(factors), max(factors)])
 
 
 def _points(row: TuningRow, settings: Sequence[tuple[float, float]]) -> list[PointRow]:
     """Rows from pairs (factor on the rule's value, BPB); the rule itself has factor 1."""
-    rule_bpb = dict(settings)[1.0]
+    rule_bpb = {factor: bpb for factor, bpb in settings if factor == 1.0}
     return [
         {
             "arm": row.arm,
             "budget": fmt.flops(row.budget_flops),
+            "sweep": f"{row.arm} {row.budget_flops} {row.non_embedding_parameters}",
             "factor": factor,
-            "increase": bpb / rule_bpb - 1,
+            "increase": bpb / rule_bpb[1.0] - 1,
             "bpb_text": fmt.bpb(bpb),
             "factor_text": fmt.four_digits(factor),
         }
@@ -79,12 +103,16 @@ def _points(row: TuningRow, settings: Sequence[tuple[float, float]]) -> list[Poi
 
 
 def _panel(
-    inputs: Inputs, rows: Sequence[PointRow], title: str, x_title: str, top: float
+    inputs: Inputs, rows: Sequence[PointRow], title: str, name: str, scales: tuple[alt.Scale, float]
 ) -> alt.LayerChart | alt.FacetChart:
-    x = alt.X("factor:Q", title=x_title, axis=alt.Axis(values=_TICKS)).scale(type="log", base=2, nice=False, padding=12)
+    """One hyperparameter at one end; `scales`: that of x, and the largest y."""
+    x_scale, top = scales
+    x_title = f"{name} / rule's"
+    ticks = _WEIGHT_DECAY_TICKS if name == "weight decay" else _TICKS
+    x = alt.X("factor:Q", title=x_title, axis=alt.Axis(values=ticks), scale=x_scale)
     y = alt.Y("increase:Q", title="BPB above the rule's", axis=alt.Axis(format="%", tickCount=5)).scale(domainMax=top)
     colour = alt.Color("arm:N", title="arm", scale=alt.Scale(domain=inputs.drawn_arms))
-    xy: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour}
+    xy: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour, "detail": "sweep:N"}
     point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_TOOLTIPS, ("factor_text", x_title))}
     layers = with_data(
         alt.Chart(inline([{"factor": 1.0}])).mark_rule(style="neutral", strokeDash=[2, 2]).encode(x="factor:Q"),

@@ -113,6 +113,7 @@ def tuning(inputs: Inputs) -> Table | None:
             number(row.non_embedding_parameters, fmt.count),
             number(row.best_rate.value, fmt.four_digits),
             number(row.best_batch.value, fmt.four_digits),
+            number(row.best_weight_decay.value, fmt.four_digits),
             yes_no(row.bracketed),
             number(row.seed_log_bpb, fmt.four_digits),
             *with_interval(row.lost_bpb, fmt.bpb),
@@ -124,7 +125,7 @@ def tuning(inputs: Inputs) -> Table | None:
         name="tuning",
         title="Tuning audit",
         caption=(
-            "Learning rate and batch size varied about the shared rule at each arm's smallest and largest budget; "
+            "Learning rate, batch size and weight decay varied about the shared rule, one at a time; "
             "validation BPB. The best factors are at the parabola's minimum; the compute that the rule costs is read "
             "off the arm's own frontier. Intervals are 95 % CI."
         ),
@@ -135,6 +136,7 @@ def tuning(inputs: Inputs) -> Table | None:
             Column("non_embedding_parameters", "N"),
             Column("best_rate", "best learning rate / rule's"),
             Column("best_batch", "best batch size / rule's"),
+            Column("best_weight_decay", "best weight decay / rule's"),
             Column("bracketed", "bracketed", numeric=False),
             Column("seed_log_bpb", "between-seed SD of log BPB"),
             Column("lost_bpb", "cost, BPB"),

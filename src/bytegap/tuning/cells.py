@@ -1,0 +1,47 @@
+"""Where the tuning audit is made: at which budgets of which arms. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+
+from bytegap.errors import CommandError, nearest
+from bytegap.schema.plan import Plan
+
+
+@dataclass(frozen=True)
+class AuditedCells:
+    """The cells that a command names; without names, each arm's smallest and largest budget."""
+
+    at: float | None = None
+    """Budget in FLOPs."""
+    arms: tuple[str, ...] = ()
+    """Names of arms; none: every arm, or every arm that has the budget `at`."""
+
+
+def budgets_by_arm(plan: Plan, named: AuditedCells) -> dict[str, tuple[float, ...]]:
+    """The audited budgets of each arm, ascending.
+
+    CommandError where the plan has no such arm, or an arm no such budget. An arm that is not named and does not
+    have the budget is left out.
+    """
+    budgets: dict[str, list[float]] = {}
+    for arm in dict.fromkeys(run.arm for run in plan.runs):
+        budgets[arm] = sorted({run.budget_flops for run in plan.runs if run.arm == arm})
+    for arm in named.arms:
+        if arm not in budgets:
+            raise CommandError(
+                f"--arm {arm}: the plan of study '{plan.study}' has no such arm: {nearest(arm, budgets)}"
+            )
+    chosen = {arm: own for arm, own in budgets.items() if not named.arms or arm in named.arms}
+    if named.at is None:
+        return {arm: tuple(dict.fromkeys((own[0], own[-1]))) for arm, own in chosen.items()}
+    at = {arm: tuple(each for each in own if isclose(each, named.at, rel_tol=1e-9)) for arm, own in chosen.items()}
+    lacking = [arm for arm in chosen if not at[arm]]
+    if lacking and (named.arms or len(lacking) == len(chosen)):
+        listed = "; ".join(f"{arm} has {_listed(budgets[arm])}" for arm in lacking)
+        raise CommandError(f"--at {named.at:g}: not a budget of {' or '.join(lacking)}: {listed}")
+    return {arm: own for arm, own in at.items() if own}
+
+
+def _listed(budgets: Sequence[float]) -> str:
+    return ", ".join(f"{budget:g}" for budget in budgets)

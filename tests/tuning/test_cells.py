@@ -1,0 +1,51 @@
+"""Where the tuning audit is made: each arm's smallest and largest budget, or the cells that the command names."""
+
+import pytest
+
+from bytegap.errors import CommandError
+from bytegap.schema.plan import Plan
+from bytegap.tuning.cells import AuditedCells, budgets_by_arm
+from tests.runs.test_audit import run
+
+BUDGETS = {"byte-ar": (2e10, 1e11, 5e10), "bpe-ar": (5e9, 2e10), "byte-mdm": (3e11,)}
+
+
+@pytest.fixture
+def plan():
+    runs = [
+        run(arm)[0].model_copy(update={"budget_flops": budget, "seed": seed})
+        for arm, budgets in BUDGETS.items()
+        for budget in budgets
+        for seed in (0, 1)
+    ]
+    return Plan(inputs_sha256="", study="s", workers=1, rounds=0, runs=tuple(runs))
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (AuditedCells(), {"byte-ar": (2e10, 1e11), "bpe-ar": (5e9, 2e10), "byte-mdm": (3e11,)}),
+        (AuditedCells(arms=("bpe-ar",)), {"bpe-ar": (5e9, 2e10)}),
+        (AuditedCells(at=5e10), {"byte-ar": (5e10,)}),
+        (AuditedCells(at=0.1 + 2e10), {"byte-ar": (2e10,), "bpe-ar": (2e10,)}),
+        (AuditedCells(at=2e10, arms=("bpe-ar",)), {"bpe-ar": (2e10,)}),
+    ],
+)
+def test_cells_are_those_that_are_named(plan, named, expected):
+    assert budgets_by_arm(plan, named) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        (AuditedCells(arms=("byte-arr",)), r"--arm byte-arr: .* study 's' has no such arm: did you mean 'byte-ar'\?"),
+        (
+            AuditedCells(at=5e10, arms=("byte-ar", "bpe-ar")),
+            r"--at 5e\+10: not a budget of bpe-ar: bpe-ar has 5e\+09, 2e\+10",
+        ),
+        (AuditedCells(at=7), "not a budget of byte-ar or bpe-ar or byte-mdm: byte-ar has .*; byte-mdm has 3e[+]11"),
+    ],
+)
+def test_a_cell_that_the_plan_does_not_have_is_refused(plan, named, message):
+    with pytest.raises(CommandError, match=message):
+        budgets_by_arm(plan, named)
