@@ -47,6 +47,24 @@ def test_without_json_tables_have_the_same_numbers(finished_study, tmp_path, cap
     assert "1 texts generated" in shown
 
 
+@pytest.mark.parametrize("likelihood", ["confidence", "orders:2"])
+def test_another_likelihood_is_named_and_its_parts_add_up(finished_study, tmp_path, capsys, likelihood):
+    (tmp_path / "text").write_bytes(MIXED)
+    command = ["evaluate", str(finished_study[1]["bpe-mdm"].path), str(tmp_path / "text"), "--likelihood", likelihood]
+    assert main([*command, "--json", "--length-mass", "20"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["likelihood"] == likelihood
+    assert (found["exact"], found["mc_passes"]) == ((True, 1) if likelihood == "confidence" else (False, 2))
+    assert (found["total"]["se"] == 0) == (likelihood == "confidence")
+    bits = found["total"]["bits_per_byte"] * found["total"]["bytes"]
+    class_bits = sum(own["bits_per_byte"] * own["bytes"] for own in found["by_utf8_role"].values())
+    assert class_bits + found["total"]["eos_bits"] == pytest.approx(bits)
+    assert found["length_mass"]["bytes"] == 20
+    assert found["length_mass"]["log_mass"] < 1
+    assert main(command) == 0
+    assert f"({likelihood})" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -58,6 +76,10 @@ def test_without_json_tables_have_the_same_numbers(finished_study, tmp_path, cap
         (["{run}", "{home}/text", "--context", "5"], "leave it out"),
         (["hf:{home}/none", "{home}/text"], "none"),
         (["{masked}", "{home}/text", "--mc-passes", "1"], "use 2 or more"),
+        (["{run}", "{home}/text", "--likelihood", "left"], "its likelihood is exact"),
+        (["{masked}", "{home}/text", "--likelihood", "right"], "no likelihood is called 'right'"),
+        (["{masked}", "{home}/text", "--likelihood", "left", "--mc-passes", "9"], "leave it out"),
+        (["{masked}", "--length-mass", "999"], "name fewer bytes"),
         (["{run}", "{home}/text", "--corrupt", "0.999"], "corruption 'delete' leaves no byte of the text"),
     ],
 )

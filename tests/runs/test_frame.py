@@ -25,6 +25,7 @@ PAGE = ROOT / "docs" / "runs.md"
 KINDS = {"str": "text", "int": "integer", "float": "number", "float | None": "number or none", "bool": "true or false"}
 KINDS |= {"FrozenDict[str, float]": "number by name", "FrozenDict[str, FrozenJson]": "options by name"}
 KINDS |= {"Literal['finished', 'failed']": "text", "Literal[2]": "integer"}
+KINDS |= {"tuple[RuleScore, ...]": "list of scores"}
 
 
 def fields(name, schema):
@@ -53,9 +54,10 @@ def test_a_frame_has_the_rows_of_the_file(path):
     assert frame.columns == list(RunRow.model_fields)
     lines = [json.loads(line) for line in (LAPTOP / "runs.jsonl").read_text().splitlines()]
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
-        options = {key: json.loads(row[key]) for key in ("objective_options", "permutation_options")}
+        nested = ("objective_options", "permutation_options", "likelihoods")
+        decoded = {key: json.loads(row[key]) for key in nested}
         given = {key: line.get(key, field.default) for key, field in RunRow.model_fields.items()}
-        assert given == row | options
+        assert RunRow.model_validate(given).model_dump(mode="json") == row | decoded
 
 
 def test_a_checksum_is_checked_and_left_out(tmp_path):

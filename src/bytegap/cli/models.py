@@ -31,6 +31,13 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
         help="Monte Carlo passes of an estimated likelihood (default: the run's own)",
     )
     parser.add_argument(
+        "--likelihood",
+        default="nelbo",
+        metavar="NAME",
+        help="of a masked model: nelbo; left, confidence or margin, an unmasking rule of one token a step, exact in as "
+        "many forwards as a sequence has tokens; or orders:K, the bound of K random orders (default: %(default)s)",
+    )
+    parser.add_argument(
         "--corrupt",
         type=fraction,
         default=0.0,
@@ -45,6 +52,13 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="also generate N texts, and report how many are valid UTF-8",
     )
+    parser.add_argument(
+        "--length-mass",
+        type=positive,
+        default=0,
+        metavar="BYTES",
+        help="also estimate ln Z(BYTES), the log-probability of all token sequences of exactly so many bytes together",
+    )
     json_argument(parser)
 
 
@@ -57,6 +71,8 @@ def _evaluate(options: Namespace) -> None:
         stage.EvaluateOptions(
             context=options.context,
             mc_passes=options.mc_passes,
+            likelihood=options.likelihood,
+            length_mass_bytes=options.length_mass,
             corruption_rate=options.corrupt,
             samples=options.samples,
             as_json=options.json,
@@ -182,7 +198,7 @@ causal model that transformers knows (needs the extra hf), or a masked diffusion
 
 Every file is one document of bytes, valid UTF-8 or not, cut into sequences of the length that the model was trained
 on. Bits are divided by the file's own bytes, whatever the tokenizer; the end-of-text token is charged. For a masked
-model the number is an upper bound with a standard error (se), which more --mc-passes reduce.
+model the number is an upper bound with a standard error (se), which more --mc-passes reduce; --likelihood names others.
 
 For compressors on the same text, see `bytegap baselines`."""
 
@@ -193,7 +209,8 @@ VERBS = (
         _evaluate,
         _evaluate_arguments,
         details=_EVALUATE_DETAILS,
-        examples="bytegap evaluate out/mine/runs/ID speech.txt\nbytegap evaluate hf:models/llama speech.txt --json",
+        examples="bytegap evaluate out/mine/runs/ID speech.txt\nbytegap evaluate hf:models/llama speech.txt --json\n"
+        "bytegap evaluate out/mine/runs/ID speech.txt --likelihood confidence",
         extras=("train",),
     ),
     Verb(

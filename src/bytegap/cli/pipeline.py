@@ -62,7 +62,7 @@ def _quickstart(options: Namespace) -> None:
 def _run(options: Namespace) -> None:
     from bytegap.data import order_controls, prepare, tokenize
     from bytegap.fit import stage as fit
-    from bytegap.launch import local
+    from bytegap.launch import likelihoods, local
     from bytegap.plan import stage as plan
     from bytegap.report import stage as report
     from bytegap.runs import collect
@@ -78,6 +78,7 @@ def _run(options: Namespace) -> None:
     local.run(study_dir, options=run_options)
     while plan.extend_plan(study, study_dir):
         local.run(study_dir, options=run_options)
+    likelihoods.run(study_dir)
     collect.run(study_dir, with_audit=True)
     fit.run(study, study_dir)
     report.run(study, study_dir)
@@ -156,7 +157,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
 
 
 def _train(options: Namespace) -> None:
-    from bytegap.launch import local, slurm, torchrun
+    from bytegap.launch import likelihoods, local, slurm, torchrun
     from bytegap.plan import stage as plan
     from bytegap.train.trainer import RunOptions
 
@@ -169,6 +170,7 @@ def _train(options: Namespace) -> None:
         torchrun.run(study_dir, run_options, sharded=options.shard)
     else:
         local.run(study_dir, options.workers, run_options)
+        likelihoods.run(study_dir, options.workers)
 
 
 def _collect_arguments(parser: ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from bytegap.cost.bits import bits_per_byte
 from bytegap.data.windows import Windows, chunk_lengths
 from bytegap.errors import EvaluateError
 from bytegap.lm.language_model import LanguageModel
-from bytegap.lm.likelihood import token_nats
+from bytegap.lm.unmasking_rules import NELBO, likelihood_nats
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ByteScores:
     """(bytes,): a token's nats divided evenly among its bytes."""
     eos_nats: float
     pass_nats: NDArray[np.float64]
-    """(mc_passes,): of text and EOS, by each independent pass."""
+    """(passes,): of text and EOS, by each independent pass; one where the likelihood is exact."""
 
     @property
     def nats(self) -> float:
@@ -79,12 +79,12 @@ def with_mc_passes(model: LanguageModel, mc_passes: int | None) -> LanguageModel
     return model
 
 
-def score_bytes(model: LanguageModel, text: bytes) -> ByteScores:
-    """The nats of each byte of a text, which may be empty."""
+def score_bytes(model: LanguageModel, text: bytes, likelihood: str = NELBO) -> ByteScores:
+    """The nats of each byte of a text, which may be empty; EvaluateError where the model has no such likelihood."""
     text_tokens = model.tokenizer.encode_batch([text])[0]
     tokens = np.append(text_tokens, model.vocabulary.eos).astype(np.int64)
     counts = np.array(chunk_lengths(len(tokens), model.seq_len))
-    nats, pass_nats = token_nats(model, Windows(tokens, counts, len(text), sha256=""))
+    nats, pass_nats = likelihood_nats(model, Windows(tokens, counts, len(text), sha256=""), likelihood)
     lengths = np.array([len(piece) for piece in model.tokenizer.token_bytes])[text_tokens]
     assert int(lengths.sum()) == len(text), "the tokens' bytes are the text"
     return ByteScores(

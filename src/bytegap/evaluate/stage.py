@@ -19,7 +19,9 @@ from bytegap.evaluate.corruption import CORRUPTIONS, corrupt
 from bytegap.evaluate.score import ByteScores, score_bytes, standard_error, with_mc_passes
 from bytegap.evaluate.utf8_validity import validity_of_samples
 from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.length_mass import length_mass
 from bytegap.lm.open_model import open_model
+from bytegap.lm.unmasking_rules import NELBO, RULES, check_likelihood, num_orders
 from bytegap.schema.base import FrozenDict
 from bytegap.schema.evaluate import (
     ClassNumbers,
@@ -27,6 +29,7 @@ from bytegap.schema.evaluate import (
     Corruption,
     Evaluation,
     FileNumbers,
+    LengthMassNumbers,
     TextNumbers,
 )
 
@@ -38,11 +41,15 @@ class EvaluateOptions:
     context: int | None = None
     """Sequence length in tokens, for `hf:` models; None: the model's own."""
     mc_passes: int | None = None
-    """Monte Carlo passes of an estimated likelihood; None: the model's own number."""
+    """Monte Carlo passes of the NELBO; None: the model's own number."""
+    likelihood: str = NELBO
+    """Of a masked model: `nelbo`, an unmasking rule, or `orders:K`. An exact likelihood is always scored as it is."""
     corruption_rate: float = 0.0
     """Share of the bytes to corrupt; 0: none."""
     samples: int = 0
     """Texts to generate."""
+    length_mass_bytes: int = 0
+    """Length n, in bytes, of which Z(n) is estimated; 0: none."""
     as_json: bool = False
     """Print JSON instead of tables."""
 
@@ -52,30 +59,56 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
 
     EvaluateError where there is nothing to do, or a file cannot be read or is empty.
     """
-    if not files and not options.samples:
+    if not files and not options.samples and not options.length_mass_bytes:
         raise EvaluateError("name the files to score after the model: bytegap evaluate MODEL FILE...")
     texts = [_read(file) for file in files]
-    model = with_mc_passes(open_model(model_name, options.context), options.mc_passes)
-    scored = [score_bytes(model, text) for text in track(texts, f"scoring {model.name}")]
+    model, likelihood = _open(model_name, options), options.likelihood
+    scored = [score_bytes(model, text, likelihood) for text in track(texts, f"scoring {model.name}")]
     evaluation = Evaluation(
         model=model.name,
-        exact=model.objective.is_exact,
-        mc_passes=model.num_passes,
+        exact=model.objective.is_exact or likelihood in RULES,
+        mc_passes=model.num_passes if likelihood == NELBO else max(1, num_orders(likelihood)),
         seq_len=model.seq_len,
+        likelihood="exact" if model.objective.is_exact else likelihood,
         files=tuple(
             FileNumbers(file=str(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
         ),
         total=_together(scored) if scored else None,
         by_script=_by_class(scored, by_script),
         by_utf8_role=_by_class(scored, by_utf8_role),
-        corruption=_corrupted(model, scored, options.corruption_rate) if options.corruption_rate and scored else None,
+        corruption=_corrupted(model, scored, options) if options.corruption_rate and scored else None,
         samples=validity_of_samples(model, options.samples) if options.samples else None,
+        length_mass=_length_mass(model, options.length_mass_bytes) if options.length_mass_bytes else None,
     )
     if options.as_json:
         print(evaluation.model_dump_json(indent=1))
     else:
         _print(evaluation)
     return evaluation
+
+
+def _open(model_name: str, options: EvaluateOptions) -> LanguageModel:
+    """The model; EvaluateError where it does not have the likelihood."""
+    model = open_model(model_name, options.context)
+    check_likelihood(options.likelihood, model)
+    if options.likelihood == NELBO:
+        return with_mc_passes(model, options.mc_passes)
+    if options.mc_passes is not None:
+        raise EvaluateError(
+            f"--mc-passes is for the {NELBO}, and has no effect on '{options.likelihood}': leave it out"
+        )
+    return model
+
+
+def _length_mass(model: LanguageModel, n_bytes: int) -> LengthMassNumbers:
+    found = length_mass(model, n_bytes)
+    return LengthMassNumbers(
+        bytes=n_bytes,
+        log_mass=found.log_mass if found.mass else None,
+        log_mass_se=found.log_mass_se,
+        samples=found.samples,
+        token_counts=found.token_counts,
+    )
 
 
 def _read(file: Path) -> bytes:
@@ -121,9 +154,9 @@ def _by_class(
     )
 
 
-def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], rate: float) -> Corruption:
+def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], options: EvaluateOptions) -> Corruption:
     """Score the files under each corruption."""
-    clean = _together(scored).bits_per_byte
+    rate, clean = options.corruption_rate, _together(scored).bits_per_byte
     scores: dict[str, CorruptedNumbers] = {}
     for name in track(list(CORRUPTIONS), "scoring corrupted text"):
         texts = [corrupt(own.text, name, rate, model.seed) for own in scored]
@@ -131,7 +164,7 @@ def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], rate: float) 
             raise EvaluateError(
                 f"corruption '{name}' leaves no byte of the text: lower --corrupt, or score a longer text"
             )
-        own = _together([score_bytes(model, text) for text in texts if text])
+        own = _together([score_bytes(model, text, options.likelihood) for text in texts if text])
         scores[name] = CorruptedNumbers(**vars(own), increase=own.bits_per_byte - clean)
     entropy = -sum(p * float(np.log2(p)) for p in (rate, 1 - rate) if p)  # H(rate), of each byte
     return Corruption(rate=rate, entropy=entropy, scores=FrozenDict(scores))
@@ -154,10 +187,15 @@ def _print(evaluation: Evaluation) -> None:
             f"{samples.texts} texts generated, {samples.bytes:,} bytes: {samples.valid_texts} texts are valid UTF-8, "
             f"and {samples.valid_bytes / max(1, samples.bytes):.2%} of the bytes"
         )
+    if (mass := evaluation.length_mass) and mass.log_mass is not None:
+        print(f"ln Z({mass.bytes} bytes) = {mass.log_mass:.4f} +- {mass.log_mass_se:.4f} nats")
+    elif mass:
+        print(f"ln Z({mass.bytes} bytes): no sampled text has that many bytes")
 
 
 def _print_scores(evaluation: Evaluation, total: TextNumbers) -> None:
-    table = _table(evaluation.model, "bits per byte", "se", "bytes", "tokens")
+    rule = "" if evaluation.likelihood in {"exact", NELBO} else f" ({evaluation.likelihood})"
+    table = _table(evaluation.model + rule, "bits per byte", "se", "bytes", "tokens")
     rows: list[tuple[str, TextNumbers]] = [(own.file, own) for own in evaluation.files]
     if len(rows) > 1:
         rows.append(("all", total))

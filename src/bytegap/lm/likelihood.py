@@ -146,17 +146,24 @@ def _scored_batches(
     """One pass over all windows, some at a time."""
     if t_W is None:
         t_W = stratified_times(len(windows.counts), rng)
+    for own, tokens_BS in window_batches(model, windows):
+        own_B, S = torch.from_numpy(own), tokens_BS.shape[1]
+        mask_BS = None if prefix_lengths_W is None else torch.arange(S) >= prefix_lengths_W[own_B, None]
+        sequences = Sequences(tokens_BS, t_W[own_B], rng, model.vocabulary, target_mask_BS=mask_BS)
+        batch = model.objective.scoring_batch(sequences)
+        if mask_BS is not None:
+            scored_M = mask_BS[batch.row_M, batch.token_index_M]
+            assert scored_M.all(), "the objective's scoring_batch must honour target_mask_BS"
+        yield _Scored(own, batch, model(batch.inputs_BP, batch.positions_M, batch.attention).double())
+
+
+def window_batches(model: LanguageModel, windows: Windows) -> Iterator[tuple[Keys, Tensor]]:
+    """Windows of equal length, as many as go through the model at once: (their indices (B,), their tokens (B, S)).
+
+    The tokens are permuted as the model's training text was.
+    """
     for indices, tokens in windows.by_length():
-        S = tokens.shape[1]
-        at_once = max(1, min(_MAX_POSITIONS, _MAX_LOGITS // model.vocabulary.n_ids) // S)
+        at_once = max(1, min(_MAX_POSITIONS, _MAX_LOGITS // model.vocabulary.n_ids) // tokens.shape[1])
         for start in range(0, len(indices), at_once):
             own = indices[start : start + at_once]
-            own_B = torch.from_numpy(own)
-            tokens_BS = torch.from_numpy(model.permutation.permute(tokens[start : start + at_once], own))
-            mask_BS = None if prefix_lengths_W is None else torch.arange(S) >= prefix_lengths_W[own_B, None]
-            sequences = Sequences(tokens_BS, t_W[own_B], rng, model.vocabulary, target_mask_BS=mask_BS)
-            batch = model.objective.scoring_batch(sequences)
-            if mask_BS is not None:
-                scored_M = mask_BS[batch.row_M, batch.token_index_M]
-                assert scored_M.all(), "the objective's scoring_batch must honour target_mask_BS"
-            yield _Scored(own, batch, model(batch.inputs_BP, batch.positions_M, batch.attention).double())
+            yield own, torch.from_numpy(model.permutation.permute(tokens[start : start + at_once], own))

@@ -16,7 +16,7 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import AttentionSpec
-from bytegap.objectives.base import Batch, Objective, Sequences, targets_only, with_bos
+from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, targets_only, with_bos
 from bytegap.sampling.any_order import AnyOrder as AnyOrderSampler
 
 
@@ -32,6 +32,11 @@ class AnyOrder(Objective):
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs."""
         return sequence_cost.autoregressive(seq_len)
+
+    @property
+    def known_length(self) -> KnownLength:
+        """Orders are drawn from those of all tokens."""
+        return "all"
 
     def sampler(self) -> AnyOrderSampler:
         """One token a step, in random order."""

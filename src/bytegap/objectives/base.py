@@ -6,7 +6,7 @@ B sequences, S tokens a sequence, P positions (BOS and tokens), M supervised pos
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import AttentionSpec, to_device
 from bytegap.sampling.base import Sampler
 from bytegap.study.registry import Part, build
+
+KnownLength = Literal["none", "last block", "all"]
+"""Nothing, the number of tokens of the last block, or the number of all tokens."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,18 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class UnmaskingInputs:
+    """Inputs with which a model predicts the hidden tokens of partly revealed sequences."""
+
+    inputs_BP: Tensor
+    positions_BS: Tensor
+    """Flat position b * P + p whose logits predict each token."""
+    candidates_BS: Tensor
+    """The hidden tokens, of which one is revealed next: bool, at least one a sequence."""
+    attention: AttentionSpec
+
+
+@dataclass(frozen=True)
 class LossSums:
     """Sums, never means: the caller chooses what to divide by."""
 
@@ -92,6 +107,9 @@ class Objective(Part, ABC):
     """Whether the model needs an embedding of the position that each input predicts."""
     bytes_only: ClassVar[bool] = False
     """Whether it needs bytes as tokens."""
+    can_unmask: ClassVar[bool] = False
+    """Whether its models predict hidden tokens from any revealed ones, so that `unmasking_inputs` is defined and an
+    unmasking rule gives them a likelihood of its own (`lm/unmasking_rules.py`)."""
 
     @property
     def attention(self) -> AttentionSpec | None:
@@ -100,6 +118,11 @@ class Objective(Part, ABC):
         Probes and causal export need models that accept plain sequences.
         """
         return None
+
+    @property
+    def known_length(self) -> KnownLength:
+        """What a model is given of the number of tokens of a text before it predicts one of them."""
+        return "none"
 
     @property
     def can_be_tight(self) -> bool:
@@ -129,6 +152,13 @@ class Objective(Part, ABC):
     @abstractmethod
     def sampler(self) -> Sampler:
         """How text is generated from its models."""
+
+    def unmasking_inputs(self, tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
+        """Inputs that predict the hidden tokens, which are MASK in `tokens_BS`, from the revealed ones.
+
+        Defined where `can_unmask`; every sequence has a hidden token.
+        """
+        raise NotImplementedError
 
     def loss(self, logits_MV: Tensor, batch: Batch) -> LossSums:
         """Cross-entropy at the supervised positions, weighted into the bound of each sequence."""

@@ -12,18 +12,22 @@ B sequences, S tokens a sequence, J blocks, P positions: BOS, S masked or not, t
 last.
 """
 
+from dataclasses import replace
 from functools import cache
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.train_sequences import check_divides
+from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import AttentionSpec
-from bytegap.objectives.base import Batch, Objective, Sequences
-from bytegap.objectives.mdm import mask_tokens, nelbo_batch, num_masked_and_weight
+from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, UnmaskingInputs
+from bytegap.objectives.mdm import mask_tokens, nelbo_batch, num_masked_and_weight, unmasking_in_any_order
 from bytegap.sampling.base import Sampler
 from bytegap.sampling.block_diffusion import BlockDiffusion as BlockDiffusionSampler
 from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusionSampler
@@ -33,8 +37,15 @@ from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusion
 class BlockDiffusion(Objective):
     """Block diffusion (BD3-LM)."""
 
+    can_unmask: ClassVar[bool] = True
+
     size: int = Field(default=4, ge=0)
     """Tokens in a block; it must divide the sequence. 0: one block, whatever the sequence length, which is `mdm`."""
+
+    @property
+    def known_length(self) -> KnownLength:
+        """Blocks before the last are full."""
+        return "last block" if self.size else "all"
 
     def check(self, seq_len: int) -> None:
         """StudyError unless blocks divide the sequence."""
@@ -85,6 +96,26 @@ class BlockDiffusion(Objective):
             weights_M=plain.weights_M,
             row_M=plain.row_M,
             token_index_M=plain.token_index_M,
+            attention=_attention(S, self.size),
+        )
+
+    def unmasking_inputs(self, tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
+        """The layout of training; next is a hidden token of the first block that has one.
+
+        Clean copies of that block and of later ones hold MASK, and the block attends to none of them.
+        """
+        plain = unmasking_in_any_order(tokens_BS, hidden_BS, vocabulary)
+        if not self.size:
+            return plain
+        B, S = tokens_BS.shape
+        block_S = torch.arange(S) // self.size
+        current_B = torch.where(hidden_BS, block_S, S).amin(1)
+        inputs_BP = torch.cat((plain.inputs_BP, tokens_BS[:, : int(block_S[-1]) * self.size]), 1)
+        return replace(
+            plain,
+            inputs_BP=inputs_BP,
+            positions_BS=torch.arange(B)[:, None] * inputs_BP.shape[1] + torch.arange(1, S + 1),
+            candidates_BS=hidden_BS & (block_S == current_B[:, None]),
             attention=_attention(S, self.size),
         )
 

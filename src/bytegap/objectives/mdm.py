@@ -7,7 +7,7 @@ With k drawn with probability q_k, the summed cross-entropy over k q_k is an unb
 """
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -17,17 +17,24 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
-from bytegap.objectives.base import Batch, Objective, Sequences, with_bos
+from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, UnmaskingInputs, with_bos
 from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusionSampler
 
 
 class MaskedScoring(Objective):
     """What objectives share whose runs are scored by the NELBO of masked diffusion."""
 
+    can_unmask: ClassVar[bool] = True
+
     @property
     def attention(self) -> AttentionSpec:
         """Bidirectional."""
         return BIDIRECTIONAL
+
+    @property
+    def known_length(self) -> KnownLength:
+        """The number of positions is that of the tokens."""
+        return "all"
 
     def sampler(self) -> MaskedDiffusionSampler:
         """Unmasking in any order."""
@@ -43,6 +50,10 @@ class MaskedScoring(Objective):
         given the others.
         """
         return nelbo_batch(sequences)
+
+    def unmasking_inputs(self, tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
+        """BOS and all tokens, hidden or not; any hidden token may be next."""
+        return unmasking_in_any_order(tokens_BS, hidden_BS, vocabulary)
 
 
 @dataclass(frozen=True)
@@ -127,5 +138,16 @@ def mask_tokens(tokens_BS: Tensor, masked_BS: Tensor, weight_B: Tensor, vocabula
         weights_M=(weight_B[row_M] if weight_B.ndim == 1 else weight_B[row_M, token_index_M]).float(),
         row_M=row_M,
         token_index_M=token_index_M,
+        attention=BIDIRECTIONAL,
+    )
+
+
+def unmasking_in_any_order(tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
+    """Inputs whose hidden tokens may be revealed in any order; see `Objective.unmasking_inputs`."""
+    B, S = tokens_BS.shape
+    return UnmaskingInputs(
+        inputs_BP=with_bos(tokens_BS, vocabulary.bos),
+        positions_BS=torch.arange(B)[:, None] * (S + 1) + torch.arange(1, S + 1),
+        candidates_BS=hidden_BS,
         attention=BIDIRECTIONAL,
     )

@@ -17,7 +17,7 @@ from bytegap.runs.row import outcome, run_row
 from bytegap.runs.tuning_rows import tuning_rows
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.runs import Audit, RunRow, Timings
-from bytegap.study.directory import AUDIT, PLAN, RUNS, TUNING, StudyDir
+from bytegap.study.directory import AUDIT, LIKELIHOODS, PLAN, RUNS, TUNING, StudyDir
 from bytegap.tuning.analysis import analyse, summary
 
 Span = tuple[float, float]
@@ -83,7 +83,9 @@ def _rows(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
     rows: list[RunRow] = []
     for spec, record in ended:
         tokenizer = tokenizers[spec.tokenizer]
-        rows.append(run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(record, windows)))
+        row = run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(record, windows))
+        other = study_dir.find(LIKELIHOODS, spec.id)
+        rows.append(row.model_copy(update={"likelihoods": other.scores}) if other else row)
     return rows
 
 

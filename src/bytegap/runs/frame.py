@@ -11,11 +11,11 @@ from bytegap.study.directory import RUNS, StudyDir
 if TYPE_CHECKING:
     import polars as pl
 
-_JSON_COLUMNS = ("objective_options", "permutation_options")
+_JSON_COLUMNS = ("objective_options", "permutation_options", "likelihoods")
 
 
 def load_runs(path: str | Path) -> "pl.DataFrame":
-    """The runs of a study, one per row; the columns are the fields of `RunRow`, options as JSON text.
+    """The runs of a study, one per row; the columns are the fields of `RunRow`, nested ones as JSON text.
 
     `path` is a study's folder, such as `out/mine` or `results/laptop`, or a `runs.jsonl`. StudyDirError where there is
     no such table, or a line of it is damaged; MissingExtraError where polars is not installed.

@@ -73,15 +73,19 @@ class Sampler(ABC):
         """
 
 
+def never_drawn(vocabulary: Vocabulary) -> list[int]:
+    """Ids that are no token of a text: BOS, unless it is EOS, and MASK; an id of -1 means that there is no MASK."""
+    return sorted({vocabulary.bos, vocabulary.mask} - {vocabulary.eos, -1})
+
+
 def draw_tokens(logits_MV: Tensor, settings: SamplingSettings, vocabulary: Vocabulary, rng: torch.Generator) -> Tensor:
     """A token, or EOS, for each position, (M,).
 
-    BOS and MASK are never drawn, unless BOS is EOS; an id of -1 means that there is no MASK.
+    Ids that are no token of a text are never drawn.
     ModelError where a logit is NaN or plus infinity, or no token can be drawn.
     """
     logits_MV = logits_MV.double()
-    for never in {vocabulary.bos, vocabulary.mask} - {vocabulary.eos, -1}:
-        logits_MV[:, never] = -torch.inf
+    logits_MV[:, never_drawn(vocabulary)] = -torch.inf
     check_logits(logits_MV, "the model")
     if not settings.temperature:
         return logits_MV.argmax(-1)

@@ -4,7 +4,8 @@ corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  Tokenizer
 tokens/windows.json     WindowsManifest     order-controls.json        OrderControls
 plan.json               Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
-runs/ID/timings.json    Timings             runs.jsonl                 RunRow, one per line
+runs/ID/timings.json    Timings             runs/ID/likelihoods.json   RunLikelihoods
+runs.jsonl              RunRow, one per line
 jobs.json               Jobs                tuning.jsonl               TuningRunRow, one per line
 audit.json              Audit
 fit.json                Fit                 probe.json                 Probe

@@ -1,5 +1,6 @@
 """Files of finished runs: records, timings, cluster jobs, runs.jsonl, tuning.jsonl, audit.json."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label, sha256_without_defaults
@@ -18,6 +19,49 @@ class Score(FrozenModel):
     bpb_se: float
     windows_sha256: str
     """Of the windows' text and ends."""
+
+
+class RuleScore(FrozenModel):
+    """A likelihood of a masked run besides its NELBO, and the NELBO of the same windows: a paired sample."""
+
+    likelihood: str
+    """`left`, `confidence` or `margin`, an unmasking rule; or `orders:K`, the bound of K random orders."""
+    split: Literal["validation", "test"]
+    nats: float
+    """Sum over the windows."""
+    nats_se: float
+    """Standard error of the estimate: 0 of a rule, which is exact; of `orders:K` by the jackknife over orders."""
+    nelbo_nats: float
+    """Of the same windows; next to `orders:K`, the mean over the same orders."""
+    nelbo_se: float
+    """Standard error over its passes, or orders."""
+    bytes: int
+    windows: int
+    """Windows scored, spread over all documents of the split."""
+    unit: Literal["document", "window"] = "document"
+    """What the following fields have an entry of: each document that has a scored window, or each window where the
+    documents of windows are not known."""
+    document_nats: tuple[float, ...] = ()
+    nelbo_document_nats: tuple[float, ...] = ()
+    document_bytes: tuple[int, ...] = ()
+
+
+def chosen_rule(scores: Iterable[RuleScore]) -> str | None:
+    """The unmasking rule with the fewest nats on validation windows; the first of equals, None if none was scored."""
+    rules = [score for score in scores if score.split == "validation"]
+    return min(rules, key=lambda score: score.nats).likelihood if rules else None
+
+
+class RunLikelihoods(Record):
+    """runs/ID/likelihoods.json: other likelihoods of a masked run, one of the best of its budget."""
+
+    run: str
+    """The run's id."""
+    weights_sha256: str
+    """Of the weights that were scored, as in the run's record."""
+    scores: tuple[RuleScore, ...]
+    """Every rule on validation windows, from which one is chosen; that one on most test windows, the others and
+    `orders:K` on fewer."""
 
 
 class Spread(FrozenModel):
@@ -173,6 +217,8 @@ class RunRow(Record):
     """Test bits per byte of its bigram model."""
     windows_sha256: str
     """Hash of the scoring windows' text: runs may be compared only where it is equal."""
+    likelihoods: tuple[RuleScore, ...] = ()
+    """Other likelihoods of a masked run of the best size, with the NELBO of the same windows; none of other runs."""
 
     @property
     def content_sha256(self) -> str:

@@ -8,7 +8,8 @@ out/STUDY/
   tokens/NAME/          manifest.json and the training text as tokens, for each tokenizer
   tokens/windows.json   and tokens/windows/, the scoring windows as tokens
   order-controls.json   plan.json   jobs.json
-  runs/ID/              spec.json, record.json, timings.json, weights and checkpoints of a run
+  runs/ID/              spec.json, record.json, timings.json, weights and checkpoints of a run;
+                        likelihoods.json of masked runs of the best sizes
   runs.jsonl            tuning.jsonl  audit.json  fit.json  probe.json  baselines.json  lm-eval.json
   report/
 """
@@ -29,7 +30,7 @@ from bytegap.schema.evaluate import Baselines, LmEvalResults
 from bytegap.schema.fit import Fit
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.probe import Probe
-from bytegap.schema.runs import Audit, Jobs, RunRecord, RunRow, Timings, TuningRunRow
+from bytegap.schema.runs import Audit, Jobs, RunLikelihoods, RunRecord, RunRow, Timings, TuningRunRow
 
 R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -91,6 +92,7 @@ JOBS = Artifact("jobs.json", Jobs, "train")
 SPEC = Artifact("runs/*/spec.json", RunSpec, "train")
 RECORD = Artifact("runs/*/record.json", RunRecord, "train")
 TIMINGS = Artifact("runs/*/timings.json", Timings, "train")
+LIKELIHOODS = Artifact("runs/*/likelihoods.json", RunLikelihoods, "train")
 RUNS = TableArtifact("runs.jsonl", RunRow, "collect")
 TUNING = TableArtifact("tuning.jsonl", TuningRunRow, "collect")
 AUDIT = Artifact("audit.json", Audit, "collect")
@@ -109,6 +111,7 @@ ARTIFACTS: tuple[Artifact[Record] | TableArtifact[Record], ...] = (
     SPEC,
     RECORD,
     TIMINGS,
+    LIKELIHOODS,
     RUNS,
     TUNING,
     AUDIT,
@@ -181,7 +184,7 @@ class RunDir:
         return self.timings() if self._path(TIMINGS).exists() else None
 
     def write(self, artifact: Artifact[R], record: R) -> None:
-        """Write one of SPEC, RECORD and TIMINGS atomically."""
+        """Write one of SPEC, RECORD, TIMINGS and LIKELIHOODS atomically."""
         records.write_record(self._path(artifact), record)
 
     def _path(self, artifact: ArtifactFile[Record]) -> Path:
