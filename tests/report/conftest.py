@@ -14,6 +14,7 @@ from bytegap.schema.runs import Audit, AuditRow, RunRow
 from bytegap.schema.tuning import TuningRow
 from bytegap.study.config import Arm, Context, Corpus, Plugin, Study
 from bytegap.study.directory import AUDIT, CORPUS, FIT, RECORD, RUNS, StudyDir
+from tests.report import chromium
 
 BUDGETS = (1e13, 1e14, 1e15)
 # tokenizer, objective, irreducible loss, amplitude and exponent of L(C)
@@ -208,3 +209,11 @@ def study() -> Study:
 def _build() -> Callable[..., StudyDir]:
     """Writes a study directory; arms can be renamed."""
     return build
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all tests of the page."""
+    chrome = chromium.start()
+    yield chrome
+    chrome.quit()

@@ -1,24 +1,14 @@
 """The page in headless Chromium: no errors or network in both schemes and widths, accessible by keyboard."""
 
 import json
-import shutil
 
 import pytest
 
 from bytegap.report import stage
 from bytegap.study.directory import RECORD
+from tests.report.chromium import opened
 
 pytestmark = pytest.mark.slow
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="module")
@@ -31,45 +21,11 @@ def page(study, study_dir):
     return stage.run(study, study_dir)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
-
-
-def opened(browser, page, width, scheme, fragment=""):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
-    browser.get_log("browser")
-    browser.get_log("performance")
-    browser.get("about:blank")
-    browser.get(page.as_uri() + fragment)
-    every = f"return [...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === '{scheme}')"
-    WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(every))
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_draws_without_errors_or_network(browser, page, width, scheme, tmp_path):
     opened(browser, page, width, scheme)
-    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 7
+    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 8
     assert browser.execute_script("return document.querySelectorAll('.chart svg path').length") > 100
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
@@ -153,7 +109,7 @@ def test_an_arm_can_be_hidden_and_shown_in_every_figure(browser, page):
     browser.find_element("id", "arms-none").click()
     drawn_again(browser, f"document.getElementById('chart-isoflop').textContent.includes('{NOTHING}')")
     browser.find_element("id", "arms-all").click()
-    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 7")
+    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 8")
     assert "#" not in browser.current_url
     assert browser.get_log("browser") == []
 

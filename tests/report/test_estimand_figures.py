@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from bytegap.report.figures.estimands import preferred_forms
+from bytegap.report.figures.estimand_points import preferred_forms
 
 
 def test_each_group_of_arms_prefers_the_first_form_that_it_has():

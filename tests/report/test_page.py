@@ -1,5 +1,6 @@
 """The page: it opens offline, starts with the verdict, escapes all text, and is rewritten when its inputs change."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_a_refit_from_runs_jsonl_alone_has_a_report(study, build, tmp_path: Path
 
 
 @pytest.mark.usefixtures("quick")
-def test_compare_to_draws_the_frontiers_of_another_study(study, build, tmp_path: Path):
+def test_compare_to_offers_the_frontiers_of_another_study(study, build, tmp_path: Path):
     study_dir = build(tmp_path / "out")
     reference = build(tmp_path / "laptop", {"byte-ar": "their-byte-ar"})
     compared = study.model_copy(update={"report": Report(compare_to=reference.root)})
@@ -162,8 +163,14 @@ def test_compare_to_draws_the_frontiers_of_another_study(study, build, tmp_path:
     assert "the frontiers of laptop" in drawn
     theirs = next(f for f in reference.fit().frontiers if f.arm == "their-byte-ar")
     assert "their-byte-ar" not in alone
-    assert "their-byte-ar" in drawn
-    assert str(theirs.curve[-1][1]) in drawn
+    assert 'data-figure="frontiers"' not in alone
+    assert 'data-figure="frontiers"' in drawn
+    charts = json.loads(re.search(r'id="bytegap-charts">(.*?)</script>', drawn, re.DOTALL).group(1))
+    (frontiers,) = (chart for chart in charts if chart["name"] == "frontiers")
+    assert "their-byte-ar" not in json.dumps(frontiers["spec"])  # off by default
+    assert "their-byte-ar" in json.dumps(frontiers["alternative"])
+    assert str(theirs.curve[-1][1]) in json.dumps(frontiers["alternative"])
+    assert not any(chart["alternative"] for chart in charts if chart is not frontiers)
 
 
 @pytest.mark.usefixtures("quick")

@@ -25,7 +25,7 @@ def inputs(study, build, tmp_path_factory):
 def parsed(table):
     rows = list(csv.DictReader(table.csv().splitlines()))
     assert len(rows) == len(table.rows)
-    assert all(len(row) == len(table.columns) for row in rows)
+    assert all(len(row) == len(table.headings) for row in rows)
     return rows
 
 
@@ -111,7 +111,12 @@ def test_slopes_agree_with_the_fit(inputs):
     changed = replace(inputs, fit=inputs.fit.model_copy(update={"slopes": [found, unknown]}))
     one, other = parsed(exponents.slopes(changed))
     assert [float(one[name]) for name in ("exponent_one", "exponent_other", "difference")] == [0.08, 0.07, 0.01]
-    assert [float(one[name]) for name in ("low", "high", "low_90", "high_90")] == [0.001, 0.019, 0.003, 0.017]
+    assert [float(one[name]) for name in ("difference_low", "difference_high", "low_90", "high_90")] == [
+        0.001,
+        0.019,
+        0.003,
+        0.017,
+    ]
     assert (one["equivalent"], float(one["power"]), float(one["least_margin"])) == ("True", 0.9, 0.012)
     assert (other["equivalent"], other["difference"], other["power"]) == ("False", "", "")
 

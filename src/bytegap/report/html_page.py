@@ -13,14 +13,14 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from bytegap.report import format as fmt
 from bytegap.report import render as images
 from bytegap.report import style
+from bytegap.report.cards import cards
 from bytegap.report.figures.base import Figure
 from bytegap.report.inputs import Inputs
 from bytegap.report.style import JsonObject
 from bytegap.report.tables.base import Table
-from bytegap.schema.fit import Estimand, Fit
+from bytegap.schema.fit import Fit
 
 _PAGE = Path(__file__).parent / "page"
 _MAX_OPEN_ROWS = 24
@@ -28,6 +28,7 @@ _MAX_OPEN_ROWS = 24
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, sans-serif"
 _CONTENTS_TITLES = {
     "isoflop": "IsoFLOP grid",
+    "residuals": "Residuals",
     "frontiers": "Frontiers",
     "overhead": "Overhead",
     "interaction": "Interaction",
@@ -56,7 +57,7 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -
         run_count=len(inputs.runs),
         fit=inputs.fit,
         audit=inputs.audit,
-        headlines=[_headline(estimand) for estimand in inputs.fit.estimands if estimand.headline],
+        cards=cards(inputs.fit),
         figures=[
             {
                 **vars(figure),
@@ -68,9 +69,9 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -
         figure_names=[figure.name for figure in figures],
         arm_switches=_arm_switches(inputs),
         max_open_rows=_MAX_OPEN_ROWS,
-        verdict=[_claims(sentence) for sentence in inputs.fit.verdict],
+        verdict=[_claims(_unbroken(sentence)) for sentence in inputs.fit.verdict],
         identified=_identified(inputs.fit),
-        tables=[replace(table, caption=_unbroken(table.caption)) for table in tables],
+        tables=[replace(table, about=replace(table.about, caption=_unbroken(table.about.caption))) for table in tables],
         warnings=_warnings(inputs),
         charts=[_chart(inputs, figure) for figure in figures],
         css=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - this package's own file
@@ -81,18 +82,6 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -
 def _unbroken(text: str) -> str:
     """The text without line breaks between a number and its percent sign."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _headline(estimand: Estimand) -> dict[str, str]:
-    return {
-        "value": fmt.value_or_bound(estimand),
-        "interval": fmt.interval(estimand.quantity, fmt.ESTIMAND_FORMATTERS[estimand.name]),
-        "unit": fmt.ESTIMAND_UNITS[estimand.name],
-        "name": fmt.ESTIMAND_NAMES[estimand.name],
-        "arms": " / ".join(estimand.arms) if len(estimand.arms) == 2 else estimand.objective,
-        "evaluated_at": fmt.evaluated_at(estimand),
-        "status": estimand.label,
-    }
 
 
 def _arm_switches(inputs: Inputs) -> list[dict[str, str]]:
@@ -130,6 +119,7 @@ def _chart(inputs: Inputs, figure: Figure) -> JsonObject:
         "name": figure.name,
         "columns": figure.columns,
         "spec": figure.spec,
+        "alternative": figure.alternative_spec,
         "config": {**images.configs(inputs, figure, _FONT)},
     }
 

@@ -26,6 +26,7 @@ from bytegap.study.directory import (
     CORPUS,
     FIT,
     JOBS,
+    LIKELIHOODS,
     LM_EVAL,
     ORDER_CONTROLS,
     PLAN,
@@ -39,7 +40,7 @@ from bytegap.study.directory import (
     StudyDir,
 )
 
-NOT_SHOWN = (JOBS, SPEC, TIMINGS, TUNING, LM_EVAL)
+NOT_SHOWN = (JOBS, SPEC, TIMINGS, LIKELIHOODS, TUNING, LM_EVAL)
 """Files of a study directory that the report does not depend on. Of RECORD it only needs to know which exist."""
 _PACKAGE = Path(__file__).parent
 

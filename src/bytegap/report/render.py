@@ -8,7 +8,7 @@ import vl_convert
 from bytegap.io.atomic import write_bytes
 from bytegap.report import style
 from bytegap.report.figures.base import Figure
-from bytegap.report.figures.estimands import objectives
+from bytegap.report.figures.estimand_points import objectives
 from bytegap.report.inputs import Inputs
 from bytegap.report.style import JsonObject
 

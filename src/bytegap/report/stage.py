@@ -21,6 +21,8 @@ from bytegap.report.figures import (
     mutual_information,
     overview,
     probes,
+    residuals,
+    side_by_side,
     tuning,
 )
 from bytegap.report.figures.base import Figure
@@ -50,7 +52,7 @@ def run(study: Study, study_dir: StudyDir) -> Path:
         if overview_figure := overview.figure(inputs):
             render.write_images(overview_figure, inputs, building / "figures", schemes=("light", "dark"))
         for table in tables:
-            write_bytes(building / "tables" / f"{table.name}.csv", table.csv().encode())
+            write_bytes(building / "tables" / f"{table.about.name}.csv", table.csv().encode())
         write_bytes(building / "index.html", html_page.render(inputs, figures, tables).encode())
     say("report", f"{len(figures)} figures, {len(tables)} tables: {page}")
     return page
@@ -71,10 +73,11 @@ def all_figures(inputs: Inputs) -> list[Figure]:
     figures = [
         frontiers.figure(inputs),
         isoflop.figure(inputs),
+        residuals.figure(inputs),
         estimands.figure(inputs, "overhead"),
         estimands.figure(inputs, "interaction"),
         estimands.figure(inputs, "gap"),
-        *estimands.side_by_side(inputs),
+        *side_by_side.figures(inputs),
         conventions.figure(inputs),
         tuning.figure(inputs),
         mutual_information.figure(inputs),

@@ -169,7 +169,7 @@ def _legend(ink: dict[str, str]) -> JsonObject:
         "labelFontSize": 12,
         "titleFontSize": 12,
         "symbolStrokeWidth": 2,
-        "labelLimit": 220,
+        "labelLimit": 260,
         "symbolOpacity": 1,
         "symbolBaseFillColor": ink["soft"],
         "symbolBaseStrokeColor": ink["soft"],

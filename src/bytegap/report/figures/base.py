@@ -1,6 +1,7 @@
 """What figures share: the chart with its caption, the rows that it draws, its FLOPs axis, its legend filter."""
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,17 @@ from bytegap.schema.fit import Cell
 DataRow = Mapping[str, str | float | Sequence[str] | None]
 """One data point of a chart, by field."""
 
+_MAX_COLUMNS = 4
 _LOG_LABEL = "replace(format(datum.value, '~e'), 'e+', 'e')"  # 1e15, as in the study file
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another version of a chart, off until the reader switches it on."""
+
+    label: str
+    """Of the switch: what it adds."""
+    chart: ChartType
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,21 @@ class Figure:
     """Names of the tables that hold its numbers."""
     notes: tuple[str, ...] = ()
     """Sentences on cells that were left out of the frontiers, for a folded list below the caption."""
+    alternative: "Alternative | None" = None
+    """Another version of the chart, which a switch on the page shows in place of this one."""
 
     @cached_property
     def spec(self) -> JsonObject:
         """The chart as Vega-Lite, without Altair's default configuration."""
-        result: JsonObject = json.loads(self.chart.to_json(validate=True))
+        return self._vega_lite(self.chart)
+
+    @property
+    def alternative_spec(self) -> JsonObject | None:
+        """The other version as Vega-Lite; None if there is none."""
+        return self._vega_lite(self.alternative.chart) if self.alternative else None
+
+    def _vega_lite(self, chart: ChartType) -> JsonObject:
+        result: JsonObject = json.loads(chart.to_json(validate=True))
         result.pop("config", None)
         return result | {"description": self.alt}
 
@@ -74,6 +95,38 @@ def flops_axis(inputs: Inputs) -> alt.Axis:
 def with_legend_filter(layers: Sequence[alt.Chart], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
     """The layers as one chart. The selection belongs to the last layer: a legend controls only layers it describes."""
     return alt.layer(*layers[:-1], layers[-1].add_params(selection))
+
+
+def size_ticks(sizes: Sequence[int]) -> list[float]:
+    """Ticks at 1 and 3 times powers of ten, within the sizes drawn."""
+    ticks = [leading * 10.0**power for power in range(2, 13) for leading in (1, 3)]
+    return [tick for tick in ticks if min(sizes) <= tick <= max(sizes)]
+
+
+def panel_columns(objectives: list[str]) -> int:
+    """Panels per row, at most four: one objective's arms fill whole rows if they can, two objectives' if many."""
+    per_objective = max(objectives.count(objectives[0]), min(len(objectives), 2))
+    if per_objective > _MAX_COLUMNS:
+        return next((n for n in (4, 3) if per_objective % n == 0), _MAX_COLUMNS)
+    return 2 * per_objective if per_objective == 2 and len(objectives) > 2 * _MAX_COLUMNS else per_objective
+
+
+def panels(
+    charts: Sequence[alt.LayerChart | alt.FacetChart], columns: int, selection: alt.Parameter
+) -> alt.ConcatChart:
+    """Charts in rows, with common axes and one legend, which selects in all of them."""
+    with warnings.catch_warnings():
+        # Altair warns that the panels share one selection, which is intended.
+        warnings.filterwarnings("ignore", message="Automatically deduplicated")
+        return alt.concat(
+            *charts,
+            columns=columns,
+            spacing={"row": 26, "column": 26},
+            resolve={
+                "scale": {"x": "shared", "y": "shared", "color": "shared", "shape": "shared"},
+                "legend": {"color": "shared", "shape": "shared"},
+            },
+        ).add_params(selection)
 
 
 def tooltips(*fields: tuple[str, str]) -> list[alt.Tooltip]:

@@ -43,8 +43,7 @@ def caption(inputs: Inputs) -> str:
     sentences: list[str] = []
     if drawn:
         sentences.append(
-            "Grey lines named at the left are compressors applied to each test window by itself, primed with training "
-            "text."
+            "Other grey lines are compressors applied to each test window by itself, primed with training text."
         )
     if above_plot:
         sentences.append(f"Above the plot: {', '.join(f'{name}, {bpb:.2f}' for name, bpb in above_plot)}.")

@@ -3,11 +3,16 @@
 The chart rearranges fit.json.
 """
 
+from typing import NamedTuple
+
 import altair as alt
+from altair.typing import ChartType
 
 from bytegap.report import format as fmt
 from bytegap.report.figures import compressors
+from bytegap.report.figures import reference as reference_lines
 from bytegap.report.figures.base import (
+    Alternative,
     DataRow,
     Figure,
     flops_axis,
@@ -17,7 +22,9 @@ from bytegap.report.figures.base import (
     with_data,
     with_legend_filter,
 )
-from bytegap.report.inputs import Inputs, forms_of
+from bytegap.report.figures.frame import Frame
+from bytegap.report.figures.labels import least_height, line_name, placed
+from bytegap.report.inputs import Inputs, ReferenceStudy
 from bytegap.schema.fit import Cell
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"]
@@ -29,11 +36,6 @@ _MINIMUM_TOOLTIPS = (
     ("D_text", "optimal D, tokens"),
     ("note", "note"),
 )
-# Baselines of one tokenizer are named at the right edge, those of the next to their left, so that names of baselines
-# with nearly equal BPB do not overlap.
-_NAME_WIDTH = 130
-_NAME_COLUMNS = 4
-_CLOSE_BPB = 0.12
 
 
 def figure(inputs: Inputs, *, width: int = 640, height: int = 380) -> Figure | None:
@@ -42,25 +44,69 @@ def figure(inputs: Inputs, *, width: int = 640, height: int = 380) -> Figure | N
     excluded = [_minimum(cell) for cell in inputs.cells if not cell.in_frontier and cell.optimum_bpb.value]
     if not used and not excluded:
         return None
-    selection = alt.selection_point(name="arm", fields=["arm"], bind="legend", toggle="true")
-    layers = with_data(
-        *_ngram_baselines(inputs),
-        *_compressors(inputs),
-        *_reference(inputs),
-        *_arm_layers(inputs, used, excluded, selection),
-    )
+
+    def chart(reference: ReferenceStudy | None) -> ChartType:
+        return _chart(inputs, _Minima(used, excluded), reference, height).properties(width=width)
+
     arms = ", ".join(inputs.drawn_arms)
+    reference = inputs.reference
     return Figure(
         name="frontiers",
         title="Compute-optimal frontiers",
         caption=_caption(inputs),
         alt=f"Line chart of bits per byte against FLOPs for {arms}; the table of cells holds the minima.",
         source="../fit.json",
-        chart=with_legend_filter(layers, selection).properties(width=width, height=height, name="frontiers"),
+        chart=chart(None),
         columns=1,
         palette="arms",
         tables=("cells", "frontiers"),
+        alternative=Alternative(f"Also draw the frontiers of {reference.name}", chart(reference))
+        if reference
+        else None,
     )
+
+
+class _Minima(NamedTuple):
+    """Rows of the IsoFLOP minima."""
+
+    used: list[DataRow]
+    excluded: list[DataRow]
+
+
+def _chart(
+    inputs: Inputs, minima: _Minima, reference: ReferenceStudy | None, height: int
+) -> alt.LayerChart | alt.FacetChart:
+    """The chart, with the frontiers of another study if there is one."""
+    selection = alt.selection_point(name="arm", fields=["arm"], bind="legend", toggle="true")
+    lines = [*_ngram_lines(inputs), *compressors.bpb_lines(inputs).drawn]
+    ends = reference_lines.ends(reference.fit) if reference else []
+    height = max(height, least_height(len(lines) + len(ends)))
+    frame = _frame(inputs, [value for _, value in lines], reference)
+    names = placed([value for _, value in lines] + [end.bpb for end in ends], frame, height)
+    rules = [_rule(name, bpb) for name, bpb in lines]
+    texts = [line_name(f"{name} {bpb:.2f}", y) for (name, bpb), y in zip(lines, names, strict=False)]
+    if reference:
+        rules.append(reference_lines.curves(reference.fit))
+        texts += [reference_lines.name(end, y) for end, y in zip(ends, names[len(lines) :], strict=True)]
+    # Names are drawn over curves; the last layer is one that the legend describes.
+    *under, last = with_data(*_arm_layers(inputs, minima, frame, selection))
+    layers = [*rules, *under, *texts, last]
+    return with_legend_filter(layers, selection).properties(height=height, name="frontiers")
+
+
+def _frame(inputs: Inputs, lines: list[float], reference: ReferenceStudy | None) -> Frame:
+    """The loss axis: all that is drawn."""
+    minima = [cell.optimum_bpb.value for cell in inputs.cells if cell.optimum_bpb.value]
+    bars = [end for cell in inputs.cells if cell.in_frontier for end in cell.optimum_bpb.ci95 or ()]
+    curves = [bpb for frontier in inputs.fit.frontiers for _, *ends in frontier.curve for bpb in ends]
+    if reference:
+        curves += [bpb for _, curve in reference_lines.preferred_curves(reference.fit) for _, bpb, *_ in curve]
+    return Frame.around([*lines, *minima, *bars, *curves])
+
+
+_UNIGRAM, _BIGRAM = "unigram", "bigram"
+_DASHES = {_UNIGRAM: [1, 3], _BIGRAM: [6, 4]}
+_OTHER_DASH = [2, 2, 8, 2]
 
 
 def _caption(inputs: Inputs) -> str:
@@ -70,7 +116,9 @@ def _caption(inputs: Inputs) -> str:
     packed = f" {compressors.caption(inputs)}" if inputs.baselines else ""
     reference = ""
     if inputs.reference:
-        reference = f" Grey, dash-dotted: the frontiers of {inputs.reference.name}, on that study's text."
+        reference = (
+            f" Grey, dash-dotted if switched on: the frontiers of {inputs.reference.name}, on that study's text."
+        )
     return (
         f"IsoFLOP minimum of bits per byte of each arm at each budget, with the fitted {fmt.FRONTIER_LAW} and its 95 % "
         f"band. {forms}. Hollow points are cells excluded from the fits. Grey horizontal lines are n-gram baselines: "
@@ -79,9 +127,7 @@ def _caption(inputs: Inputs) -> str:
     )
 
 
-def _arm_layers(
-    inputs: Inputs, used: list[DataRow], excluded: list[DataRow], selection: alt.Parameter
-) -> list[alt.Chart]:
+def _arm_layers(inputs: Inputs, minima: _Minima, frame: Frame, selection: alt.Parameter) -> list[alt.Chart]:
     """Bands, curves and minima of all arms."""
     arms = inputs.drawn_arms
     opacity = alt.when(selection).then(alt.value(1)).otherwise(alt.value(0.06))
@@ -91,7 +137,7 @@ def _arm_layers(
         domain=arms, range=_SHAPES[: len(arms)] if len(arms) <= len(_SHAPES) else alt.Undefined
     )
     x = alt.X("C:Q").scale(type="log", nice=False, padding=16).axis(flops_axis(inputs))
-    y = alt.Y("bpb:Q", title="bits per byte").scale(zero=False).axis(tickCount=8)
+    y = alt.Y("bpb:Q", title="bits per byte", scale=frame.scale()).axis(tickCount=8)
     line: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour, "opacity": opacity}
     interval: alt.typing.EncodeKwds = {**line, "y": alt.Y("low:Q"), "y2": "high:Q"}
     band: alt.typing.EncodeKwds = {**interval, "opacity": band_opacity}
@@ -104,9 +150,9 @@ def _arm_layers(
         alt.Chart(preferred).mark_area().encode(**band),
         alt.Chart(others).mark_line(strokeWidth=1, strokeDash=[5, 3]).encode(**by_form),
         alt.Chart(preferred).mark_line(strokeWidth=2).encode(**line),
-        alt.Chart(inline(used)).mark_rule(strokeWidth=1.2).encode(**interval),
-        alt.Chart(inline(used)).mark_point(filled=True, size=60).encode(**point),
-        alt.Chart(inline(excluded)).mark_point(filled=False, size=60).encode(**point),
+        alt.Chart(inline(minima.used)).mark_rule(strokeWidth=1.2).encode(**interval),
+        alt.Chart(inline(minima.used)).mark_point(filled=True, size=60).encode(**point),
+        alt.Chart(inline(minima.excluded)).mark_point(filled=False, size=60).encode(**point),
     ]
 
 
@@ -123,60 +169,17 @@ def _minimum(cell: Cell) -> DataRow:
     return minimum_row(cell) | {"C": cell.budget_flops, "note": cell.note or fmt.MISSING}
 
 
-def _reference(inputs: Inputs) -> list[alt.Chart]:
-    """The frontiers of the reference study, each named at its end."""
-    if inputs.reference is None:
-        return []
-    fit = inputs.reference.fit
-    preferred = forms_of(fit)[:1]
-    curves = [(frontier.arm, frontier.curve) for frontier in fit.frontiers if frontier.form in preferred]
-    points = inline({"reference_arm": arm, "C": c, "bpb": bpb} for arm, curve in curves for c, bpb, *_ in curve)
-    ends = inline({"reference_arm": arm, "C": curve[-1][0], "bpb": curve[-1][1]} for arm, curve in curves)
+def _ngram_lines(inputs: Inputs) -> list[tuple[str, float]]:
+    """Pairs (name, BPB) of the unigram and the bigram of every tokenizer."""
     return [
-        alt.Chart(points)
-        .mark_line(style="baseline", strokeDash=[7, 3, 1, 3])
-        .encode(x="C:Q", y="bpb:Q", detail="reference_arm:N"),
-        alt.Chart(ends)
-        .mark_text(style="baseline-name", align="left", dx=4)
-        .encode(x="C:Q", y="bpb:Q", text="reference_arm:N"),
+        (f"{baseline.tokenizer} {name}", bpb)
+        for baseline in inputs.fit.ngram_baselines
+        for name, bpb in ((_UNIGRAM, baseline.unigram_bpb), (_BIGRAM, baseline.bigram_bpb))
     ]
 
 
-def _ngram_baselines(inputs: Inputs) -> list[alt.Chart]:
-    """A line and its name for the unigram and the bigram of every tokenizer."""
-    baselines = inputs.fit.ngram_baselines
-    values = [bpb for baseline in baselines for bpb in (baseline.unigram_bpb, baseline.bigram_bpb)]
-    charts: list[alt.Chart] = []
-    for number, baseline in enumerate(baselines):
-        for name, bpb, dash in (
-            ("unigram", baseline.unigram_bpb, [1, 3]),
-            ("bigram", baseline.bigram_bpb, [6, 4]),
-        ):
-            chart = alt.Chart(inline([{"bpb": bpb, "label": f"{baseline.tokenizer} {name} {bpb:.2f}"}]))
-            # A line just above would run through the name, which then goes below its own line.
-            below = any(bpb < other < bpb + _CLOSE_BPB for other in values)
-            text = chart.mark_text(
-                style="baseline-name",
-                align="right",
-                baseline="top" if below else "bottom",
-                dx=-4 - _NAME_WIDTH * (number % _NAME_COLUMNS),
-                dy=3 if below else -2,
-            )
-            charts += [
-                chart.mark_rule(style="baseline", strokeDash=dash).encode(y="bpb:Q", tooltip="label:N"),
-                text.encode(y="bpb:Q", x=alt.value("width"), text="label:N"),
-            ]
-    return charts
-
-
-def _compressors(inputs: Inputs) -> list[alt.Chart]:
-    """A line for each compressor that is drawn, named at the left edge."""
-    charts: list[alt.Chart] = []
-    for name, bpb in compressors.bpb_lines(inputs).drawn:
-        chart = alt.Chart(inline([{"bpb": bpb, "label": f"{name} {bpb:.2f}"}]))
-        text = chart.mark_text(style="baseline-name", align="left", baseline="bottom", dx=4, dy=-2)
-        charts += [
-            chart.mark_rule(style="baseline", strokeDash=[2, 2, 8, 2]).encode(y="bpb:Q", tooltip="label:N"),
-            text.encode(y="bpb:Q", x=alt.value(0), text="label:N"),
-        ]
-    return charts
+def _rule(name: str, bpb: float) -> alt.Chart:
+    """The line of an n-gram model or compressor."""
+    chart = alt.Chart(inline([{"bpb": bpb, "label": f"{name} {bpb:.2f}"}]))
+    dash = _DASHES.get(name.rpartition(" ")[2], _OTHER_DASH)
+    return chart.mark_rule(style="baseline", strokeDash=dash).encode(y="bpb:Q", tooltip="label:N")

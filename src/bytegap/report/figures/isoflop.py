@@ -3,17 +3,25 @@
 The chart rearranges fit.json; the only arithmetic is value plus or minus one standard error.
 """
 
-import warnings
 from collections.abc import Iterable
 
 import altair as alt
 
 from bytegap.report import format as fmt
-from bytegap.report.figures.base import DataRow, Figure, inline, minimum_row, tooltips, with_data
+from bytegap.report.figures.base import (
+    DataRow,
+    Figure,
+    inline,
+    minimum_row,
+    panel_columns,
+    panels,
+    size_ticks,
+    tooltips,
+    with_data,
+)
 from bytegap.report.inputs import Inputs
 from bytegap.schema.fit import Cell
 
-_MAX_COLUMNS = 4
 _POINT_TOOLTIPS = (
     ("run", "run"),
     ("arm", "arm"),
@@ -39,12 +47,9 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
     arms = inputs.drawn_arms
     budgets = [fmt.flops(value) for value in sorted({cell.budget_flops for cell in inputs.cells})]
     selection = alt.selection_point(name="budget", fields=["budget"], bind="legend", toggle="true")
-    panels = [_panel(inputs, arm, budgets, selection).properties(width=width, height=height) for arm in arms]
-    columns = _columns([inputs.traits(arm).objective for arm in arms])
-    with warnings.catch_warnings():
-        # Altair warns that the panels share one selection, which is intended.
-        warnings.filterwarnings("ignore", message="Automatically deduplicated")
-        chart = _grid(panels, columns, selection)
+    charts = [_panel(inputs, arm, budgets, selection).properties(width=width, height=height) for arm in arms]
+    columns = panel_columns([inputs.traits(arm).objective for arm in arms])
+    chart = panels(charts, columns, selection)
     excluded = tuple(
         f"{cell.arm} at {fmt.flops(cell.budget_flops)} FLOPs: {cell.note or 'no note'}"
         for cell in inputs.cells
@@ -55,8 +60,8 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
         title="IsoFLOP grid",
         caption=(
             "Test bits per byte against non-embedding parameters N; one panel per arm, one colour per budget of "
-            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), curves the fitted "
-            "parabolas, diamonds their minima with 95 % CI. Hollow points and dashed curves are cells excluded from "
+            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), curves the fit of "
+            "each cell, diamonds their minima with 95 % CI. Hollow points and dashed curves are cells excluded from "
             "the frontier fits. Click a budget in the legend to highlight it, or a point to open its record."
         ),
         alt=(
@@ -72,29 +77,14 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
     )
 
 
-def _columns(objectives: list[str]) -> int:
-    """Panels per row, at most four: one objective's arms fill whole rows if they can, two objectives' if many."""
-    per_objective = max(objectives.count(objectives[0]), min(len(objectives), 2))
-    if per_objective > _MAX_COLUMNS:
-        return next((n for n in (4, 3) if per_objective % n == 0), _MAX_COLUMNS)
-    return 2 * per_objective if per_objective == 2 and len(objectives) > 2 * _MAX_COLUMNS else per_objective
-
-
-def _grid(panels: list[alt.LayerChart | alt.FacetChart], columns: int, selection: alt.Parameter) -> alt.ConcatChart:
-    return alt.concat(
-        *panels,
-        columns=columns,
-        spacing={"row": 26, "column": 26},
-        resolve={"scale": {"x": "shared", "y": "shared", "color": "shared"}, "legend": {"color": "shared"}},
-    ).add_params(selection)
-
-
 def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
     cells = [cell for cell in inputs.cells if cell.arm == arm]
     colour = alt.Color("budget:O", sort=budgets, title="budget, FLOPs").scale(domain=budgets)
     opacity = alt.when(selection).then(alt.value(1)).otherwise(alt.value(0.07))
     x = alt.X("N:Q", title="non-embedding parameters N").scale(type="log", nice=False, padding=12)
-    x = x.axis(format="~s", values=_size_ticks(inputs), labelOverlap="greedy")
+    x = x.axis(
+        format="~s", values=size_ticks([n for cell in inputs.cells for n in cell.parameters]), labelOverlap="greedy"
+    )
     y = alt.Y("bpb:Q", title="bits per byte").scale(zero=False, padding=6, nice=False).axis(tickCount=5)
     shared: alt.typing.EncodeKwds = {"color": colour, "opacity": opacity}
     xy: alt.typing.EncodeKwds = {"x": x, "y": y, **shared}
@@ -122,13 +112,6 @@ def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Paramete
     )
     name = f"panel{inputs.arms.index(arm)}"
     return alt.layer(*layers).properties(title=arm, name=name)
-
-
-def _size_ticks(inputs: Inputs) -> list[float]:
-    """Ticks at 1 and 3 times powers of ten, within the sizes drawn."""
-    sizes = [n for cell in inputs.cells for n in cell.parameters]
-    ticks = [leading * 10.0**power for power in range(2, 13) for leading in (1, 3)]
-    return [tick for tick in ticks if min(sizes) <= tick <= max(sizes)]
 
 
 def _curves(cells: Iterable[Cell]) -> list[DataRow]:

@@ -8,7 +8,6 @@ const AXIS_WIDTH = 66; // pixels of a panel's y axis and margin, unless drawing 
 const NARROW_WIDTH = 560; // below this width panels are stacked
 const MIN_PANEL_WIDTH = 200;
 const MANY_PANELS = 6; // above this number stacked panels are drawn with less height
-const NAME_WIDTH = 130; // pixels of a baseline's name in a plot, _NAME_WIDTH in figures/frontiers.py
 
 const containerOf = (chart) => document.getElementById(`chart-${chart.name}`);
 
@@ -75,6 +74,19 @@ function withoutHidden(spec) {
   return result;
 }
 
+// --- other versions of figures: another study's frontiers
+
+const alternatives = new Set(); // names of the figures of which the other version is shown
+const specOf = (chart) => structuredClone(alternatives.has(chart.name) ? chart.alternative : chart.spec);
+
+for (const input of document.querySelectorAll(".switch input")) {
+  input.parentNode.hidden = false;
+  input.addEventListener("change", () => {
+    input.checked ? alternatives.add(input.dataset.figure) : alternatives.delete(input.dataset.figure);
+    drawAll();
+  });
+}
+
 // --- drawing
 
 const columnsOf = (chart, width) =>
@@ -83,9 +95,12 @@ const columnsOf = (chart, width) =>
 // The chart's specification for a width in pixels.
 function sized(spec, chart, width) {
   if (!spec.concat) {
-    // Names of baselines are offset from the right edge, one tokenizer per column; too many columns wrap around.
-    const room = Math.max(1, Math.floor((width - AXIS_WIDTH) / NAME_WIDTH)) * NAME_WIDTH;
-    for (const { mark } of spec.layer) if (mark.style === "baseline-name" && mark.dx < 0) mark.dx %= room;
+    // Names of baselines are right of the plot, or within it where that would leave it too little width.
+    if (width < NARROW_WIDTH) {
+      for (const { mark } of spec.layer) {
+        if (mark.style === "baseline-name" && mark.dx > 0) Object.assign(mark, { align: "right", dx: -2 });
+      }
+    }
     return { ...spec, width, autosize: { type: "fit-x", contains: "padding" } };
   }
   const columns = columnsOf(chart, width);
@@ -97,8 +112,8 @@ function sized(spec, chart, width) {
   return { ...spec, columns };
 }
 
-// Whether the legends of a chart, each in one row, are wider than the chart.
-function legendsOverflow(spec, width) {
+// The labels of each legend of a chart, by field.
+function legendLabels(spec) {
   const labels = new Map(); // by field: colour and shape of one field share a legend
   for (const layer of (spec.concat ?? [spec]).flatMap((panel) => panel.layer ?? [panel])) {
     for (const channel of [layer.encoding.color, layer.encoding.shape, layer.encoding.strokeDash]) {
@@ -107,17 +122,21 @@ function legendsOverflow(spec, width) {
       }
     }
   }
-  const pixels = (label) => Math.min(220, 7 * label.length) + 30;
-  return labels.size > 1 && [...labels.values()].flat().reduce((sum, label) => sum + pixels(label), 0) > width;
+  return [...labels.values()];
 }
+
+const labelWidth = (label) => Math.min(260, 7 * label.length) + 36; // pixels, with its marker
 
 function configured(chart, width, scheme) {
   const config = structuredClone(chart.config[scheme]);
-  const longest = Math.max(...switches.map((input) => input.value.length), "extrapolated".length);
-  if (width < NARROW_WIDTH || legendsOverflow(chart.spec, width)) {
-    config.legend.layout = { top: { direction: "vertical" } };
-  }
-  config.legend.columns = Math.max(1, Math.min(config.legend.columns, Math.floor(width / (7 * longest + 36))));
+  const legends = legendLabels(specOf(chart));
+  const widths = legends.flat().map(labelWidth);
+  const inOneRow = widths.reduce((sum, each) => sum + each, 0);
+  const top = { anchor: "start", bounds: width < NARROW_WIDTH ? "full" : "flush" };
+  if (legends.length > 1 && inOneRow > width - AXIS_WIDTH) top.direction = "vertical";
+  config.legend.layout = { top };
+  const room = Math.floor((width - AXIS_WIDTH) / Math.max(...widths, 1));
+  config.legend.columns = Math.max(1, Math.min(config.legend.columns, room));
   return config;
 }
 
@@ -125,12 +144,12 @@ async function draw(chart) {
   const container = containerOf(chart);
   const width = container.clientWidth;
   const scheme = dark.matches ? "dark" : "light";
-  const state = JSON.stringify([width, scheme, [...hidden]]);
+  const state = JSON.stringify([width, scheme, [...hidden], alternatives.has(chart.name)]);
   if (chart.state === state) return;
   chart.view?.finalize();
   chart.view = null;
   const embed = () => {
-    const spec = withoutHidden(structuredClone(chart.spec));
+    const spec = withoutHidden(specOf(chart));
     return spec && vegaEmbed(container, sized(spec, chart, width), {
       actions: false,
       renderer: "svg",

@@ -1,17 +1,21 @@
 """The table of baselines.json: compressors on the test windows and on the test text as one file."""
 
+from collections.abc import Callable
+
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables.base import Column, Entry, Table, number, text
+from bytegap.report.tables.base import About, Column, Table
 from bytegap.schema.evaluate import Compressed
 
 # (what is compressed, whether primed): stem of the columns, heading
-_COLUMNS = {
+_CASES = {
     ("windows", False): ("windows", "each window"),
     ("windows", True): ("windows_primed", "each window, primed"),
     ("text", False): ("text", "full text"),
     ("text", True): ("text_primed", "full text, primed"),
 }
+_Results = dict[tuple[str, bool], Compressed]
+"""The results of one compressor, by a key of _CASES."""
 
 
 def table(inputs: Inputs) -> Table | None:
@@ -19,7 +23,7 @@ def table(inputs: Inputs) -> Table | None:
     found = inputs.baselines
     if found is None:
         return None
-    return Table(
+    about = About(
         name="baselines",
         title="Compressors",
         caption=(
@@ -30,26 +34,30 @@ def table(inputs: Inputs) -> Table | None:
             "follows more text than a model is given. Sizes are in whole bytes."
         ),
         source="../baselines.json",
-        columns=(
-            Column("compressor", "compressor", numeric=False),
-            *(Column(f"{name}_bpb", heading) for name, heading in _COLUMNS.values()),
-            Column("prime_bytes", "primed with, bytes"),
-            *(Column(f"{name}_bytes", f"{heading}, bytes") for name, heading in _COLUMNS.values()),
+    )
+    by_compressor: dict[str, _Results] = {}
+    for each in found.compressed:
+        by_compressor.setdefault(each.compressor, {})[each.scope, each.prime_bytes > 0] = each
+    columns: tuple[Column[_Results], ...] = (
+        Column("compressor", "compressor", lambda row: next(iter(row.values())).compressor),
+        *(
+            Column(f"{name}_bpb", heading, _of(case, lambda each: each.bpb), fmt.bpb)
+            for case, (name, heading) in _CASES.items()
         ),
-        rows=tuple(
-            _row(name, [each for each in found.compressed if each.compressor == name])
-            for name in dict.fromkeys(each.compressor for each in found.compressed)
+        Column(
+            "prime_bytes",
+            "primed with, bytes",
+            lambda row: max(each.prime_bytes for each in row.values()) or None,
+            fmt.integer,
+        ),
+        *(
+            Column(f"{name}_bytes", f"{heading}, bytes", _of(case, lambda each: each.bytes), fmt.integer)
+            for case, (name, heading) in _CASES.items()
         ),
     )
+    return Table.of(about, by_compressor.values(), columns)
 
 
-def _row(compressor: str, results: list[Compressed]) -> tuple[Entry, ...]:
-    by_column = {(each.scope, each.prime_bytes > 0): each for each in results}
-    found = [by_column.get(key) for key in _COLUMNS]
-    prime_bytes = max(each.prime_bytes for each in results)
-    return (
-        text(compressor),
-        *(number(each.bpb if each else None, fmt.bpb) for each in found),
-        number(prime_bytes or None, fmt.integer),
-        *(number(each.bytes if each else None, fmt.integer) for each in found),
-    )
+def _of(case: tuple[str, bool], value: Callable[[Compressed], float | None]) -> Callable[[_Results], float | None]:
+    """A value of one case, if it was measured."""
+    return lambda row: value(row[case]) if case in row else None

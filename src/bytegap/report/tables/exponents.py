@@ -2,8 +2,33 @@
 
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables.base import UNKNOWN, Column, Entry, Table, number, text, with_interval, yes_no
-from bytegap.schema.fit import SlopePair
+from bytegap.report.tables.base import About, Column, Interval, Table
+from bytegap.schema.fit import NestedModel, SlopePair
+
+_SLOPES = About(
+    name="slopes",
+    title="Equivalence of exponents",
+    caption=(
+        "Exponents g (power law) of the pairs of arms that the study names, with the equivalence margin it states "
+        "beforehand: equivalent where the 90 % CI of the difference lies within the margin. Power is the "
+        "probability of this result if the exponents are equal; the last column is the margin for a power of 0.8."
+    ),
+    source="../fit.json",
+)
+_SLOPE_COLUMNS: tuple[Column[SlopePair] | Interval[SlopePair], ...] = (
+    Column("arms", "arms", lambda pair: " / ".join(pair.arms)),
+    Column("exponent_one", "g of the first", lambda p: p.exponents[0].value if p.exponents else None, fmt.four_digits),
+    Column(
+        "exponent_other", "g of the second", lambda p: p.exponents[1].value if p.exponents else None, fmt.four_digits
+    ),
+    Interval("difference", "difference", lambda pair: pair.difference, fmt.four_digits),
+    Column("low_90", "90 % low", lambda pair: pair.ci90[0] if pair.ci90 else None, fmt.four_digits),
+    Column("high_90", "high", lambda pair: pair.ci90[1] if pair.ci90 else None, fmt.four_digits),
+    Column("margin", "margin", lambda pair: pair.margin, fmt.four_digits),
+    Column("equivalent", "equivalent", lambda pair: pair.equivalent),
+    Column("power", "power", lambda pair: pair.power, fmt.four_digits),
+    Column("least_margin", "margin for power 0.8", lambda pair: pair.least_margin, fmt.four_digits),
+)
 
 
 def separate_laws(inputs: Inputs) -> Table | None:
@@ -11,19 +36,7 @@ def separate_laws(inputs: Inputs) -> Table | None:
     test = inputs.fit.separate_laws
     if test is None:
         return None
-    rows = [
-        (
-            text(model.shared_by),
-            number(model.exponents),
-            number(model.chi_square, fmt.four_digits),
-            number(model.dof),
-            number(model.irreducible_loss_bpb, fmt.four_digits),
-            number(model.p_value, fmt.four_digits),
-            yes_no(model.shared_by == test.simplest),
-        )
-        for model in test.models
-    ]
-    return Table(
+    about = About(
         name="separate_laws",
         title="Nested models of the exponent",
         caption=(
@@ -31,62 +44,21 @@ def separate_laws(inputs: Inputs) -> Table | None:
             "tokenizer, or by none; p-value against the last. The simplest model that is not rejected at 5 % is marked."
         ),
         source="../fit.json",
-        columns=(
-            Column("shared_by", "exponent shared by", numeric=False),
-            Column("exponents", "exponents"),
-            Column("chi_square", "chi-square"),
-            Column("dof", "degrees of freedom"),
-            Column("irreducible_loss_bpb", "irreducible loss E, BPB"),
-            Column("p_value", "p"),
-            Column("simplest", "simplest", numeric=False),
-        ),
-        rows=tuple(rows),
     )
+    columns: tuple[Column[NestedModel], ...] = (
+        Column("shared_by", "exponent shared by", lambda model: model.shared_by),
+        Column("exponents", "exponents", lambda model: model.exponents, str),
+        Column("chi_square", "chi-square", lambda model: model.chi_square, fmt.four_digits),
+        Column("dof", "degrees of freedom", lambda model: model.dof, str),
+        Column(
+            "irreducible_loss_bpb", "irreducible loss E, BPB", lambda model: model.irreducible_loss_bpb, fmt.four_digits
+        ),
+        Column("p_value", "p", lambda model: model.p_value, fmt.four_digits),
+        Column("simplest", "simplest", lambda model: model.shared_by == test.simplest),
+    )
+    return Table.of(about, test.models, columns)
 
 
 def slopes(inputs: Inputs) -> Table | None:
     """One row per pair of arms whose exponents the study compares; None where it compares none."""
-    if not inputs.fit.slopes:
-        return None
-    return Table(
-        name="slopes",
-        title="Equivalence of exponents",
-        caption=(
-            "Exponents g (power law) of the pairs of arms that the study names, with the equivalence margin it states "
-            "beforehand: equivalent where the 90 % CI of the difference lies within the margin. Power is the "
-            "probability of this result if the exponents are equal; the last column is the margin for a power of 0.8."
-        ),
-        source="../fit.json",
-        columns=(
-            Column("arms", "arms", numeric=False),
-            Column("exponent_one", "g of the first"),
-            Column("exponent_other", "g of the second"),
-            Column("difference", "difference"),
-            Column("low", "95 % low"),
-            Column("high", "high"),
-            Column("low_90", "90 % low"),
-            Column("high_90", "high"),
-            Column("margin", "margin"),
-            Column("equivalent", "equivalent", numeric=False),
-            Column("power", "power"),
-            Column("least_margin", "margin for power 0.8"),
-        ),
-        rows=tuple(_slope_row(pair) for pair in inputs.fit.slopes),
-    )
-
-
-def _slope_row(pair: SlopePair) -> tuple[Entry, ...]:
-    first, second = pair.exponents or (UNKNOWN, UNKNOWN)
-    low, high = pair.ci90 or (None, None)
-    return (
-        text(" / ".join(pair.arms)),
-        number(first.value, fmt.four_digits),
-        number(second.value, fmt.four_digits),
-        *with_interval(pair.difference or UNKNOWN, fmt.four_digits),
-        number(low, fmt.four_digits),
-        number(high, fmt.four_digits),
-        number(pair.margin, fmt.four_digits),
-        yes_no(pair.equivalent),
-        number(pair.power, fmt.four_digits),
-        number(pair.least_margin, fmt.four_digits),
-    )
+    return Table.of(_SLOPES, inputs.fit.slopes, _SLOPE_COLUMNS) if inputs.fit.slopes else None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables.base import Column, Entry, Table, text
+from bytegap.report.tables.base import About, Column, Table
 
 _PACKAGES = ("bytegap", "altair", "vl-convert-python", "pydantic")
 
@@ -21,6 +21,20 @@ class _Fact(NamedTuple):
     """The record that holds it, relative to the study directory; empty if none does."""
 
 
+_ABOUT = About(
+    name="provenance",
+    title="Provenance",
+    caption="Corpus, tokenizers, scoring windows, execution settings and fit behind every number above.",
+    source="",
+)
+_COLUMNS: tuple[Column[_Fact], ...] = (
+    Column("what", "subject", lambda fact: fact.subject),
+    Column("which", "property", lambda fact: fact.name),
+    Column("value", "value", lambda fact: fact.value, str, lambda fact: fact.text),
+    Column("file", "record", lambda fact: fact.file, href=lambda fact: f"../{fact.file}" if fact.file else ""),
+)
+
+
 def table(inputs: Inputs) -> Table:
     """One row per fact, linking to its record."""
     facts = [
@@ -31,27 +45,7 @@ def table(inputs: Inputs) -> Table:
         *_fit(inputs),
         *_versions(),
     ]
-    return Table(
-        name="provenance",
-        title="Provenance",
-        caption="Corpus, tokenizers, scoring windows, execution settings and fit behind every number above.",
-        source="",
-        columns=(
-            Column("what", "subject", numeric=False),
-            Column("which", "property", numeric=False),
-            Column("value", "value"),
-            Column("file", "record", numeric=False),
-        ),
-        rows=tuple(
-            (
-                text(fact.subject),
-                text(fact.name),
-                Entry(fact.value, fact.text),
-                text(fact.file, f"../{fact.file}" if fact.file else ""),
-            )
-            for fact in facts
-        ),
-    )
+    return Table.of(_ABOUT, facts, _COLUMNS)
 
 
 def _integer(subject: str, name: str, value: int, file: str) -> _Fact:
