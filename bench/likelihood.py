@@ -15,8 +15,7 @@ from torch import Tensor
 
 from bytegap.console import track
 from bytegap.cost.bits import bits_per_byte
-from bytegap.data.windows import Windows
-from bytegap.io.arrays import read_array
+from bytegap.data.windows import read_windows
 from bytegap.lm.language_model import load_run
 from bytegap.lm.likelihood import rng_for, stratified_times
 from bytegap.objectives.base import Batch, Sequences
@@ -73,14 +72,8 @@ class Bench:
     def __init__(self, study_dir: StudyDir, run_dir: RunDir) -> None:
         self.spec, self.model = run_dir.spec(), load_run(run_dir)
         split = study_dir.windows().splits["test"]
-        own = split.tokenizers[self.spec.tokenizer]
-        self.unigram_bpb, self.bytes = own.unigram_bpb, split.bytes
-        windows = Windows(
-            tokens=read_array(study_dir.windows_dir, own.tokens),
-            counts=read_array(study_dir.windows_dir, own.counts),
-            bytes=split.bytes,
-            sha256=split.sha256,
-        )
+        self.unigram_bpb, self.bytes = split.tokenizers[self.spec.tokenizer].unigram_bpb, split.bytes
+        windows = read_windows(study_dir.windows_dir, split, self.spec.tokenizer)
         self.n_windows = len(windows.counts)
         self.by_length = [(torch.from_numpy(i), torch.from_numpy(tokens)) for i, tokens in windows.by_length()]
 

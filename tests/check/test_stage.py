@@ -13,7 +13,7 @@ from bytegap.errors import StudyDirError
 from bytegap.launch import local as train
 from bytegap.plan import stage as plan
 from bytegap.runs import collect as runs
-from bytegap.study.directory import ARTIFACTS, RECORD, SPEC, StudyDir
+from bytegap.study.directory import ARTIFACTS, RECORD, SPEC, WINDOWS, StudyDir
 from bytegap.study.load import load_study
 from tests.helpers.tiny_study import STUDY, write_study
 
@@ -51,6 +51,39 @@ def problems(study_dir, capsys):
 def test_a_complete_study_has_no_problem(study_dir, capsys):
     stage.run(study_dir)
     assert "no problem found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"document_nats": (1.0,)}, "its documents have 1.0 nats"),
+        ({"document_bytes": (7,)}, "its documents have 7 bytes"),
+        ({"windows_sha256": "0" * 64}, "not on the windows of tokens/windows.json"),
+    ],
+)
+@pytest.mark.parametrize("edge", ["tokens", "words"])
+def test_a_score_that_does_not_add_up_is_named(study_dir, capsys, edge, change, words):
+    run_dir = study_dir.run(specs(study_dir)[0].id)
+    record = run_dir.record()
+    scores = {"tokens": record.test, **record.test_by_edge}
+    scores[edge] = scores[edge].model_copy(update=change)
+    by_edge = {name: score for name, score in scores.items() if name != "tokens"}
+    run_dir.write(RECORD, record.model_copy(update={"test": scores["tokens"], "test_by_edge": by_edge}))
+    found = problems(study_dir, capsys)
+    assert f"test score with edges = {edge}" in found
+    assert words in found
+
+
+def test_windows_that_are_not_the_corpus_are_named(study_dir, capsys):
+    windows = study_dir.windows()
+    split = windows.other_edges["any"]["test"].model_copy(update={"sha256": "0" * 64})
+    study_dir.write(
+        WINDOWS, windows.model_copy(update={"other_edges": {**windows.other_edges, "any": {"test": split}}})
+    )
+    assert "windows.json does not match the text" in problems(study_dir, capsys)
+    split = windows.splits["test"].model_copy(update={"n_documents": 2, "documents": None})
+    study_dir.write(WINDOWS, windows.model_copy(update={"splits": {**windows.splits, "test": split}}))
+    assert "windows, bytes and documents are" in problems(study_dir, capsys)
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path):

@@ -1,6 +1,7 @@
 """A study through the command line, in processes of its own: all of it, again, and again with a changed arm."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -53,6 +54,31 @@ def test_finished_stages_are_not_repeated(finished):
     for stage in ("corpus", "tokenize", "plan", "train", "fit", "report"):
         line = next(line for line in again.stderr.splitlines() if line.split()[:1] == [stage])
         assert "up to date" in line, line
+
+
+def test_runs_of_a_committed_table_are_not_trained_again(finished, tmp_path, capsys):
+    """A study that came with runs.jsonl and without the folders of its runs."""
+    home, study, _ = finished
+    shutil.copytree(home / "out", tmp_path / "out")
+    out, arguments = tmp_path / "out" / "tiny", [str(study), "--out", str(tmp_path / "out")]
+    shutil.rmtree(out / "runs")
+    before = {name: (out / name).read_bytes() for name in ("runs.jsonl", "fit.json", "audit.json")}
+    (out / "fit.json").unlink()
+    for verb in ("train", "collect", "fit"):
+        assert main([verb, *arguments]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "8 of 8 runs are taken from" in said
+    assert "8 of 8 planned runs" in said
+    assert not list(out.glob("runs/*/record.json"))
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+    lines = before["runs.jsonl"].splitlines(keepends=True)
+    (out / "runs.jsonl").write_bytes(b"".join(lines[1:]))
+    assert main(["train", *arguments]) == 0
+    assert main(["collect", *arguments]) == 0
+    [trained] = out.glob("runs/*/record.json")
+    assert trained.parent.name == json.loads(lines[0])["run"]
+    assert (out / "runs.jsonl").read_bytes() == before["runs.jsonl"], "the same row in the same place"
 
 
 def test_a_changed_arm_leaves_the_runs_of_the_other_arms_alone(finished):

@@ -1,8 +1,7 @@
 """Finished runs of a few steps, one an arm, for tests of what uses trained models."""
 
 from bytegap.data import prepare, tokenize
-from bytegap.data.windows import Windows
-from bytegap.io.arrays import read_array
+from bytegap.data.windows import read_windows
 from bytegap.plan import stage as plan
 from bytegap.study.directory import StudyDir
 from bytegap.study.load import load_study
@@ -56,7 +55,4 @@ def finish(home, arms=ARMS, steps=12):
 def windows_of(run, split="test"):
     """The scoring windows of a split in the tokens of a run."""
     study_dir = run.study_dir
-    windows = study_dir.windows().splits[split]
-    own = windows.tokenizers[run.spec().tokenizer]
-    tokens, counts = (read_array(study_dir.windows_dir, array) for array in (own.tokens, own.counts))
-    return Windows(tokens, counts, windows.bytes, windows.sha256)
+    return read_windows(study_dir.windows_dir, study_dir.windows().splits[split], run.spec().tokenizer)

@@ -105,7 +105,7 @@ def test_only_budgets_all_of_whose_runs_ended_have_a_best(scored):
 def test_a_sample_has_the_tokens_and_bytes_of_its_windows(scored):
     study_dir, runs = scored
     text, pieces = windows_of(runs["bpe-mdm"]), load_run(runs["bpe-mdm"]).tokenizer.token_bytes
-    chosen = spread(None, len(text.counts), 7)
+    chosen = spread(text.documents, len(text.counts), 7)
     rows = [text.tokens[end - n : end] for end, n in zip(np.cumsum(text.counts), text.counts, strict=True)]
     sample = _sample(study_dir, "test", "bpe", 7)
     assert sample.windows.tokens.tolist() == np.concatenate([rows[i] for i in chosen]).tolist()

@@ -1,16 +1,19 @@
 """Plans: budgets matched, the same rule for every arm, kept until an input changes, printed, extended."""
 
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bytegap.autotune.backends import ExecutionPlan, default_execution
 from bytegap.errors import PlanError, StudyError
 from bytegap.objectives.base import objective
 from bytegap.plan import hyperparameters, stage
 from bytegap.plan.extend import missing_sizes
-from bytegap.plan.grid import REPEAT_SEED_STRIDE, check, isoflop_cell
+from bytegap.plan.grid import REPEAT_SEED_STRIDE, check, isoflop_cell, run_seed
 from bytegap.schema.base import digest
 from bytegap.study.config import Compute
 from bytegap.study.directory import PLAN, StudyDir
@@ -148,7 +151,8 @@ def test_a_study_may_be_repeated_under_other_seeds(unplanned):
     assert len({run.id for run in thrice}) == len(thrice) == 3 * len(once)
     for repeat in range(3):
         own = [run for run in thrice if run.repeat == repeat]
-        moved = [run.model_copy(update={"seed": run.seed - repeat * REPEAT_SEED_STRIDE, "repeat": 0}) for run in own]
+        stride = run_seed(repeat * REPEAT_SEED_STRIDE, 0, 0)
+        moved = [run.model_copy(update={"seed": run.seed - stride, "repeat": 0}) for run in own]
         assert moved == list(once), "the same study but for its seed"
 
 
@@ -178,6 +182,28 @@ def test_smallest_and_largest_budget_may_have_more_seeds(tokenized):
     cells = [isoflop_cell(context, budget) for budget in context.arm.budgets]
     assert [len(cell) // study.grid.sizes for cell in cells] == [3, 1, 3]
     assert len({run.id for run in cells[0]}) == 3 * study.grid.sizes
+
+
+def test_seeds_differ_between_sizes_and_repetitions(tokenized):
+    context = context_of(tokenized)
+    study = context.study
+    grid = study.grid.model_copy(update={"seeds": 3})
+    context = replace(context, study=study.model_copy(update={"grid": grid}))
+    cell = isoflop_cell(context, 1e10)
+    assert len({run.seed for run in cell}) == len(cell) == 3 * study.grid.sizes
+    sizes = [config.parameters().non_embedding for config in islice(context.sizes(), 40)]
+    assert all(
+        run.seed == run_seed(study.seed, number % 3, sizes.index(run.non_embedding_parameters))
+        for number, run in enumerate(cell)
+    )
+    added = missing_sizes(context, [(run, 2.0 - run.non_embedding_parameters / 1e9) for run in cell])
+    assert len({run.seed for run in added}) == len(added) > 0
+    assert {run.seed for run in added}.isdisjoint(run.seed for run in cell)
+
+
+@given(*[st.tuples(st.integers(0, 2**40 - 1), st.integers(0, 999), st.integers(0, 999))] * 2)
+def test_no_two_runs_of_any_studies_share_a_seed_by_chance(one, other):
+    assert (run_seed(*one) == run_seed(*other)) == (one == other)
 
 
 def test_edited_study_keeps_its_execution(unplanned, monkeypatch, capsys):

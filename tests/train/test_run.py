@@ -21,6 +21,14 @@ def test_a_run_has_a_record_weights_and_no_checkpoint(tiny):
         assert record.counted_supervised_step_flops == record.analytic_supervised_step_flops
         assert record.test.bpb < 6
         assert (record.test.bpb_se > 0) is (spec.objective == "mdm")
+        windows = tiny.study_dir.windows()
+        assert record.test_by_edge.keys() == windows.other_edges.keys() == {"words", "any"}
+        for edge, score in {"tokens": record.test, **record.test_by_edge}.items():
+            assert sum(score.document_nats) == pytest.approx(score.nats, rel=1e-12)
+            assert score.document_bytes == record.test.document_bytes
+            assert sum(score.document_bytes) == score.bytes == record.test.bytes
+            assert score.passes == (1 if spec.objective == "ar" else 8 if edge == "tokens" else 4)
+        assert len(record.test.document_nats) == windows.splits["test"].n_documents > 1
         assert set(record.update_rms) == {"embedding", "head", "body", "gains"}
         assert not run_dir.checkpoint_path.exists()
         weights = load_file(run_dir.weights_path)

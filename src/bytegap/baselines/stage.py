@@ -6,30 +6,28 @@ For other files it writes nothing: each is compressed as by the command-line too
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import numpy as np
 from rich.table import Table
 
 from bytegap.baselines import compressors
 from bytegap.baselines.compressors import COMPRESSORS
 from bytegap.console import say, show, track
-from bytegap.errors import EvaluateError, StudyDirError
+from bytegap.data.windows import window_texts
+from bytegap.errors import EvaluateError
 from bytegap.io.arrays import read_array
 from bytegap.schema.base import FrozenDict, FrozenModel, digest
-from bytegap.schema.data import ScoringSplit
+from bytegap.schema.data import HeldOut, ScoringSplit
 from bytegap.schema.evaluate import Baselines, Compressed
-from bytegap.study.directory import BASELINES, WINDOWS, StudyDir
+from bytegap.study.directory import BASELINES, StudyDir
 
-SPLIT = "test"
+SPLIT: HeldOut = "test"
 _MAX_WORKERS = 4  # PPMd takes up to 1.6 GB for a large text
 
 T = TypeVar("T")
@@ -98,22 +96,10 @@ def of_files(paths: list[Path], *, as_json: bool = False) -> CompressedFiles:
     return result
 
 
-def window_texts(study_dir: StudyDir) -> list[bytes]:
-    """The text of each test window; StudyDirError if the corpus is not the one that the windows were cut from."""
-    split = study_dir.windows().splits[SPLIT]
-    text = read_array(study_dir.corpus_dir, study_dir.corpus().splits[SPLIT].text).tobytes()
-    ends = read_array(study_dir.windows_dir, split.ends).astype(np.int64)
-    if hashlib.sha256(text + ends.tobytes()).hexdigest() != split.sha256:
-        raise StudyDirError(
-            f"{study_dir.path(WINDOWS)} does not match the text in {study_dir.corpus_dir}: run 'bytegap tokenize' again"
-        )
-    return [text[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
-
-
 def _compress_study(
     study_dir: StudyDir, split: ScoringSplit, versions: FrozenDict[str, str], inputs_sha256: str
 ) -> Baselines:
-    windows = window_texts(study_dir)
+    windows = window_texts(study_dir, SPLIT, split)
     jobs = [(name, study_dir.root) for name in COMPRESSORS]
     compressed = _run_jobs(_compress_windows, jobs, "compressing the test windows")
     return Baselines(
@@ -135,7 +121,7 @@ def _training_text(study_dir: StudyDir, max_bytes: int) -> bytes:
 def _compress_windows(name: str, root: Path) -> list[Compressed]:
     """One compressor on a study's windows, and on their text as one file; alone, then primed where it can be."""
     study_dir, compressor = StudyDir(root), COMPRESSORS[name]
-    windows = window_texts(study_dir)
+    windows = window_texts(study_dir, SPLIT, study_dir.windows().splits[SPLIT])
     text = b"".join(windows)
 
     def compressed(scope: Scope, n_bytes: int, prime_bytes: int = 0) -> Compressed:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from bytegap.check import recount
 from bytegap.console import say, track
 from bytegap.cost.disk import training_disk_bytes
 from bytegap.errors import StudyDirError
@@ -19,7 +20,7 @@ from bytegap.launch.claim import is_claimed
 from bytegap.schema.base import ArrayFile, Record
 from bytegap.schema.data import ScoringSplit
 from bytegap.schema.plan import RunSpec
-from bytegap.study.directory import ARTIFACTS, CORPUS, PLAN, TOKENIZER, WINDOWS, Artifact, RunDir, StudyDir
+from bytegap.study.directory import ARTIFACTS, CORPUS, PLAN, RUNS, TOKENIZER, WINDOWS, Artifact, RunDir, StudyDir
 
 R = TypeVar("R", bound=Record)
 Findings = Iterator[str]
@@ -30,8 +31,9 @@ def run(study_dir: StudyDir) -> None:
     """Log everything that is wrong; StudyDirError if anything is, or if there is no such folder."""
     if not study_dir.root.is_dir():
         raise StudyDirError(f"{study_dir.root} does not exist: run 'bytegap run' with this study first")
-    checks = (_damaged_records, _damaged_arrays, _runs, _leftovers, _disk)
-    found = [finding for check in track(checks, "checking the study folder") for finding in check(study_dir)]
+    checks = (_damaged_records, _damaged_arrays, _recounts, _runs, _leftovers, _disk)
+    every = [finding for check in track(checks, "checking the study folder") for finding in check(study_dir)]
+    found = list(dict.fromkeys(every))  # one file may be missed by several checks
     for finding in found:
         say("check", finding)
     if found:
@@ -63,15 +65,32 @@ def _arrays(study_dir: StudyDir) -> Iterator[tuple[Path, ArrayFile]]:
             yield study_dir.tokenizer_dir(name), manifest.stream
             yield study_dir.tokenizer_dir(name), manifest.lengths
     if windows := _readable(study_dir, WINDOWS):
-        for split in windows.splits.values():
-            yield from ((study_dir.windows_dir, array) for array in _window_arrays(split))
+        for splits in (windows.splits, *windows.other_edges.values()):
+            for split in splits.values():
+                yield from ((study_dir.windows_dir, array) for array in _window_arrays(split))
 
 
 def _window_arrays(split: ScoringSplit) -> Iterator[ArrayFile]:
-    yield split.ends
+    yield from (array for array in (split.starts, split.ends, split.documents) if array)
     for scored in split.tokenizers.values():
         yield scored.tokens
         yield scored.counts
+
+
+def _recounts(study_dir: StudyDir) -> Findings:
+    """Numbers that do not follow from the arrays and records that they were made from."""
+    if (manifest := _readable(study_dir, WINDOWS)) is None:
+        return
+    if _readable(study_dir, CORPUS):
+        yield from recount.windows(study_dir, manifest)
+    plan = _readable(study_dir, PLAN)
+    for spec in plan.specs if plan else []:
+        try:
+            record = study_dir.run(spec.id).find_record()
+        except StudyDirError:
+            continue  # reported with all other records
+        if record:
+            yield from recount.scores(spec, record, manifest)
 
 
 def _runs(study_dir: StudyDir) -> Findings:
@@ -95,7 +114,7 @@ def _runs(study_dir: StudyDir) -> Findings:
 
 def _ended_run(run_dir: RunDir, spec: RunSpec) -> Findings:
     """What is wrong with a run that ended, if its records can be read."""
-    again = f"delete {run_dir.path} and run 'bytegap train' again"
+    again = f"delete {run_dir.path} and its line of {RUNS.pattern}, and run 'bytegap train' again"
     try:
         record, trained = run_dir.record(), run_dir.spec()
     except StudyDirError:

@@ -4,42 +4,50 @@ Reads corpus/ and every tokens/NAME/; writes tokens/windows.json and its arrays 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bytegap.console import say, track
+from bytegap.console import say, track, warn
 from bytegap.cost.bits import bits_per_byte
+from bytegap.data.excerpts import ArmTokenizer, DocumentWindows, Excerpts
 from bytegap.data.ngrams import NgramCounts, count_entropy_bits, piece_length
 from bytegap.data.tokenizers.base import Tokenizer
 from bytegap.data.train_sequences import seq_len_for
-from bytegap.data.windows import window_ends
 from bytegap.errors import CorpusError
 from bytegap.io.arrays import documents_of, pieces_of, read_array, smallest_dtype, write_array
 from bytegap.io.atomic import replace_dir
-from bytegap.schema.base import FrozenDict, digest
-from bytegap.schema.data import CorpusManifest, ScoringSet, ScoringSplit, Split, TokenizerManifest, WindowsManifest
-from bytegap.study.config import Context, Study
+from bytegap.schema.base import ArrayFile, FrozenDict, digest
+from bytegap.schema.data import (
+    CorpusManifest,
+    Edge,
+    HeldOut,
+    ScoringSet,
+    ScoringSplit,
+    Split,
+    TokenizerManifest,
+    WindowsManifest,
+)
+from bytegap.study.config import Study
 from bytegap.study.directory import WINDOWS, StudyDir
 
-HELD_OUT: tuple[Literal["validation", "test"], ...] = ("validation", "test")
+HELD_OUT: tuple[HeldOut, ...] = ("validation", "test")
+EDGES: tuple[Edge, ...] = ("tokens", "words", "any")
+FEW_DOCUMENTS = 20
+"""Test documents below which a warning says that the results are about these documents."""
 
 
 @dataclass(frozen=True)
 class _Prepared:
     """A tokenizer and what windows need of it."""
 
-    tokenizer: Tokenizer
     manifest: TokenizerManifest
-    seq_len: int
+    arm: ArmTokenizer
     ngrams: NgramCounts
-    lengths: NDArray[np.int64]
-    """Bytes of each token; 0 for EOS, which is last."""
 
 
 def run(
@@ -51,13 +59,11 @@ def run(
 ) -> WindowsManifest:
     """Make the scoring windows unless that is done; PlanError or CorpusError where the text is too short."""
     context_bytes = study.context.bytes or _longest_sequence_bytes(study.context.tokens, manifests)
-    held_out = [corpus.splits[name].model_dump(mode="json") for name in HELD_OUT]
-    length = study.context.bytes or {"tokens": study.context.tokens}
-    inputs = digest([length, held_out, {n: m.content_sha256 for n, m in manifests.items()}])
+    inputs = _inputs_sha256(study, corpus, manifests)
     if current := study_dir.load_if_current(WINDOWS, inputs):
         say("tokenize", "scoring windows up to date")
         return current
-    _check_context(study.context, context_bytes, corpus)
+    _check_context(study, context_bytes, corpus)
     seq_lens = {
         name: study.context.tokens or seq_len_for(context_bytes, manifest.bytes_per_token, name)
         for name, manifest in manifests.items()
@@ -65,23 +71,73 @@ def run(
     prepared = {
         name: _prepare(study_dir, manifest, tokenizers[name], seq_lens[name]) for name, manifest in manifests.items()
     }
+    excerpts = Excerpts(
+        arms={name: each.arm for name, each in prepared.items()},
+        context_bytes=context_bytes,
+        edge=study.context.edges,
+        most_bytes=study.corpus.held_out_bytes_per_document,
+        seed=study.seed,
+    )
+    others: list[Edge] = [edge for edge in EDGES if edge != excerpts.edge]
+    made: dict[HeldOut, dict[Edge, ScoringSplit]] = {}
     with replace_dir(study_dir.windows_dir) as out:
-        splits = FrozenDict(
-            (
-                name,
-                _cut_split(
-                    out, name, list(documents_of(study_dir.corpus_dir, corpus.splits[name])), context_bytes, prepared
-                ),
-            )
-            for name in HELD_OUT
-        )
+        for name in HELD_OUT:
+            split = corpus.splits[name]
+            documents = track(documents_of(study_dir.corpus_dir, split), f"cutting {name}", total=split.documents)
+            made[name] = _cut_split(_Files(out, name), documents, excerpts, others if name == "test" else [], prepared)
     manifest = WindowsManifest(
-        inputs_sha256=inputs, context_bytes=context_bytes, seq_len=FrozenDict(seq_lens), splits=splits
+        inputs_sha256=inputs,
+        context_bytes=context_bytes,
+        seq_len=FrozenDict(seq_lens),
+        edge=study.context.edges,
+        splits=FrozenDict((name, by_edge[excerpts.edge]) for name, by_edge in made.items()),
+        other_edges=_other_edges(made["test"], others),
     )
     study_dir.write(WINDOWS, manifest)
-    counts = ", ".join(f"{split.windows} of {name} ({split.bytes:,} bytes)" for name, split in splits.items())
-    say("tokenize", f"scoring windows: {counts}")
+    _report(manifest)
     return manifest
+
+
+def _other_edges(
+    test: Mapping[Edge, ScoringSplit], others: Iterable[Edge]
+) -> FrozenDict[Edge, FrozenDict[HeldOut, ScoringSplit]]:
+    key: HeldOut = "test"
+    return FrozenDict((edge, FrozenDict[HeldOut, ScoringSplit]({key: test[edge]})) for edge in others)
+
+
+def _inputs_sha256(study: Study, corpus: CorpusManifest, manifests: Mapping[str, TokenizerManifest]) -> str:
+    """Checksum of everything that windows are made from."""
+    return digest(
+        {
+            "context": study.context.model_dump(mode="json"),
+            "held_out": [corpus.splits[name].model_dump(mode="json") for name in HELD_OUT],
+            "most_bytes": study.corpus.held_out_bytes_per_document,
+            "seed": study.seed,
+            "tokenizers": {name: manifest.content_sha256 for name, manifest in manifests.items()},
+        }
+    )
+
+
+def _report(manifest: WindowsManifest) -> None:
+    """Say how many windows there are, of how many documents, and how many end where they should not."""
+    for name, split in manifest.splits.items():
+        fallbacks = ""
+        if split.fallbacks:
+            missed = {"tokens": "a boundary of every tokenizer", "words": "white space", "any": ""}[manifest.edge]
+            fallbacks = f", {split.fallbacks} end elsewhere because {missed} was not in reach"
+        say(
+            "tokenize",
+            f"scoring windows of {name}: {split.windows:,} of {split.n_documents} documents, {split.bytes:,} bytes"
+            + fallbacks,
+        )
+    test = manifest.splits["test"]
+    if test.n_documents < FEW_DOCUMENTS:
+        warn(
+            "tokenize",
+            f"only {test.n_documents} test document{'s' * (test.n_documents > 1)}, {FEW_DOCUMENTS} are needed to say "
+            "how results vary between documents: raise [corpus] test, with held_out_bytes_per_document, or add "
+            "documents",
+        )
 
 
 def _longest_sequence_bytes(tokens: int | None, manifests: Mapping[str, TokenizerManifest]) -> int:
@@ -89,13 +145,19 @@ def _longest_sequence_bytes(tokens: int | None, manifests: Mapping[str, Tokenize
     return ceil((tokens or 0) * max(manifest.bytes_per_token for manifest in manifests.values()))
 
 
-def _check_context(context: Context, context_bytes: int, corpus: CorpusManifest) -> None:
-    """CorpusError where documents, or a held-out split, are shorter than a window."""
+def _check_context(study: Study, context_bytes: int, corpus: CorpusManifest) -> None:
+    """CorpusError where documents, what is scored of them, or a held-out split, are shorter than a window."""
     longest = max(split.bytes / split.documents for split in corpus.splits.values())
+    given = f"bytes = {context_bytes}" if study.context.bytes else f"tokens = {study.context.tokens}"
     if context_bytes > longest:
-        given = f"bytes = {context_bytes}" if context.bytes else f"tokens = {context.tokens}"
         raise CorpusError(
             f"[context] {given} is longer than the documents ({longest:.0f} bytes on average): shorten the context"
+        )
+    most_bytes = study.corpus.held_out_bytes_per_document
+    if most_bytes is not None and most_bytes < context_bytes:
+        raise CorpusError(
+            f"[corpus] held_out_bytes_per_document = {most_bytes} is less than one window of {context_bytes} bytes "
+            f"([context] {given}): give at least {context_bytes}, better a few thousand"
         )
     for name in HELD_OUT:
         held_out: Split = corpus.splits[name]
@@ -112,71 +174,86 @@ def _prepare(study_dir: StudyDir, manifest: TokenizerManifest, tokenizer: Tokeni
     length = piece_length(outcomes)
     pieces = pieces_of(folder, manifest.stream, length)
     tracked = track(pieces, f"counting {manifest.name}", total=-(-manifest.stream.length // length))
-    return _Prepared(
-        tokenizer=tokenizer,
-        manifest=manifest,
-        seq_len=seq_len,
-        ngrams=NgramCounts(tracked, outcomes),
-        lengths=np.append(read_array(folder, manifest.lengths).astype(np.int64), 0),
-    )
+    lengths = np.append(read_array(folder, manifest.lengths).astype(np.int64), 0)
+    return _Prepared(manifest, ArmTokenizer(tokenizer, lengths, seq_len), NgramCounts(tracked, outcomes))
 
 
-def _fits(prepared: Mapping[str, _Prepared], texts: list[bytes], n_eos: int) -> list[bool]:
-    """For each text, whether it fits every arm's sequence together with so many EOS."""
-    fit = [True] * len(texts)
-    for each in prepared.values():
-        encoded = each.tokenizer.encode_batch(texts)
-        fit = [ok and len(ids) + n_eos <= each.seq_len for ok, ids in zip(fit, encoded, strict=True)]
-    return fit
+@dataclass(frozen=True)
+class _Files:
+    """Where the arrays of a split go."""
+
+    folder: Path
+    stem: str
+
+    def below(self, name: str) -> "_Files":
+        """Where the arrays of a part of it go."""
+        return _Files(self.folder, f"{self.stem}.{name}")
+
+    def write(self, name: str, dtype: str, values: NDArray[np.generic]) -> ArrayFile:
+        """Write one array to `STEM.name`."""
+        return write_array(self.folder, f"{self.stem}.{name}", dtype, [values])
 
 
 def _cut_split(
-    out: Path, name: str, documents: Sequence[bytes], context_bytes: int, prepared: Mapping[str, _Prepared]
-) -> ScoringSplit:
-    """The windows of one split, written to `out`."""
-    ends = [
-        list(window_ends(document, context_bytes, lambda texts, n_eos: _fits(prepared, texts, n_eos)))
-        for document in track(documents, f"cutting {name}")
-    ]
-    texts = [
-        document[start:end]
-        for document, own in zip(documents, ends, strict=True)
-        for start, end in zip([0, *own[:-1]], own, strict=True)
-    ]
-    last_W = np.concatenate([np.arange(1, len(own) + 1) == len(own) for own in ends])
-    sizes_W = np.array([len(text) for text in texts])
-    total = int(sizes_W.sum())
-    assert total == sum(map(len, documents)), "every held-out byte once"
-    checksum = hashlib.sha256(b"".join(texts) + np.cumsum(sizes_W).tobytes())
+    files: _Files,
+    documents: Iterable[bytes],
+    excerpts: Excerpts,
+    others: list[Edge],
+    prepared: Mapping[str, _Prepared],
+) -> dict[Edge, ScoringSplit]:
+    """The windows of one split by edge: the study's own, and `others` on the same text."""
+    found: dict[Edge, list[DocumentWindows]] = {edge: [] for edge in (excerpts.edge, *others)}
+    begin = 0
+    for text in documents:
+        for edge, windows in excerpts.cut(text, others).items():
+            found[edge].append(windows.after(begin))
+        begin += len(text)
+    return {
+        edge: _write_split(files if edge == excerpts.edge else files.below(edge), own, prepared)
+        for edge, own in found.items()
+    }
+
+
+def _write_split(files: _Files, documents: list[DocumentWindows], prepared: Mapping[str, _Prepared]) -> ScoringSplit:
+    starts_W, ends_W = (np.concatenate([getattr(each, name) for each in documents]) for name in ("starts", "ends"))
+    sizes_W = ends_W - starts_W
+    checksum = hashlib.sha256(b"".join(each.text for each in documents) + np.cumsum(sizes_W).tobytes())
     return ScoringSplit(
-        ends=write_array(out, f"{name}.ends", "uint64", [np.cumsum(sizes_W)]),
-        windows=len(texts),
-        bytes=total,
+        starts=files.write("starts", "uint64", starts_W),
+        ends=files.write("ends", "uint64", ends_W),
+        documents=files.write(
+            "documents", "uint32", np.repeat(np.arange(len(documents)), [len(each.ends) for each in documents])
+        ),
+        n_documents=len(documents),
+        fallbacks=sum(each.fallbacks for each in documents),
+        windows=len(sizes_W),
+        bytes=int(sizes_W.sum()),
         sha256=checksum.hexdigest(),
         tokenizers=FrozenDict(
-            (tokenizer, _encode_windows(out, f"{name}.{tokenizer}", texts, last_W, each))
-            for tokenizer, each in prepared.items()
+            (name, _write_tokens(files.below(name), documents, sizes_W, each)) for name, each in prepared.items()
         ),
     )
 
 
-def _encode_windows(
-    out: Path, stem: str, texts: list[bytes], last_W: NDArray[np.bool_], prepared: _Prepared
+def _write_tokens(
+    files: _Files, documents: list[DocumentWindows], sizes_W: NDArray[np.int64], prepared: _Prepared
 ) -> ScoringSet:
     """The windows as one tokenizer's tokens, EOS after a document's last window, and the n-gram baselines on them."""
-    V = prepared.manifest.vocab_size
-    encoded = [
-        np.append(ids, V) if last else ids
-        for ids, last in zip(prepared.tokenizer.encode_batch(texts), last_W, strict=True)
-    ]
+    name, V = prepared.manifest.name, prepared.manifest.vocab_size
+    encoded: list[NDArray[np.integer]] = []
+    for each in documents:
+        encoded += each.tokens[name]
+        if each.ends_document:
+            encoded[-1] = np.append(encoded[-1], V)
     tokens = np.concatenate(encoded)
-    counts_W, sizes_W = np.array([len(ids) for ids in encoded]), np.array([len(text) for text in texts])
+    counts_W = np.array([len(ids) for ids in encoded])
     total = int(sizes_W.sum())
-    assert int(prepared.lengths[tokens].sum()) == total, "tokens have exactly the windows' bytes"
+    covered = np.add.reduceat(prepared.arm.lengths[tokens], np.cumsum(counts_W) - counts_W)
+    assert np.array_equal(covered, sizes_W), "tokens have exactly the windows' bytes"
     return ScoringSet(
-        tokens=write_array(out, f"{stem}.tokens", smallest_dtype(V + 2), [tokens]),
-        counts=write_array(out, f"{stem}.counts", "uint32", [counts_W]),
+        tokens=files.write("tokens", smallest_dtype(V + 2), tokens),
+        counts=files.write("counts", "uint32", counts_W),
         unigram_bpb=bits_per_byte(prepared.ngrams.unigram_nats(tokens), total),
         bigram_bpb=bits_per_byte(prepared.ngrams.bigram_nats(tokens, counts_W), total),
-        count_entropy_bpb=count_entropy_bits(counts_W, sizes_W) * len(texts) / total,
+        count_entropy_bpb=count_entropy_bits(counts_W, sizes_W) * len(counts_W) / total,
     )

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from bytegap.console import warn
+from bytegap.console import say, warn
 from bytegap.errors import BytegapError, StudyDirError
 from bytegap.io.arrays import verify
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.runs import RunRecord
-from bytegap.study.directory import PLAN, RunDir, StudyDir
+from bytegap.study.directory import PLAN, RUNS, RunDir, StudyDir
 from bytegap.train.run import Report, conditioning_tokenizer, train_run
 from bytegap.train.signals import StopSignal
 from bytegap.train.trainer import RunOptions
@@ -85,6 +85,18 @@ def has_record(study_dir: StudyDir, spec: RunSpec) -> bool:
     except StudyDirError as error:
         warn("train", f"{error}: training it again")
         return False
+
+
+def runs_to_train(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The runs that have neither a record nor, without a folder, a row of runs.jsonl; says how many have a row only."""
+    specs = list(specs)
+    kept = study_dir.rows_without_folder(specs)
+    if kept:
+        say(
+            "train",
+            f"{len(kept)} of {len(specs)} runs are taken from {study_dir.path(RUNS)}; to train one, remove its line",
+        )
+    return [spec for spec in specs if spec.id not in kept and not has_record(study_dir, spec)]
 
 
 def check_token_files(study_dir: StudyDir, specs: Iterable[RunSpec]) -> None:

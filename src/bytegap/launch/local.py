@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bytegap.console import Verbosity, say, set_verbosity, verbosity, warn
 from bytegap.errors import BytegapError, file_error
-from bytegap.launch.claim import check_device, check_token_files, claim_and_train, has_record
+from bytegap.launch.claim import check_device, check_token_files, claim_and_train, has_record, runs_to_train
 from bytegap.launch.display import Progress, shown
 from bytegap.lm.execution import bind_worker_to_gpu
 from bytegap.schema.plan import RunSpec
@@ -51,7 +51,7 @@ _Event = tuple[int, StepReport | _RunEnded | _WorkerError]
 def run(study_dir: StudyDir, workers: int | None = None, options: RunOptions = DEFAULT_OPTIONS) -> None:
     """Train every planned run that has no record; says which failed and why."""
     plan = study_dir.plan()
-    waiting = [spec for spec in plan.specs if not has_record(study_dir, spec)]
+    waiting = runs_to_train(study_dir, plan.specs)
     if not waiting:
         say("train", f"up to date: all {len(plan.specs)} runs have their records")
         return
@@ -62,7 +62,7 @@ def run(study_dir: StudyDir, workers: int | None = None, options: RunOptions = D
     progress = Progress(waiting, len(plan.specs))
     work = _Work(study_dir.root, waiting, options, verbosity())
     _train_in_workers(work, min(workers or plan.workers, len(waiting)), progress)
-    failed = [record for spec in plan.specs if (record := study_dir.run(spec.id).record()).status == "failed"]
+    failed = [record for _, record in study_dir.records(plan.specs) if record.status == "failed"]
     for record in failed:
         folder = study_dir.run(record.run).path
         warn("train", f"run {record.run} failed: {record.reason} (delete {folder} to train it again)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bytegap.console import say, set_verbosity
 from bytegap.launch import slurm_queue
-from bytegap.launch.claim import check_token_files, claim_and_train, has_record
+from bytegap.launch.claim import check_token_files, claim_and_train, runs_to_train
 from bytegap.schema.plan import RunSpec
 from bytegap.study.config import Launch
 from bytegap.study.directory import StudyDir
@@ -23,7 +23,7 @@ def run(study_dir: StudyDir, launch: Launch, options: RunOptions = DEFAULT_OPTIO
     """Submit a job for every run that has no record and no job; says the number of the job array."""
     plan = study_dir.plan()
     queued = {name for name, job in slurm_queue.job_states(study_dir).items() if job.state != "gone"}
-    left = [spec for spec in plan.specs if not has_record(study_dir, spec)]
+    left = runs_to_train(study_dir, plan.specs)
     new = sorted((spec for spec in left if spec.id not in queued), key=lambda spec: -spec.flops)
     if not new:
         say("train", f"nothing to submit: {len(plan.specs) - len(left)} runs are trained, {len(left)} have their jobs")

@@ -7,7 +7,7 @@ Reads plan.json and tokens/; writes runs/ID/.
 from dataclasses import replace
 
 from bytegap.console import say
-from bytegap.launch.claim import check_token_files, claim_and_train, has_record
+from bytegap.launch.claim import check_token_files, claim_and_train, has_record, runs_to_train
 from bytegap.launch.display import LinePrinter, Progress
 from bytegap.study.directory import StudyDir
 from bytegap.train import loggers
@@ -25,8 +25,8 @@ def run(study_dir: StudyDir, options: RunOptions, *, sharded: bool) -> None:
     devices = init_process_group(sharded=sharded)
     plan = study_dir.plan()
     check_token_files(study_dir, plan.specs)
-    waiting = [spec for spec in plan.specs if not has_record(study_dir, spec)] if devices.is_first else []
-    progress = Progress(waiting, len(plan.specs))
+    kept = study_dir.rows_without_folder(plan.specs)  # the same on every device: training adds none
+    progress = Progress(runs_to_train(study_dir, plan.specs) if devices.is_first else [], len(plan.specs))
     print_line = LinePrinter(progress.line)
 
     def report(step: StepReport) -> None:
@@ -34,13 +34,13 @@ def run(study_dir: StudyDir, options: RunOptions, *, sharded: bool) -> None:
             progress.step(0, step)
             print_line()
 
-    for spec in sorted(plan.specs, key=lambda spec: -spec.flops):
+    for spec in sorted((spec for spec in plan.specs if spec.id not in kept), key=lambda spec: -spec.flops):
         record = claim_and_train(spec, study_dir, replace(options, devices=devices), report, stop).trained
         if record and devices.is_first:
             progress.end(0, spec.id)
             reason = f": {record.reason}" if record.reason else ""
             say("train", f"{spec.id} {spec.arm} {record.status}{reason}")
     if devices.is_first:
-        done = sum(has_record(study_dir, spec) for spec in plan.specs)
+        done = len(kept) + sum(has_record(study_dir, spec) for spec in plan.specs)
         say("train", f"{done} of {len(plan.specs)} runs have their records; {devices.world} devices per run")
     destroy_process_group()

@@ -106,7 +106,8 @@ def load_network(run: RunDir, spec: RunSpec) -> Network:
         weights, _ = read_tensors(run.weights_path)
     except StudyDirError as error:
         raise StudyDirError(
-            f"{error}: the run's weights are needed; delete its folder and run 'bytegap train' again"
+            f"{error}: the run's weights are needed; delete its folder and its line of runs.jsonl, and run "
+            "'bytegap train' again"
         ) from None
     check_weights(weights.items(), f"{spec.arm} {spec.id}")
     network.load_state_dict(weights)

@@ -8,11 +8,12 @@ Training, probes and evaluation all score through this module.
 
 A window may have a given prefix, which costs nothing: the rest is scored, conditional on it.
 Nats that are NaN or infinite are never returned: each function raises ModelError with the model's name.
-W windows, B windows at a time, S tokens of a window, M supervised positions, V ids.
+W windows, of D documents, B windows at a time, S tokens of a window, M supervised positions, V ids.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -61,11 +62,15 @@ class _Scored:
 def score_windows(model: LanguageModel, windows: Windows) -> Score:
     """Score windows: nats summed in float64, over the bytes of the original text."""
     totals: list[float] = []
+    document_W = None if windows.documents is None else torch.from_numpy(windows.documents)
+    nats_D = torch.zeros(len(windows.document_bytes), dtype=torch.float64)
     for rng in _generators(model):
         total = 0.0
         for scored in _scored_batches(model, windows, rng):
-            nats_B = model.objective.loss(scored.logits_MV, scored.batch).weighted_nats_B
-            total += float(check_nats(nats_B, model.name).sum())
+            nats_B = check_nats(model.objective.loss(scored.logits_MV, scored.batch).weighted_nats_B, model.name)
+            total += float(nats_B.sum())
+            if document_W is not None:
+                nats_D.index_add_(0, document_W[torch.from_numpy(scored.indices)], nats_B)
         totals.append(total)
     nats = torch.tensor(totals, dtype=torch.float64)
     error = float(nats.std() / len(totals) ** 0.5) if len(totals) > 1 else 0.0
@@ -76,6 +81,9 @@ def score_windows(model: LanguageModel, windows: Windows) -> Score:
         bpb=bits_per_byte(float(nats.mean()), windows.bytes),
         bpb_se=bits_per_byte(error, windows.bytes),
         windows_sha256=windows.sha256,
+        passes=len(totals),
+        document_nats=tuple(cast("list[float]", (nats_D / len(totals)).tolist())),
+        document_bytes=windows.document_bytes,
     )
 
 

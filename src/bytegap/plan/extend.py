@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 
-from bytegap.plan.grid import ArmContext, can_train, resolve_run, seeds
+from bytegap.plan.grid import ArmContext, can_train, runs_of_size
 from bytegap.schema.plan import RunSpec
 
 
@@ -36,11 +36,7 @@ def _next_size(context: ArmContext, budget: float, edge: int, *, step: int) -> l
 
     None where the family has no smaller size, or the budget cannot train a larger one.
     """
-    parameters = (config.parameters().non_embedding for config in context.sizes())
-    index = next(index for index, size in enumerate(parameters) if size == edge) + step
-    if index < 0:
+    index = context.size_index(edge) + step
+    if index < 0 or not can_train(context, next(islice(context.sizes(), index, None)), budget):
         return []
-    config = next(islice(context.sizes(), index, None))
-    if not can_train(context, config, budget):
-        return []
-    return [resolve_run(context, config, budget, seed) for seed in seeds(context, budget)]
+    return runs_of_size(context, budget, index)

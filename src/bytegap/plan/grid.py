@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice, takewhile
 from math import log
 
 from bytegap.cost.flops import DEFAULT, SIX_ND, Convention, conventions, six_nd, training_flops
@@ -22,6 +22,8 @@ from bytegap.study.config import Arm, Study
 
 FLOPS_TOLERANCE = 0.01
 """Largest relative difference between a run's FLOPs and its budget."""
+_REPETITIONS, _SIZES = 1000, 1000
+"""More than a study has of either."""
 MIN_STEPS = 50
 """Steps of the shortest run: with fewer, whole steps do not match a budget within the tolerance, nor train anything."""
 REPEAT_SEED_STRIDE = 1_000_000
@@ -74,6 +76,11 @@ class ArmContext:
     def sequence_cost(self) -> SequenceCost:
         """What a training sequence costs."""
         return self.objective.sequence_cost(self.seq_len)
+
+    def size_index(self, non_embedding_parameters: int) -> int:
+        """The index among `sizes` of the size with so many parameters."""
+        parameters = (config.parameters().non_embedding for config in self.sizes())
+        return next(index for index, size in enumerate(parameters) if size == non_embedding_parameters)
 
     def repeats(self) -> list["ArmContext"]:
         """The arm in each repeat of the study, `[grid] studies` in all: the same but for the study's seed."""
@@ -137,17 +144,33 @@ def isoflop_cell(context: ArmContext, budget_flops: float) -> list[RunSpec]:
     starts = range(len(trainable) - span + 1)
     start = min(starts, key=lambda first: max(offsets[first], offsets[first + span - 1]))
     return [
-        resolve_run(context, config, budget_flops, seed)
-        for config in trainable[start : start + span : grid.spacing]
-        for seed in seeds(context, budget_flops)
+        run for index in range(start, start + span, grid.spacing) for run in runs_of_size(context, budget_flops, index)
     ]
 
 
-def seeds(context: ArmContext, budget_flops: float) -> range:
-    """The seeds of each size: `grid.seeds_at_ends` at the arm's smallest and largest budget, if that is more."""
-    grid, first = context.study.grid, context.study.seed
+def runs_of_size(context: ArmContext, budget_flops: float, size: int) -> list[RunSpec]:
+    """The runs of the size with this index: `grid.seeds`, or at the arm's smallest and largest budget `seeds_at_ends`.
+
+    The larger of the two numbers applies there.
+    """
+    grid = context.study.grid
     at_an_end = budget_flops in {min(context.arm.budgets), max(context.arm.budgets)}
-    return range(first, first + (max(grid.seeds, grid.seeds_at_ends) if at_an_end else grid.seeds))
+    repetitions = max(grid.seeds, grid.seeds_at_ends) if at_an_end else grid.seeds
+    config = next(islice(context.sizes(), size, None))
+    return [
+        resolve_run(context, config, budget_flops, run_seed(context.study.seed, repetition, size))
+        for repetition in range(repetitions)
+    ]
+
+
+def run_seed(study_seed: int, repetition: int, size: int) -> int:
+    """The seed of a run: its study's, its repetition and the index of its size among those of its family, in decimals.
+
+    Sizes of a cell share no seed, so that what one seed does to all of them does not pass for a property of the budget.
+    """
+    assert 0 <= repetition < _REPETITIONS
+    assert 0 <= size < _SIZES
+    return (study_seed * _REPETITIONS + repetition) * _SIZES + size
 
 
 def can_train(context: ArmContext, config: ModelConfig, budget_flops: float, setting: Setting = RULE) -> bool:

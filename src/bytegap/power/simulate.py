@@ -121,6 +121,7 @@ def simulate_row(simulation: Simulation, run: RunSpec, rng: np.random.Generator)
             bpb_se=0.0 if is_exact else ESTIMATOR_NOISE * noise * bpb,
             validation_bpb=bpb,
             windows_sha256=simulation.windows.splits["test"].sha256,
+            mc_passes=1 if is_exact else run.mc_passes,
         ),
     )
 

@@ -20,13 +20,16 @@ FLOPS_TOLERANCE = 0.01
 EndedRuns = Sequence[tuple[RunSpec, RunRecord]]
 
 
-def audit(ended: EndedRuns, tuning: Sequence[TuningRow] = ()) -> Audit:
-    """The audit of finished and failed runs, and the results of the tuning audit."""
-    rows = [_row(spec, record) for spec, record in ended]
+def audit(ended: EndedRuns, tuning: Sequence[TuningRow] = (), kept: Sequence[AuditRow] = ()) -> Audit:
+    """The audit of finished and failed runs, and the results of the tuning audit.
+
+    `kept` are rows of an earlier audit, of runs that have no folder any more.
+    """
+    rows = [*kept, *(_row(spec, record) for spec, record in ended)]
     return Audit(
         inputs_sha256=digest(
             [[spec.content_sha256, record.content_sha256] for spec, record in ended]
-            + [row.model_dump(mode="json") for row in tuning]
+            + [row.model_dump(mode="json") for row in (*tuning, *kept)]
         ),
         runs=tuple(rows),
         tuning=tuple(tuning),

@@ -4,7 +4,7 @@ Reads plan.json, runs/ID/*.json, the manifests and jobs.json; writes runs.jsonl,
 folder that has the tables alone, as a study's results are kept, it makes the results of the tuning audit from them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -12,10 +12,10 @@ from rich.table import Table
 from bytegap.console import say, show, warn
 from bytegap.errors import StudyDirError
 from bytegap.launch import slurm_queue
-from bytegap.runs.audit import audit
+from bytegap.runs.audit import EndedRuns, audit
 from bytegap.runs.row import outcome, run_row
 from bytegap.runs.tuning_rows import tuning_rows
-from bytegap.schema.plan import Plan, RunSpec
+from bytegap.schema.plan import Plan
 from bytegap.schema.runs import Audit, RunRow, Timings
 from bytegap.study.directory import AUDIT, LIKELIHOODS, PLAN, RUNS, TUNING, StudyDir
 from bytegap.tuning.analysis import analyse, summary
@@ -33,18 +33,25 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
         return _audit_again(study_dir, with_audit=with_audit, print_runs=print_runs)
     plan = study_dir.plan()
     _log_jobs(study_dir, plan)
-    rows = _collect(study_dir, plan.runs)
-    by_run = {row.run: row for row in (*rows, *_rows(study_dir, (run.spec for run in plan.tuning)))}
+    ended = study_dir.records(plan.runs)
+    kept = study_dir.rows_without_folder(plan.specs)
+    rows = _collect(study_dir, plan, ended, kept)
+    audited = study_dir.records(run.spec for run in plan.tuning)
+    by_run = {row.run: row for row in (*rows, *_rows(study_dir, audited))}
     tuned = tuning_rows(study_dir, plan, by_run)
-    findings = audit(study_dir.records(plan.runs), analyse(tuned, rows))
+    earlier = study_dir.find(AUDIT) if kept else None
+    earlier_rows = [row for row in earlier.runs if row.run in kept] if earlier else []
+    findings = audit(ended, analyse(tuned, rows), earlier_rows)
     study_dir.write_rows(RUNS, rows)
     if tuned or study_dir.names(TUNING):
         study_dir.write_rows(TUNING, tuned)
-    study_dir.write(AUDIT, findings)
+    if ended or not earlier:  # rows without records cannot be audited again
+        study_dir.write(AUDIT, findings)
     if print_runs:
         show(_table(rows))
         _log_times(study_dir, plan)
-    say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}")
+    from_table = f", {len(kept)} as it had them, without a folder" if kept else ""
+    say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}{from_table}")
     _log_unplanned(study_dir, plan)
     _log_audit(findings, with_summary=with_audit)
     return rows
@@ -65,17 +72,16 @@ def _audit_again(study_dir: StudyDir, *, with_audit: bool, print_runs: bool) -> 
     return rows
 
 
-def _collect(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
-    """The row of each run that ended; StudyDirError if there is none."""
-    rows = _rows(study_dir, specs)
-    if not rows:
+def _collect(study_dir: StudyDir, plan: Plan, ended: EndedRuns, kept: Mapping[str, RunRow]) -> list[RunRow]:
+    """The row of each run that ended; `kept` are those of runs without a folder. StudyDirError if there is none."""
+    if not ended and not kept:
         raise StudyDirError(f"{study_dir.runs_dir}: no run has finished yet: run 'bytegap train' first")
-    return rows
+    rows = dict(kept) | {row.run: row for row in _rows(study_dir, ended)}
+    return [rows[spec.id] for spec in plan.runs if spec.id in rows]
 
 
-def _rows(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
-    """The row of each run that ended."""
-    ended = study_dir.records(specs)
+def _rows(study_dir: StudyDir, ended: EndedRuns) -> list[RunRow]:
+    """The rows of runs that ended."""
     if not ended:
         return []
     windows = study_dir.windows()
@@ -83,7 +89,7 @@ def _rows(study_dir: StudyDir, specs: Iterable[RunSpec]) -> list[RunRow]:
     rows: list[RunRow] = []
     for spec, record in ended:
         tokenizer = tokenizers[spec.tokenizer]
-        row = run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(record, windows))
+        row = run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(spec, record, windows))
         other = study_dir.find(LIKELIHOODS, spec.id)
         rows.append(row.model_copy(update={"likelihoods": other.scores}) if other else row)
     return rows
@@ -160,7 +166,7 @@ def _log_jobs(study_dir: StudyDir, plan: Plan) -> None:
 def _log_unplanned(study_dir: StudyDir, plan: Plan) -> None:
     """How many runs there are that the plan does not have."""
     known = {spec.id for spec in plan.specs}
-    unplanned = [path for path in study_dir.runs_dir.iterdir() if path.is_dir() and path.name not in known]
+    unplanned = [path for path in study_dir.runs_dir.glob("*") if path.is_dir() and path.name not in known]
     if unplanned:
         say("collect", f"{len(unplanned)} runs of earlier plans in {study_dir.runs_dir} are left out")
 

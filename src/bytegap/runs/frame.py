@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from bytegap.extras import require
 from bytegap.schema.runs import RunRow
@@ -11,7 +11,13 @@ from bytegap.study.directory import RUNS, StudyDir
 if TYPE_CHECKING:
     import polars as pl
 
-_JSON_COLUMNS = ("objective_options", "permutation_options", "likelihoods")
+_JSON_COLUMNS = (
+    "objective_options",
+    "permutation_options",
+    "bpb_by_edge",
+    "document_nats_by_edge",
+    "likelihoods",
+)
 
 
 def load_runs(path: str | Path) -> "pl.DataFrame":
@@ -28,10 +34,10 @@ def load_runs(path: str | Path) -> "pl.DataFrame":
     numbers: dict[Any, Any] = {int: pl.Int64, float: pl.Float64}  # from type expressions to polars' types
     # A column in which no run has a value holds only None: its type is that of the field.
     types = {
-        name: numbers[kind]
+        name: pl.List(numbers[kind]) if get_origin(field.annotation) is tuple else numbers[kind]
         for name, field in RunRow.model_fields.items()
         for kind in (field.annotation, *get_args(field.annotation))
-        if kind in numbers and name != "flops_by_convention"
+        if kind in numbers and name not in ("flops_by_convention", *_JSON_COLUMNS)
     }
     cells = [row.model_dump(mode="json") for row in rows]
     for row in cells:

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from bytegap.schema.base import FrozenDict
 from bytegap.schema.data import WindowsManifest
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.runs import RunRecord, RunRow
 
 # Fields that a row takes over from the plan under the same name.
-_SHARED = (RunRow.model_fields.keys() & RunSpec.model_fields.keys()) - {"schema_version"}
+_SHARED = (RunRow.model_fields.keys() & RunSpec.model_fields.keys()) - {"schema_version", "mc_passes"}
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,19 @@ class Outcome:
     bpb_se: float | None
     validation_bpb: float | None
     windows_sha256: str
+    mc_passes: int
+    document_nats: tuple[float, ...] = ()
+    document_bytes: tuple[int, ...] = ()
+    bpb_by_edge: FrozenDict[str, float] = field(default_factory=FrozenDict[str, float])
+    document_nats_by_edge: FrozenDict[str, tuple[float, ...]] = field(
+        default_factory=FrozenDict[str, tuple[float, ...]]
+    )
 
 
-def outcome(record: RunRecord, windows: WindowsManifest) -> Outcome:
-    """The outcome that a record states."""
+def outcome(spec: RunSpec, record: RunRecord, windows: WindowsManifest) -> Outcome:
+    """The outcome that a run's record states."""
     test, validation = record.test, record.validation
+    scores = {windows.edge: test, **record.test_by_edge} if test else {}
     return Outcome(
         status=record.status,
         reason=record.reason,
@@ -37,6 +46,11 @@ def outcome(record: RunRecord, windows: WindowsManifest) -> Outcome:
         bpb_se=test.bpb_se if test else None,
         validation_bpb=validation.bpb if validation else None,
         windows_sha256=test.windows_sha256 if test else windows.splits["test"].sha256,
+        mc_passes=(test.passes if test else None) or spec.mc_passes,
+        document_nats=test.document_nats if test else (),
+        document_bytes=test.document_bytes if test else (),
+        bpb_by_edge=FrozenDict((edge, score.bpb) for edge, score in scores.items()),
+        document_nats_by_edge=FrozenDict((edge, score.document_nats) for edge, score in scores.items()),
     )
 
 
@@ -51,6 +65,7 @@ def run_row(spec: RunSpec, windows: WindowsManifest, kind: str, vocab_size: int,
             "tokenizer_kind": kind,
             "vocab_size": vocab_size,
             "context_bytes": windows.context_bytes,
+            "edge": windows.edge,
             "d_model": spec.model_shape["d_model"],
             "n_layers": spec.model_shape["n_layers"],
             "batch_tokens": spec.batch_size * spec.seq_len,

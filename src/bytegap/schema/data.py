@@ -5,6 +5,9 @@ from typing import Literal
 from bytegap.schema.base import ArrayFile, FrozenDict, FrozenModel, Record
 
 SplitName = Literal["train", "validation", "test"]
+HeldOut = Literal["validation", "test"]
+Edge = Literal["tokens", "words", "any"]
+"""Where scoring windows may end: at boundaries of all tokenizers, before white space, at any code point."""
 
 
 class Split(FrozenModel):
@@ -76,12 +79,21 @@ class ScoringSet(FrozenModel):
 class ScoringSplit(FrozenModel):
     """The scoring windows of one held-out split: the same text for every tokenizer."""
 
+    starts: ArrayFile | None = None
+    """Byte offset, in the split's text, at which each window starts; None in files older than this field, whose windows
+    follow one another."""
     ends: ArrayFile
     """Byte offset, in the split's text, at which each window ends."""
+    documents: ArrayFile | None = None
+    """Index, from 0 in the split's order, of the document of each window; None in files older than this field."""
+    n_documents: int = 0
+    """Documents with a window; 0 in files older than this field."""
+    fallbacks: int = 0
+    """Windows that ended at a boundary of most tokenizers, because no place that the study asks for was in reach."""
     windows: int
     bytes: int
     sha256: str
-    """Of the windows' text and ends."""
+    """Of the windows' text and of their ends in it."""
     tokenizers: FrozenDict[str, ScoringSet]
 
 
@@ -94,7 +106,11 @@ class WindowsManifest(Record):
     """Most bytes of text in a window."""
     seq_len: FrozenDict[str, int]
     """Tokens in a training sequence, by tokenizer."""
-    splits: FrozenDict[Literal["validation", "test"], ScoringSplit]
+    edge: Edge = "any"
+    """Where the windows of `splits` end; files older than this field cut anywhere."""
+    splits: FrozenDict[HeldOut, ScoringSplit]
+    other_edges: FrozenDict[Edge, FrozenDict[HeldOut, ScoringSplit]] = FrozenDict()
+    """The same text of the test split in windows that end elsewhere."""
 
 
 class OrderControl(FrozenModel):

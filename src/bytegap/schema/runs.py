@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label, sha256_without_defaults
+from bytegap.schema.data import Edge
 from bytegap.schema.tuning import TuningRow
 
 
@@ -19,6 +20,12 @@ class Score(FrozenModel):
     bpb_se: float
     windows_sha256: str
     """Of the windows' text and ends."""
+    passes: int | None = None
+    """Passes over the windows: 1 where the likelihood is exact; None in scores older than this field."""
+    document_nats: tuple[float, ...] = ()
+    """Of each document, in the split's order, the mean over passes; empty in scores older than this field."""
+    document_bytes: tuple[int, ...] = ()
+    """Bytes that were scored of each document."""
 
 
 class RuleScore(FrozenModel):
@@ -102,6 +109,9 @@ class RunRecord(Record):
     """(step, training loss in nats per token), each the mean over a stretch of steps."""
     validation: Score | None = None
     test: Score | None = None
+    test_by_edge: FrozenDict[Edge, Score] = FrozenDict()
+    """The test text in windows that end elsewhere than the study's; an estimate takes half as many passes as `test`.
+    Empty in records older than this field."""
     weights_sha256: str = ""
     """Of weights.safetensors."""
     compile_error: str = ""
@@ -217,6 +227,18 @@ class RunRow(Record):
     """Test bits per byte of its bigram model."""
     windows_sha256: str
     """Hash of the scoring windows' text: runs may be compared only where it is equal."""
+    mc_passes: int = 8
+    """Independent passes of the estimate of `bpb`; 1 where it is exact."""
+    document_nats: tuple[float, ...] = ()
+    """Test nats of each document; empty where the run failed or is older than this column."""
+    document_bytes: tuple[int, ...] = ()
+    """Bytes that were scored of each test document."""
+    edge: str = "any"
+    """Where the scoring windows end: `tokens`, `words`, or `any`."""
+    bpb_by_edge: FrozenDict[str, float] = FrozenDict()
+    """Test bits per byte of the same text in windows that end as the name says, the row's own `edge` included."""
+    document_nats_by_edge: FrozenDict[str, tuple[float, ...]] = FrozenDict()
+    """The same by document, in nats."""
     likelihoods: tuple[RuleScore, ...] = ()
     """Other likelihoods of a masked run of the best size, with the NELBO of the same windows; none of other runs."""
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from bytegap.schema.base import PLAIN_NAME, FrozenDict, FrozenJson, FrozenModel
+from bytegap.schema.data import Edge
 
 
 class Table(FrozenModel):
@@ -31,6 +32,9 @@ class Corpus(Table):
     """Share of the documents for validation: grids are extended, and the tuning rule is audited, by their loss."""
     test: float = Field(default=0.02, gt=0, lt=0.5)
     """Share of the documents for testing: every reported loss is on them."""
+    held_out_bytes_per_document: int | None = Field(default=None, ge=8)
+    """Most text of each validation or test document that is scored: whole windows from a start that is drawn at random.
+    Many documents, of each a few kB, tell more than all of a few documents, at the same cost. All of it if left out."""
 
 
 class Context(Table):
@@ -41,6 +45,11 @@ class Context(Table):
     tokens: int | None = Field(default=None, ge=8)
     """Tokens in a training sequence of every arm, however much text they hold. Scoring windows are the same text for
     all arms, and so no longer than fits the arm with the shortest tokens."""
+    edges: Edge = "tokens"
+    """Where scoring windows end. `tokens`: where every tokenizer of the study, run on the whole document, has a token
+    boundary, so that no arm pays for a token cut in two; another tokenizer in the study moves the windows of all arms.
+    `words`: before white space. `any`: at any code point, each window encoded by itself, which costs BPE more than
+    bytes. Runs are scored under the other two as well, on the same text."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "Context":
@@ -157,7 +166,7 @@ class Study(Table):
 
     name: str = Field(pattern=PLAIN_NAME)
     """Name of the study and of its folder."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**40)
     """Seed of everything random in the study."""
     corpus: Corpus
     context: Context

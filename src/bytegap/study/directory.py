@@ -159,6 +159,11 @@ class RunDir:
         """Whether the run ended, finished or failed: its record is the last file that training writes."""
         return self._path(RECORD).exists()
 
+    @property
+    def was_started(self) -> bool:
+        """Whether its training began here: its spec is the first file that training writes."""
+        return self._path(SPEC).exists() or self.has_record
+
     def spec(self) -> RunSpec:
         """What was planned; StudyDirError where the folder is not a run's."""
         if not self._path(SPEC).is_file():
@@ -309,13 +314,34 @@ class StudyDir:
         return [(spec, record) for spec, record in found if record is not None]
 
     def runs_with_validation_bpb(self, specs: Iterable[RunSpec]) -> list[tuple[RunSpec, float]]:
-        """The runs among `specs` that have a validation score, with their BPB."""
+        """The runs among `specs` whose record has a validation score, with their BPB."""
         return [(spec, record.validation.bpb) for spec, record in self.records(specs) if record.validation is not None]
 
+    def rows_without_folder(self, specs: Iterable[RunSpec]) -> dict[str, RunRow]:
+        """The rows of runs.jsonl and tuning.jsonl, by run id, of finished runs among `specs` that have no folder here.
+
+        A study that is published without its weights has such rows; their runs count as done. None of a table that is
+        damaged, which is logged.
+        """
+        rows: dict[str, RunRow] = {}
+        for table in (TUNING, RUNS):
+            if not self.path(table).exists():
+                continue
+            try:
+                rows |= {row.run: row for row in table.read(self.path(table)) if row.status == "finished"}
+            except StudyDirError as error:
+                _logger.warning("%s; no run is taken from it", error, extra={"stage": "stale"})
+        return {spec.id: rows[spec.id] for spec in specs if spec.id in rows and not self.run(spec.id).was_started}
+
     def validation_bpb(self, specs: Iterable[RunSpec]) -> dict[str, float]:
-        """Validation BPB by run id, of the runs among `specs` that have one."""
-        return {spec.id: bpb for spec, bpb in self.runs_with_validation_bpb(specs)}
+        """Validation BPB by run id, of the runs among `specs` that have one, in their folder or in runs.jsonl."""
+        specs = list(specs)
+        kept = self.rows_without_folder(specs)
+        in_table = {run: row.validation_bpb for run, row in kept.items() if row.validation_bpb is not None}
+        return in_table | {spec.id: bpb for spec, bpb in self.runs_with_validation_bpb(specs)}
 
     def unfinished(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
         """The runs among `specs` that have not ended."""
-        return [spec for spec in specs if not self.run(spec.id).has_record]
+        specs = list(specs)
+        kept = self.rows_without_folder(specs)
+        return [spec for spec in specs if not (spec.id in kept or self.run(spec.id).has_record)]

@@ -11,13 +11,13 @@ from bytegap.errors import StudyError, nearest, sentence
 from bytegap.io.toml import read_toml
 from bytegap.schema.base import PLAIN_NAME
 from bytegap.study import registry
-from bytegap.study.config import Study
+from bytegap.study.config import Corpus, Study
 from bytegap.study.directory import FIT, StudyDir
 
 Raw = Mapping[str, object]
 """A table as TOML has it."""
 
-_CORPUS_KEYS = {"validation", "test"}
+_CORPUS_KEYS = Corpus.model_fields.keys() - {"source"}
 """Keys of [corpus] that are not options of its source."""
 
 # Keys that had another name before; * stands for the name of a tokenizer or an arm.

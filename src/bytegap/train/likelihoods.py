@@ -6,23 +6,20 @@ W windows, P passes, K orders, T tokens of all windows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bytegap.data.windows import Windows
+from bytegap.data.windows import Windows, read_windows
 from bytegap.io.arrays import read_array
 from bytegap.lm.language_model import LanguageModel, load_run
 from bytegap.lm.likelihood import window_nats
 from bytegap.lm.unmasking_rules import RULES, jackknife_sums, log_mean_exp_bound, order_nats, rule_nats, window_sums
 from bytegap.schema.runs import RuleScore, RunLikelihoods, chosen_rule
 from bytegap.study.directory import RunDir, StudyDir
-
-if TYPE_CHECKING:
-    from bytegap.schema.base import ArrayFile
 
 Split = Literal["validation", "test"]
 ORDERS = 8
@@ -103,13 +100,10 @@ def spread(document_W: NDArray[np.int64] | None, n_windows: int, count: int) -> 
 
 def _sample(study_dir: StudyDir, split: Split, tokenizer: str, count: int) -> _Sample:
     """Windows spread over a split; a permuted run permutes them by their index among these."""
-    scoring = study_dir.windows().splits[split]
-    own, folder = scoring.tokenizers[tokenizer], study_dir.windows_dir
-    tokens, counts_W = read_array(folder, own.tokens), read_array(folder, own.counts).astype(np.int64)
-    documents: ArrayFile | None = getattr(scoring, "documents", None)
-    document_W = None if documents is None else read_array(folder, documents).astype(np.int64)
+    every = read_windows(study_dir.windows_dir, study_dir.windows().splits[split], tokenizer)
+    counts_W, document_W = every.counts.astype(np.int64), every.documents
     chosen = spread(document_W, len(counts_W), count)
-    kept = tokens[np.repeat(np.isin(np.arange(len(counts_W)), chosen), counts_W)].astype(np.int64)
+    kept = every.tokens[np.repeat(np.isin(np.arange(len(counts_W)), chosen), counts_W)].astype(np.int64)
     lengths = read_array(study_dir.tokenizer_dir(tokenizer), study_dir.tokenizer(tokenizer).lengths)
     byte_T = np.append(lengths, 0).astype(np.int64)[kept]  # EOS has none
     byte_W = np.add.reduceat(byte_T, np.cumsum(counts_W[chosen]) - counts_W[chosen])

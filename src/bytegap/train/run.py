@@ -7,8 +7,8 @@ import math
 import platform
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from bytegap.data.tokenizers.base import load_tokenizer
-from bytegap.data.windows import Windows, token_starts
+from bytegap.data.windows import read_windows, token_starts
 from bytegap.errors import ModelError
 from bytegap.io.arrays import read_array
 from bytegap.io.atomic import file_sha256
@@ -24,6 +24,7 @@ from bytegap.lm.execution import is_out_of_memory
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import score_windows
 from bytegap.objectives.base import objective
+from bytegap.schema.data import ScoringSplit
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.runs import RunRecord, Score, Timings
 from bytegap.study.directory import RECORD, SPEC, TIMINGS, RunDir, StudyDir
@@ -128,12 +129,8 @@ def _train_and_score(trainer: Trainer, study_dir: StudyDir, loop: "_RunLoop") ->
         return _write_failure(trainer, run_dir, f"its scores are not finite: {error}")
     evaluate_s = time.perf_counter() - clock
     checkpoint.write_weights(run_dir, trainer)
-    record = _record(
-        trainer,
-        validation=scores["validation"],
-        test=scores["test"],
-        weights_sha256=file_sha256(run_dir.weights_path) if is_first else "",
-    )
+    weights_sha256 = file_sha256(run_dir.weights_path) if is_first else ""
+    record = _record(trainer, weights_sha256=weights_sha256, **scores)
     if not is_first:
         return record
     done = (spec.steps - first_step) / spec.steps
@@ -218,20 +215,20 @@ class _RunLoop:
         self.reported_s, self.reported_step = now, step
 
 
-def _scores(trainer: Trainer, study_dir: StudyDir) -> dict[str, Score]:
-    """Both held-out splits on the windows common to all arms; in float32, whatever dtype the plan trains in."""
-    model = _language_model(trainer, study_dir)
-    scores: dict[str, Score] = {}
-    for name, split in study_dir.windows().splits.items():
-        own = split.tokenizers[trainer.spec.tokenizer]
-        windows = Windows(
-            tokens=read_array(study_dir.windows_dir, own.tokens),
-            counts=read_array(study_dir.windows_dir, own.counts),
-            bytes=split.bytes,
-            sha256=split.sha256,
-        )
-        scores[name] = score_windows(model, windows)
-    return scores
+def _scores(trainer: Trainer, study_dir: StudyDir) -> Mapping[str, object]:
+    """The scores of a record, on windows common to all arms; in float32, whatever dtype the plan trains in.
+
+    Windows with other edges get half the passes: they are two thirds of the test windows, and are compared with each
+    other only.
+    """
+    model, windows = _language_model(trainer, study_dir), study_dir.windows()
+    fewer = replace(model, mc_passes=max(2, model.mc_passes // 2))
+
+    def score(model: LanguageModel, split: ScoringSplit) -> Score:
+        return score_windows(model, read_windows(study_dir.windows_dir, split, trainer.spec.tokenizer))
+
+    by_edge = {edge: score(fewer, splits["test"]) for edge, splits in windows.other_edges.items()}
+    return {name: score(model, split) for name, split in windows.splits.items()} | {"test_by_edge": by_edge}
 
 
 def _language_model(trainer: Trainer, study_dir: StudyDir) -> LanguageModel:

@@ -9,14 +9,13 @@ Uses validation losses, never test losses.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, islice
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, inf
 from statistics import fmean
 
 import numpy as np
 
-from bytegap.plan.grid import ArmContext, can_train, resolve_run
+from bytegap.plan.grid import ArmContext, can_train, resolve_run, run_seed
 from bytegap.plan.hyperparameters import Setting
 from bytegap.schema.plan import RunSpec, TuningRun
 from bytegap.tuning.seed_noise import loss_table, seed_noise
@@ -59,7 +58,8 @@ def missing_runs(
         for run in own:  # one seed that diverged is enough to say that a setting is not the best
             known.setdefault(setting_of(run), {})[run.spec.seed] = bpb.get(run.spec.id, inf)
         settings = known.keys() | _learning_rates(known) | _batch_sizes(known) | _weight_decays(known)
-        seeds = list(islice(_seeds([run.seed for run in best]), _seeds_needed(known)))
+        size = context.size_index(like.non_embedding_parameters)
+        seeds = [run_seed(context.study.seed, repetition, size) for repetition in range(_seeds_needed(known))]
         have = {run.spec.id for run in own}
         for setting in sorted(settings, key=_distance):
             for seed in seeds:
@@ -92,11 +92,6 @@ def setting_of(run: TuningRun) -> Setting:
 def _distance(setting: Setting) -> tuple[float, Setting]:
     octaves = abs(setting.log2_learning_rate) + abs(setting.log2_batch_size)
     return octaves + abs(setting.weight_decay_factor - 1), setting
-
-
-def _seeds(planned: Sequence[int]) -> Iterator[int]:
-    """The seeds from which the plan trains the size, whose runs are not trained twice, then others without end."""
-    return chain(planned, (seed for seed in count(planned[0] + 1) if seed not in planned))
 
 
 def _seeds_needed(known: Mapping[Setting, BpbBySeed]) -> int:

@@ -3,11 +3,13 @@
 import hashlib
 
 import numpy as np
+import pytest
 
 from bytegap.cli.main import main
 from bytegap.data import prepare as corpus
 from bytegap.data import tokenize
 from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.windows import read_windows, window_texts
 from bytegap.io.arrays import documents_of, read_array
 from bytegap.study.directory import WINDOWS, StudyDir
 from bytegap.study.load import load_study
@@ -43,6 +45,84 @@ def test_windows_hold_the_same_bytes_for_every_tokenizer(tmp_path):
             assert own.bigram_bpb < own.unigram_bpb
     byte = windows.splits["test"].tokenizers["byte"]
     assert byte.count_entropy_bpb < 0.02
+
+
+def test_any_edge_cuts_as_before_there_were_others(tmp_path):
+    """Checksums of the windows that 7a3ce7d made of the tiny study."""
+    path = write_study(tmp_path, STUDY.replace("bytes = 96", 'bytes = 96\nedges = "any"'))
+    study, study_dir = load_study(path), StudyDir(tmp_path / "out")
+    corpus.run(study, study_dir)
+    windows = tokenize.run(study, study_dir)
+    assert [(name, split.windows, split.sha256[:16]) for name, split in windows.splits.items()] == [
+        ("validation", 65, "8bec03d34efb5aee"),
+        ("test", 41, "b6cad6083501f955"),
+    ]
+    bpe = windows.splits["test"].tokenizers["bpe"]
+    assert (bpe.tokens.sha256[:16], bpe.counts.sha256[:16]) == ("e0403ff7f8f083dd", "baa03bba04aacab1")
+    assert bpe.unigram_bpb == pytest.approx(2.927626055414533, rel=1e-12)
+    assert windows.other_edges.keys() == {"tokens", "words"}
+    assert windows.edge == "any"
+
+
+def test_every_edge_has_the_same_text(tmp_path):
+    study, study_dir = opened(tmp_path)
+    corpus.run(study, study_dir)
+    windows = tokenize.run(study, study_dir)
+    own = windows.splits["test"]
+    assert own.fallbacks == 0
+    by_edge = {"tokens": own} | {edge: splits["test"] for edge, splits in windows.other_edges.items()}
+    texts = {edge: window_texts(study_dir, "test", split) for edge, split in by_edge.items()}
+    assert len({b"".join(each) for each in texts.values()}) == 1
+    documents = [read_windows(study_dir.windows_dir, split, "bpe").document_bytes for split in by_edge.values()]
+    assert documents[0] == documents[1] == documents[2]
+    assert len(documents[0]) == study_dir.corpus().splits["test"].documents
+    begins = {text[:1] for text in documents_of(study_dir.corpus_dir, study_dir.corpus().splits["test"])}
+    assert {text[:1] for text in texts["words"]} <= begins | {b" ", b"\n"}
+    assert len({text[:1] for text in texts["any"]}) > 5
+
+
+def test_a_few_bytes_of_each_document(tmp_path, capsys):
+    less = STUDY.replace("test = 0.1", "test = 0.4\nheld_out_bytes_per_document = 200")
+    study, study_dir = load_study(write_study(tmp_path, less)), StudyDir(tmp_path / "out")
+    corpus.run(study, study_dir)
+    windows = tokenize.run(study, study_dir)
+    test = windows.splits["test"]
+    assert test.n_documents == study_dir.corpus().splits["test"].documents >= 20
+    for each in read_windows(study_dir.windows_dir, test, "byte").document_bytes:
+        assert 200 - 96 < each <= 200
+    said = capsys.readouterr().err
+    assert f"test: {test.windows} of {test.n_documents} documents, {test.bytes:,} bytes" in " ".join(said.split())
+    assert "raise [corpus] test" not in said
+    other = study.model_copy(update={"seed": 2})
+    assert tokenize.run(other, study_dir).splits["test"].sha256 != test.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("held_out_bytes_per_document = 80", "is less than one window of 96 bytes ([context] bytes = 96)"),
+        ("held_out_bytes_per_document = 4", "greater than or equal to 8"),
+    ],
+)
+def test_less_than_a_window_of_each_document_is_refused(tmp_path, capsys, change, words):
+    study = write_study(tmp_path, STUDY.replace("test = 0.1", f"test = 0.1\n{change}"))
+    codes = [main([verb, str(study), "--out", str(tmp_path / "out")]) for verb in ("corpus", "tokenize")]
+    assert codes[-1] == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_few_documents_and_fallbacks_are_said(tmp_path, capsys):
+    """No white space in the text: windows at words end elsewhere, and few documents are tested."""
+    path = write_study(tmp_path, STUDY.replace("bytes = 96", 'bytes = 96\nedges = "words"'))
+    for number, text in enumerate(sorted((tmp_path / "text").iterdir())):
+        text.write_text(text.read_text().replace(" ", "").strip() + str(number))
+    study, study_dir = load_study(path), StudyDir(tmp_path / "out")
+    corpus.run(study, study_dir)
+    test = tokenize.run(study, study_dir).splits["test"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert test.fallbacks == test.windows - test.n_documents > 0
+    assert f"{test.fallbacks} end elsewhere because white space was not in reach" in said
+    assert f"only {test.n_documents} test document" in said
 
 
 def test_windows_stand_until_text_or_context_change(tmp_path, capsys):
