@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import least_squares, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from bytegap.errors import FitError
-from bytegap.fit.cells import FittedCells, fit_cells, run_point
+from bytegap.fit.cells import FittedCells, fit_cells
 from bytegap.scaling import laws
-from bytegap.scaling.parabola import Parabola
 from bytegap.schema.fit import Fit
 from bytegap.schema.runs import RunRow
 from tests.helpers.synthetic_runs import LAWS, Law, simulated_rows
@@ -49,34 +48,6 @@ def test_cell_curve_passes_through_the_runs(exact: Fit) -> None:
         size, bpb = np.array(cell.curve).T
         assert size[[0, -1]] == pytest.approx([cell.parameters[0], cell.parameters[-1]])
         assert np.interp(np.log(cell.parameters), np.log(size), bpb) == pytest.approx(cell.bpb, rel=0.002)
-
-
-def test_parabola_least_squares_matches_numpy() -> None:
-    rows = simulated_rows(BYTE_AR, seed=3)[:5]
-    fitted = Parabola([run_point(row) for row in rows])
-    x = np.log([row.non_embedding_parameters for row in rows]) - fitted.centre
-    assert fitted.coefficients_3[::-1] == pytest.approx(np.polyfit(x, np.log([row.bpb for row in rows]), 2))
-
-
-def test_parabola_huber_estimate_matches_scipy() -> None:
-    rows = simulated_rows(BYTE_AR, noise=0.003, sizes=9, seed=2)[:9]
-    rows = changed(rows, 4, bpb=1.03 * rows[4].bpb)
-    fitted = Parabola([run_point(row) for row in rows])
-    scale = 0.003
-    far = np.abs(fitted.residual_R) > 1.345 * scale
-    assert far.any()
-    assert not far.all()
-    reference = least_squares(
-        lambda theta: fitted.ln_loss_R - fitted.design_R3 @ theta,
-        fitted.coefficients_3,
-        loss="huber",
-        f_scale=1.345 * scale,  # 95 % efficient under normal noise
-        xtol=1e-15,
-        ftol=1e-15,
-        gtol=1e-15,
-    )
-    fitted.reweight(scale)
-    assert fitted.coefficients_3 == pytest.approx(reference.x, rel=1e-5)
 
 
 def test_an_outlier_moves_the_huber_minimum_less_than_least_squares() -> None:
@@ -127,7 +98,7 @@ def test_between_run_sd_is_not_shrunk_by_runs_of_large_evaluation_error() -> Non
         ]
         for table, found in zip((quiet, noisy), widths, strict=True):
             found.append(np.ptp(cells(table).cells[-1].cell.optimum_bpb.ci95))
-    assert np.mean(widths[1]) == pytest.approx(np.mean(widths[0]), rel=0.2)
+    assert 0.9 < np.mean(widths[1]) / np.mean(widths[0]) < 1.5  # the cells share a skew, and so some of its noise
 
 
 def test_cell_intervals_cover_the_optimum_with_two_dof() -> None:
@@ -140,14 +111,14 @@ def test_cell_intervals_cover_the_optimum_with_two_dof() -> None:
 
 
 def test_evaluation_error_is_part_of_the_residual_noise() -> None:
-    """Residuals already include evaluation error: stating how much of them it is leaves intervals unchanged."""
+    """Residuals already include evaluation error: stating how much of them it is adds the tails of Student's t alone."""
     rows = simulated_rows(BYTE_AR, noise=0.005, sizes=12)
     stated = [row.model_copy(update={"bpb_se": 0.003 * row.bpb}) for row in rows]
     widths = [
         [np.ptp(fitted.cell.optimum_bpb.ci95) for fitted in cells(table, bootstraps=1000).cells]
         for table in (rows, stated)
     ]
-    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+    assert 0.95 < np.mean(widths[1]) / np.mean(widths[0]) < 1.25
 
 
 def test_evaluation_error_widens_only_its_own_cell() -> None:
@@ -191,9 +162,95 @@ def test_cells_near_the_unigram_model_are_not_in_the_frontier() -> None:
 def test_failed_runs_are_left_out_with_a_warning() -> None:
     rows = changed(simulated_rows(BYTE_AR), 2, status="failed", reason="loss is not finite", bpb=None, bpb_se=None)
     found = cells(rows)
-    assert found.warnings == [f"run {rows[2].run} (byte-ar, 1e+13 FLOPs) is left out: loss is not finite"]
+    assert found.warnings[0] == f"run {rows[2].run} (byte-ar, 1e+13 FLOPs) is left out: loss is not finite"
     assert rows[2].run not in found.cells[0].cell.runs
     assert len(found.cells[0].cell.runs) == 4
+
+
+def with_documents(rows: list[RunRow], deviation: float) -> list[RunRow]:
+    """The rows scored on 20 documents whose difficulty varies by `deviation`, apart for each arm."""
+    documents = {arm: 1 + deviation * np.random.default_rng(len(arm)).standard_normal(20) for arm in LAWS}
+    return [
+        row.model_copy(
+            update={
+                "document_nats": tuple((np.log(2) * 1000 * row.bpb * documents[row.arm]).tolist()),
+                "document_bytes": (1000,) * 20,
+            }
+        )
+        for row in rows
+    ]
+
+
+def test_documents_widen_the_interval_of_a_minimum_and_not_the_noise_of_runs() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.001)
+    plain, scored = cells(rows), cells(with_documents(rows, 0.1))
+    assert (plain.documents, scored.documents) == (0, 20)
+    assert [warning for warning in plain.warnings if "held-out documents" in warning]
+    assert not scored.warnings
+    for before, after in zip(plain.cells, scored.cells, strict=True):
+        assert after.ln_bpb_K[1:].std() == pytest.approx(0.1 / 20**0.5, rel=0.35)
+        assert after.ln_bpb_run_K[1:].std() == pytest.approx(before.ln_bpb_K[1:].std(), rel=0.2)
+    first, second, _ = (after.ln_bpb_K - after.ln_bpb_run_K for after in scored.cells)
+    assert np.corrcoef(first[1:], second[1:])[0, 1] > 0.99  # one draw of documents for all runs
+
+
+def test_a_single_document_is_not_resampled_and_different_documents_are_refused() -> None:
+    rows = simulated_rows(BYTE_AR)
+    one = [row.model_copy(update={"document_nats": (1.0,), "document_bytes": (9,)}) for row in rows]
+    assert "one held-out document" in cells(one).warnings[0]
+    with pytest.raises(FitError, match="document_bytes"):
+        cells(changed(with_documents(rows, 0.1), 0, document_bytes=(999,) * 20))
+
+
+def test_shared_seeds_widen_a_minimum_by_the_effect_that_pairs_of_seeds_show() -> None:
+    rng = np.random.default_rng(0)
+    shift = {(flops, seed): 0.01 * rng.standard_normal() for flops in (1e13, 4e13, 1.6e14) for seed in range(4)}
+    rows = simulated_rows(BYTE_AR, noise=0.001, seeds=4, shared_seeds=True)
+    moved = [row.model_copy(update={"bpb": row.bpb * np.exp(shift[row.budget_flops, row.seed])}) for row in rows]
+    found = cells(moved)
+    (level,) = found.noise
+    assert level.seed_effect == "estimated"
+    assert level.seed_effect_sd == pytest.approx(np.std(list(shift.values())), rel=0.4)
+    for fitted in found.cells:
+        assert fitted.ln_bpb_K[1:].std() == pytest.approx(level.seed_effect_sd / 4**0.5, rel=0.4)
+
+
+def test_one_seed_a_cell_is_warned_about() -> None:
+    found = cells(simulated_rows(BYTE_AR, shared_seeds=True))
+    assert [level.seed_effect for level in found.noise] == ["assumed"]
+    assert [warning for warning in found.warnings if "share a seed" in warning]
+    assert not [warning for warning in cells(simulated_rows(BYTE_AR)).warnings if "share a seed" in warning]
+
+
+def test_a_skew_is_fitted_where_the_curves_show_one() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.0005)
+    middle = {flops: LAWS["byte-ar"].optimum(flops) for flops in (1e13, 4e13, 1.6e14)}
+    skewed = [
+        row.model_copy(
+            update={"bpb": row.bpb * np.exp(-0.01 * np.log(row.non_embedding_parameters / middle[row.budget_flops]) ** 3)}
+        )
+        for row in rows
+    ]
+    found = cells(skewed)
+    assert found.skew["byte-ar"].value == pytest.approx(-0.01, abs=0.001)
+    for fitted in found.cells:
+        low, high = fitted.cell.optimum_parameters.ci95
+        assert low < middle[fitted.cell.budget_flops] < high
+
+
+def test_permutations_that_scatter_more_have_noise_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    rows = simulated_rows(BYTE_AR, noise=0.003)
+    permuted = [
+        row.model_copy(
+            update={"run": f"p{row.run[1:]}", "arm": "byte-ar-fixed", "permutation": "fixed",
+                    "bpb": row.bpb * np.exp(0.02 * rng.standard_normal())}
+        )  # fmt: skip
+        for row in rows
+    ]
+    noise = cells(rows + permuted).noise_log_bpb
+    assert noise["ar, identity"] < 0.005
+    assert noise["ar, fixed"] > 0.01
 
 
 def test_fewer_than_four_sizes_get_no_parabola() -> None:

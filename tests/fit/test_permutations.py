@@ -86,12 +86,14 @@ def test_permutation_without_a_common_loss_is_not_identified() -> None:
         f"{LABEL} than without permutation"
     )
     reason = "because the four arms were observed at no common loss"
-    assert more.startswith(f"Not identified at this scale: {whether}, {reason}")
+    assert more.startswith((f"Not identified at this scale: {whether}, {reason}", "At "))
+    assert reason in more
 
 
 def test_permutation_without_a_headline_is_named_once() -> None:
     laws = LAWS | {"byte-mdm": Law.through(4.2, 1.024e15, 150e3, irreducible_loss=2.5)}
     *unpermuted, last = fit_rows(rows(laws=laws, permutation={"permutation": "fixed"}), bootstraps=50).verdict
     assert len(unpermuted) == 3
-    what = "the overhead of bytes over bpe512 (V = 512) under AR with permutation fixed (see the notes of their cells)"
-    assert last == f"Not identified at this scale: {what}."
+    what = "the overhead of bytes over bpe512 (V = 512) under AR with permutation fixed"
+    why = "byte-mdm at its largest budget is not yet learning context"
+    assert last.startswith(f"Not identified at this scale: {what}, because {why}")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from bytegap.fit.claims import Evidence, conclude
 from bytegap.fit.frontiers import Arm, fit_frontiers
-from bytegap.fit.slopes import compare_slopes, least_margin, power, sentence
+from bytegap.fit.slopes import compare_slopes, least_margin, power
 from bytegap.fit.stage import fit_rows
 from bytegap.study.config import Fit as FitOptions
 from tests.helpers.synthetic_runs import LAWS, simulated_rows
@@ -30,6 +31,11 @@ def compared(one: float, other: float, noise: float, seed: int = 0):
     curves, _ = fit_frontiers([arm("one", one, noise, rng), arm("other", other, noise, rng)])
     (found,) = compare_slopes(PAIR, MARGIN, curves)
     return found
+
+
+def sentence(found) -> str:
+    evidence = Evidence(arms=[], cells=[], frontiers=[], estimands=[], unigram_bpb={}, slopes=[found])
+    return conclude(evidence)[-1].sentence
 
 
 def test_exponents_and_difference_are_recovered():
@@ -91,6 +97,8 @@ def test_fit_has_a_sentence_for_each_pair_of_slopes():
     found = fit_rows(simulated_rows(), bootstraps=100, options=options)
     assert [pair.arms for pair in found.slopes] == list(options.slopes)
     assert len(found.verdict) == 5
+    assert [claim.status for claim in found.claims[3:]] == ["equivalent", "equivalent"]
+    assert found.claims[3].value == found.slopes[0].difference.value
     assert "byte-ar and bpe512-ar are different, but equivalent within 0.5" in found.verdict[4]
     exponents = {curve.arm: curve.exponent.value for curve in found.frontiers if curve.form == "power law"}
     difference = found.slopes[0].difference

@@ -153,6 +153,31 @@ def test_neighbouring_budgets_are_separate_cells(tmp_path: Path, capsys: pytest.
     assert [cell["flops"] for cell in fit["isoflop"]] == pytest.approx(flops)
 
 
+WIDE = {
+    "hoffmann": (1.69, 406.4, 410.7, 0.34, 0.28),
+    "besiroglu": (1.8172, 482.01, 2085.43, 0.3478, 0.3658),
+    "steep in N": (1.8, 3000.0, 400.0, 0.48, 0.28),
+    "steep in D": (1.8, 60.0, 9000.0, 0.24, 0.42),
+}
+"""(E, A, B, alpha, beta): Hoffmann et al. 2022, Besiroglu et al. 2024, and two of very unequal exponents."""
+
+
+def test_exponent_of_the_optimum_on_wide_grids() -> None:
+    """12 budgets, sizes over a factor of 400 that are the same at all budgets, 0.3 % noise."""
+    misses: list[float] = []
+    for seed, (E, A, B, alpha, beta) in enumerate(WIDE.values()):
+        rng = np.random.default_rng(seed)
+        flops = 1e18 * 1.8 ** np.arange(12)
+        middle, _ = laws.chinchilla_optimum(float(np.exp(np.log(flops).mean())), (A, B), (alpha, beta))
+        size, compute = (each.ravel() for each in np.meshgrid(middle * np.geomspace(0.05, 20, 14), flops))
+        loss = laws.chinchilla_bpb(size, compute / 6 / size, E, (A, B), (alpha, beta))
+        loss *= np.exp(0.003 * rng.standard_normal(len(size)))
+        columns = {"params": size, "tokens": compute / 6 / size, "flops": compute, "loss": loss}
+        fit = bytegap.fit_table([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        misses.append(fit.optimal.isoflop.N_exponent.value - beta / (alpha + beta))
+    assert np.abs(misses).mean() < 0.015
+
+
 def test_columns_may_have_other_names(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     names = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss", "tokens": "seen"}
     rows = [{names[key]: value for key, value in row.items()} | {"who": "me"} for row in runs()]

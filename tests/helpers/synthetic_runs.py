@@ -1,5 +1,6 @@
 """Synthetic rows of runs.jsonl from known Chinchilla laws, for tests of the fit and the report."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ UNIGRAM_BPB = {"byte": 4.38, "bpe512": 3.45}
 BIGRAM_BPB = {"byte": 3.52, "bpe512": 2.94}
 VOCABULARY = {"byte": 256, "bpe512": 512}
 BYTES_PER_TOKEN = {"byte": 1.0, "bpe512": 2.03}
+
+DOCUMENT_BYTES = 4096
+"""Of each held-out document; all are equally hard."""
 
 LAWS = {
     "byte-ar": Law.through(2.25, 1e14, 180e3, exponents=(0.36, 0.32)),
@@ -40,11 +44,13 @@ def simulated_rows(
     span: float = 16.0,
     seeds: int = 1,
     off_centre: float = 1.0,
+    shared_seeds: bool = False,
 ) -> list[RunRow]:
     """Rows of a finished study, arms called TOKENIZER-OBJECTIVE: `sizes` sizes about each budget's optimum.
 
     `noise` is the relative standard deviation of a run's BPB, including evaluation error (a fifth of it, under MDM).
-    `off_centre` times the optimal N is the middle of the grid, `span` the ratio of its ends.
+    `off_centre` times the optimal N is the middle of the grid, `span` the ratio of its ends. Each run has a seed of its
+    own; with `shared_seeds` the sizes of a cell have the same `seeds`.
     """
     rng = np.random.default_rng(seed)
     rows: list[RunRow] = []
@@ -55,7 +61,7 @@ def simulated_rows(
                 for replicate in range(seeds):
                     bpb = float(law.bpb_of(parameters, flops)) * float(np.exp(noise * rng.standard_normal()))
                     run = f"{len(rows):012x}"
-                    rows.append(_row(run, arm, flops, parameters, seed=replicate, bpb=bpb, noise=noise))
+                    rows.append(_row(run, arm, flops, parameters, seed=replicate if shared_seeds else len(rows), bpb=bpb, noise=noise))
     return rows
 
 
@@ -101,4 +107,6 @@ def _row(run: str, arm: str, flops: float, parameters: int, *, seed: int, bpb: f
         unigram_bpb=UNIGRAM_BPB[tokenizer],
         bigram_bpb=BIGRAM_BPB[tokenizer],
         windows_sha256="5" * 64,
+        document_bytes=(DOCUMENT_BYTES,) * 24,
+        document_nats=(bpb * math.log(2) * DOCUMENT_BYTES,) * 24,
     )

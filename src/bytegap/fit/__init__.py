@@ -4,17 +4,23 @@ A study:
 
     stage.py             reads the rows, writes the fit
     cells.py             rows -> IsoFLOP cells and their minima
-    frontiers.py         an arm's minima -> L(C) = E + A C^-g: power law, shared or own irreducible loss
+    frontiers.py         an arm's minima -> L(C) = E + A C^-g, without, with a shared or an own E; and by its Chinchilla law
     censoring.py         compute at a loss, observed or bounded by the budgets, and differences of bounds
     estimand_builder.py  labelled estimates and the losses that they are evaluated at
     overhead.py          a byte arm against another -> overhead, gap, slope, parity
     interaction.py       two such pairs -> whether bytes cost MDM, or permuted text, more
     estimands.py         which pairs are compared, and which estimates are headlined
-    conventions.py       the headlines under other conventions of counting FLOPs
+    equal_size.py        a byte arm against another at equal optimal size
+    reestimate.py        the headlines again, from other frontiers:
+    conventions.py         under other conventions of counting FLOPs
+    sensitivity.py         under other gates on cells and other edges of the scoring windows
+    likelihoods.py         under other likelihoods of masked models
     nested.py            whether arms need separate exponents
     slopes.py            whether two arms' exponents are equivalent
     goodness_of_fit.py   whether minima lie on their frontier
-    verdict.py           the conclusions in English
+    claims.py            the conclusions as records
+    missing.py           why arms cannot be compared, and what would make them comparable
+    sentences.py         the conclusions in English
 
 A table, `bytegap fit-table`:
 

@@ -1,7 +1,8 @@
 """IsoFLOP cells of a study: for each arm and budget, the minimum of the loss over model size.
 
-Residual noise is pooled over the cells of one objective, because masked diffusion models scatter several times as much
-as autoregressive ones: their loss falls below the unigram entropy abruptly, and not in every run.
+Residual noise is that of arms of one objective and permutation, because masked diffusion models scatter several times
+as much as autoregressive ones, and windows that are permuted scatter more than text as written. Permutations of one
+objective are pooled where a test allows it.
 """
 
 from collections import defaultdict
@@ -11,14 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.errors import FitError
-from bytegap.scaling.isoflop import LEAST_SIZES, Minimum, fit_minima
+from bytegap.scaling.documents import document_shifts
+from bytegap.scaling.isoflop import ArmRuns, Group, IsoflopFit, Minimum, RunDraws, fit_minima
 from bytegap.scaling.laws import Array
-from bytegap.scaling.parabola import RunPoint
-from bytegap.schema.fit import Cell
+from bytegap.scaling.noise import ASSUMED_SEED_EFFECT, Noise
+from bytegap.scaling.window import LEAST_SIZES
+from bytegap.schema.base import Quantity
+from bytegap.schema.fit import Cell, NoiseLevel
 from bytegap.schema.runs import RunRow
 
+LEAST_DOCUMENTS = 2
 LEARNS_CONTEXT_BPB = 0.5
-"""A cell has learned context where its minimum is at least this far below the tokenizer's unigram model."""
+"""The default gate: a cell has learned context where its minimum is this far below the tokenizer's unigram model."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,13 @@ class FittedCell:
     flops: float
     """Mean compute of its runs, which may differ from the nominal budget."""
     ln_bpb_K: Array
-    """Log of the lowest BPB, point estimate and draws; empty where no parabola was fitted."""
+    """Log of the lowest BPB, point estimate and draws; empty where no curve was fitted."""
+    ln_size_K: Array
+    """ln N of the optimum; empty where it is not within the range of sizes."""
+    ln_bpb_run_K: Array
+    """The same with draws of the noise of runs alone: without that of held-out documents."""
+    runs: RunDraws | None
+    """Its runs with draws; None where no curve was fitted."""
 
 
 @dataclass(frozen=True)
@@ -38,50 +49,145 @@ class FittedCells:
 
     cells: list[FittedCell]
     noise_log_bpb: dict[str, float]
-    """Pooled residual standard deviation of log BPB, by objective."""
+    """Residual standard deviation of log BPB, by objective, or by objective and permutation where they differ."""
+    noise: list[NoiseLevel]
+    skew: dict[str, Quantity]
+    """Of the curves of each arm that has one, by name."""
+    documents: int
+    """Held-out documents that the intervals resample; 0 where the rows do not know them."""
     warnings: list[str]
 
 
-def fit_cells(rows: Sequence[RunRow], bootstraps: int, rng: np.random.Generator) -> FittedCells:
-    """Fit every cell, sorted by arm and budget; FitError where no cell has enough sizes for a parabola."""
-    groups: dict[tuple[str, float], list[RunRow]] = defaultdict(list)
-    warnings: list[str] = []
-    for row in rows:
-        if row.status == "finished" and row.bpb is not None and row.bpb > 0:
-            groups[row.arm, row.budget_flops].append(row)
-        else:
-            run = f"run {row.run} ({row.arm}, {row.budget_flops:.2g} FLOPs)"
-            warnings.append(f"{run} is left out: {row.reason or 'it has no BPB'}")
-    by_cell = [
-        sorted(groups[key], key=lambda row: (row.non_embedding_parameters, row.seed, row.run)) for key in sorted(groups)
+def fit_cells(
+    rows: Sequence[RunRow], bootstraps: int, rng: np.random.Generator, gate_bpb: float = LEARNS_CONTEXT_BPB
+) -> FittedCells:
+    """Fit every cell, sorted by arm and budget; FitError where no cell has enough sizes for a curve.
+
+    A cell has learned context where its minimum is at least `gate_bpb` below the tokenizer's unigram model.
+    """
+    kept = [row for row in rows if row.status == "finished" and row.bpb is not None and row.bpb > 0]
+    kept.sort(key=lambda row: (row.arm, row.budget_flops, row.non_embedding_parameters, row.seed, row.run))
+    shift_BR, documents, about_documents = _document_shifts(kept, bootstraps, rng)
+    by_arm: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(kept):
+        by_arm[row.arm].append(index)
+    arms = {name: [kept[index] for index in indices] for name, indices in by_arm.items()}
+    runs = [
+        _arm_runs(arms[name], None if shift_BR is None else shift_BR[:, indices]) for name, indices in by_arm.items()
     ]
-    objectives = [rows_R[0].objective_label for rows_R in by_cell]
-    minima: dict[int, Minimum] = {}
-    noise: dict[str, float] = {}
-    for objective in sorted(set(objectives)):
-        pool = [index for index, own in enumerate(objectives) if own == objective]
-        found, residual_sd = fit_minima([[run_point(row) for row in by_cell[index]] for index in pool], bootstraps, rng)
-        minima |= zip(pool, found, strict=True)
-        if any(minimum.curve for minimum in found):
-            noise[objective] = residual_sd
-    if not noise:
+    groups = [(own[0].objective_label, own[0].permutation_label) for own in arms.values()]
+    found = fit_minima(runs, groups, bootstraps, rng)
+    if not found.noise:
         raise FitError(
             f"no arm has finished runs of {LEAST_SIZES} sizes at one budget, so no parabola can be fitted: let "
             "'bytegap train' finish, or raise 'sizes' in the study's [grid]"
         )
-    return FittedCells([_fitted(rows_R, minima[index]) for index, rows_R in enumerate(by_cell)], noise, warnings)
+    cells = [
+        _fitted(_of_cell(own, index), minimum, gate_bpb)
+        for own, minima in zip(arms.values(), found.minima, strict=True)
+        for index, minimum in enumerate(minima)
+    ]
+    levels = _noise_levels(found)
+    return FittedCells(
+        cells=cells,
+        noise_log_bpb={_label(level): level.residual_sd for level in levels},
+        noise=levels,
+        skew={name: skew for name, skew in zip(arms, found.skew, strict=True) if skew.value is not None},
+        documents=documents,
+        warnings=[*_left_out(rows), *about_documents, *_about_seeds(levels)],
+    )
 
 
-def run_point(row: RunRow) -> RunPoint:
-    """A finished run as a point of its cell."""
-    assert row.bpb is not None
-    return RunPoint(row.non_embedding_parameters, row.tokens, row.flops, row.bpb, row.bpb_se or 0.0)
+def _left_out(rows: Sequence[RunRow]) -> list[str]:
+    """One sentence for each run without a BPB."""
+    return [
+        f"run {row.run} ({row.arm}, {row.budget_flops:.2g} FLOPs) is left out: {row.reason or 'it has no BPB'}"
+        for row in rows
+        if row.status != "finished" or row.bpb is None or row.bpb <= 0
+    ]
 
 
-def _fitted(rows: Sequence[RunRow], minimum: Minimum) -> FittedCell:
+def _document_shifts(
+    rows: Sequence[RunRow], bootstraps: int, rng: np.random.Generator
+) -> tuple[Array | None, int, list[str]]:
+    """(change of ln BPB of each run in each draw of documents, number of documents, warnings)."""
+    by_bytes = {row.document_bytes for row in rows}
+    if len(by_bytes) > 1:
+        raise FitError(
+            "the runs were scored on different held-out documents: 'document_bytes' differs between their rows, fit "
+            "the runs of each text separately"
+        )
+    documents = next(iter(by_bytes), ())
+    if len(documents) < LEAST_DOCUMENTS:
+        known = "one held-out document" if documents else "runs.jsonl has no scores by document"
+        return None, 0, [f"intervals leave out the difference between held-out documents: {known}"]
+    nats_RH = np.array([row.document_nats for row in rows], dtype=np.float64)
+    bytes_H = np.array(documents, dtype=np.float64)
+    return document_shifts(nats_RH, bytes_H, bootstraps, rng), len(documents), []
+
+
+def _arm_runs(rows: Sequence[RunRow], document_shift_BR: Array | None) -> ArmRuns:
+    """The runs of one arm, sorted by budget, as arrays."""
+    budgets = sorted({row.budget_flops for row in rows})
+    return ArmRuns(
+        cell_R=np.array([budgets.index(row.budget_flops) for row in rows]),
+        parameters_R=np.array([row.non_embedding_parameters for row in rows], dtype=np.float64),
+        tokens_R=np.array([row.tokens for row in rows], dtype=np.float64),
+        flops_R=np.array([row.flops for row in rows], dtype=np.float64),
+        loss_R=np.array([row.bpb for row in rows], dtype=np.float64),
+        loss_se_R=np.array([row.bpb_se or 0.0 for row in rows], dtype=np.float64),
+        passes_R=np.array([row.mc_passes for row in rows]),
+        seed_R=np.array([row.seed for row in rows]),
+        document_shift_BR=document_shift_BR,
+    )
+
+
+def _of_cell(rows: Sequence[RunRow], index: int) -> list[RunRow]:
+    """The rows of an arm's cell, by number."""
+    budget = sorted({row.budget_flops for row in rows})[index]
+    return [row for row in rows if row.budget_flops == budget]
+
+
+def _noise_levels(found: IsoflopFit) -> list[NoiseLevel]:
+    """One for each group of equal noise."""
+    levels: dict[tuple[str, tuple[str, ...]], tuple[Group, Noise]] = {}
+    for group, noise in found.noise.items():
+        levels.setdefault((group[0], noise.groups), (group, noise))
+    pools = [objective for objective, _ in levels]
+    return [
+        NoiseLevel(
+            objective=objective,
+            permutations=noise.groups,
+            pooled=pools.count(objective) == 1,
+            residual_sd=noise.residual_sd,
+            dof=noise.dof,
+            seed_effect_sd=noise.seed_effect_sd,
+            seed_effect=noise.seed_effect_source,
+        )
+        for (objective, _), (_, noise) in levels.items()
+    ]
+
+
+def _label(level: NoiseLevel) -> str:
+    """The objective, with its permutation where those of the objective differ in noise."""
+    return level.objective if level.pooled else f"{level.objective}, {level.permutations[0]}"
+
+
+def _about_seeds(levels: Sequence[NoiseLevel]) -> list[str]:
+    assumed = [level for level in levels if level.seed_effect == "assumed"]
+    if not assumed:
+        return []
+    listed = ", ".join(f"{_label(level)} {level.seed_effect_sd:.2%}" for level in assumed)
+    return [
+        "runs of a cell share a seed, and too few cells have a second one to show its effect: it is assumed to be "
+        f"{ASSUMED_SEED_EFFECT:g} of the noise between runs ({listed})"
+    ]
+
+
+def _fitted(rows: Sequence[RunRow], minimum: Minimum, gate_bpb: float) -> FittedCell:
     """The cell as recorded; it enters the frontier if its minimum is bracketed and below the unigram model."""
     below_bpb = rows[0].unigram_bpb - minimum.lowest_loss
-    learns_context = below_bpb >= LEARNS_CONTEXT_BPB
+    learns_context = below_bpb >= gate_bpb
     not_learning = f"not yet learning context: {below_bpb:.2f} BPB below its unigram"
     notes = [minimum.note.replace("loss", "BPB"), "" if learns_context else not_learning]
     cell = Cell(
@@ -102,4 +208,4 @@ def _fitted(rows: Sequence[RunRow], minimum: Minimum) -> FittedCell:
         note="; ".join(filter(None, notes)),
         curve=minimum.curve,
     )
-    return FittedCell(cell, minimum.flops, minimum.ln_loss_K)
+    return FittedCell(cell, minimum.flops, minimum.ln_loss_K, minimum.ln_size_K, minimum.ln_loss_run_K, minimum.runs)

@@ -55,7 +55,7 @@ class ArmFrontier:
             return BoundedLog(np.repeat(np.log([most]), draws), ">")
         if bpb > highest:
             return BoundedLog(np.repeat(np.log([least]), draws), "<")
-        return BoundedLog(np.log(self.frontier.flops(bpb_K)), "") if self.frontier else None
+        return BoundedLog(_ln_flops(self.frontier, bpb_K), "") if self.frontier else None
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,10 @@ class ArmPair:
         """Overhead by the frontiers alone, at any loss, (K,); None where an arm has no frontier."""
         if not (self.byte.frontier and self.other.frontier):
             return None
-        return np.log(self.byte.frontier.flops(bpb_K)) - np.log(self.other.frontier.flops(bpb_K))
+        return _ln_flops(self.byte.frontier, bpb_K) - _ln_flops(self.other.frontier, bpb_K)
+
+
+def _ln_flops(frontier: FittedFrontier, bpb_K: float | Array) -> Array:
+    """Logarithm of C(L); infinite, without a warning, where the compute of a draw is beyond floating point."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.log(frontier.flops(bpb_K))

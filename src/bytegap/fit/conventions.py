@@ -14,90 +14,105 @@ Intervals include the noise of the runs and not the error of the slope.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bytegap.cost import flops
-from bytegap.fit import interaction, overhead
 from bytegap.fit.cells import fit_cells
-from bytegap.fit.estimand_builder import EstimandBuilder
-from bytegap.fit.estimands import pair_in_form
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
+from bytegap.fit.reestimate import BOOTSTRAPS, DefaultFit, estimate_again, headlines_and_parities, in_all_forms
 from bytegap.schema.fit import ConventionResult, Estimand
 from bytegap.schema.runs import RunRow
 
 DEFAULT = flops.DEFAULT.name
 """The convention of `RunRow.flops`: every multiplication of a plain implementation."""
+EXECUTED = flops.Convention(head="supervised").name
+"""The convention that counts what the training step executes: it evaluates the head at supervised positions only."""
 ROUNDS = 3
-BOOTSTRAPS = 200
-"""At most: these intervals are shown next to those of the default convention, which have more draws."""
 
 FrontierByArm = Mapping[str, FittedFrontier]
 """The frontier of each arm in its preferred form, by the arm's name; arms without a frontier are absent."""
 
 
 @dataclass(frozen=True)
-class DefaultFit:
-    """The fit under the default convention."""
+class AdjustedFit:
+    """The arms and frontiers under another convention."""
 
+    convention: str
+    bootstraps: int
+    largest_adjustment: float
+    """As `ConventionResult.largest_adjustment`."""
     arms: Sequence[Arm]
     frontiers: Sequence[FittedFrontier]
-    estimands: Sequence[Estimand]
 
 
-def by_convention(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int) -> list[ConventionResult]:
-    """Headline and parity estimates of the default convention, then of each other one that all rows have counts under.
+def fit_conventions(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int) -> list[AdjustedFit]:
+    """The fit under each other convention that all rows have counts under; empty where the study has no headline.
 
-    Empty where the study has no headline. Arms without a frontier have no slope and are left out of the others.
+    Arms without a frontier have no slope and are left out.
     """
-    headlines = _headlines_and_parities(default.estimands)
-    if not headlines:
+    if not any(row.headline for row in default.estimands):
         return []
     slopes = preferred_frontiers(default.arms, default.frontiers)
     kept = [row for row in rows if row.status == "finished" and row.bpb and row.arm in slopes]
-    names = [name for name in _common_conventions(kept) if name != DEFAULT]
-    first = ConventionResult(
-        convention=DEFAULT,
-        bootstraps=bootstraps,
-        largest_adjustment=1.0,
-        cells_in_frontier=sum(arm.budgets for arm in default.arms),
-        estimands=tuple(headlines),
-        excluded_arms=(),
-    )
-    excluded = tuple(arm.name for arm in default.arms if arm.name not in slopes)
     fewer = min(bootstraps, BOOTSTRAPS)
-    found = [first]
-    for name in names:
+    found: list[AdjustedFit] = []
+    for name in _common_conventions(kept):
+        if name == DEFAULT:
+            continue
         adjusted, arms, frontiers = adjust_to_common_compute(kept, name, slopes, fewer, seed)
         changes = [
             abs(np.log(row.flops_by_convention[name] / to.flops)) for row, to in zip(kept, adjusted, strict=True)
         ]
-        found.append(
-            ConventionResult(
-                convention=name,
-                bootstraps=fewer,
-                largest_adjustment=float(np.exp(max(changes))),
-                cells_in_frontier=sum(arm.budgets for arm in arms),
-                estimands=tuple(_estimate_again(headlines, arms, frontiers)),
-                excluded_arms=excluded,
-            )
-        )
+        found.append(AdjustedFit(name, fewer, float(np.exp(max(changes))), arms, frontiers))
     return found
+
+
+def by_convention(default: DefaultFit, others: Sequence[AdjustedFit], bootstraps: int) -> list[ConventionResult]:
+    """Headline and parity estimates of the default convention, then of the others; empty without a headline."""
+    headlines = headlines_and_parities(default.estimands)
+    if not headlines:
+        return []
+    first = ConventionResult(
+        convention=DEFAULT,
+        bootstraps=bootstraps,
+        largest_adjustment=1.0,
+        cells_in_frontier=default.cells_in_frontier,
+        estimands=tuple(headlines),
+        excluded_arms=(),
+    )
+    slopes = preferred_frontiers(default.arms, default.frontiers)
+    excluded = tuple(arm.name for arm in default.arms if arm.name not in slopes)
+    return [first] + [
+        ConventionResult(
+            convention=other.convention,
+            bootstraps=other.bootstraps,
+            largest_adjustment=other.largest_adjustment,
+            cells_in_frontier=sum(arm.budgets for arm in other.arms),
+            estimands=tuple(estimate_again(headlines, other.arms, other.frontiers)),
+            excluded_arms=excluded,
+        )
+        for other in others
+    ]
+
+
+def executed(default: DefaultFit, others: Sequence[AdjustedFit]) -> list[Estimand]:
+    """The headlines in every form under the FLOPs that the step executes; empty where the rows have no such count."""
+    headlines = [row for row in default.estimands if row.headline]
+    return [
+        row
+        for other in others
+        if other.convention == EXECUTED
+        for row in estimate_again(in_all_forms(headlines, other.frontiers), other.arms, other.frontiers)
+    ]
 
 
 def _common_conventions(rows: Sequence[RunRow]) -> list[str]:
     """The conventions, sorted by name, that every row has a count under."""
     first = sorted(rows[0].flops_by_convention) if rows else []
     return [name for name in first if all(name in row.flops_by_convention for row in rows)]
-
-
-def _headlines_and_parities(estimands: Sequence[Estimand]) -> list[Estimand]:
-    """Headlines, and the parities of the same arms in the same form."""
-    headlines = [row for row in estimands if row.headline]
-    compared = [(row.arms, row.form) for row in headlines]
-    return headlines + [row for row in estimands if row.name == "parity" and (row.arms, row.form) in compared]
 
 
 def preferred_frontiers(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> FrontierByArm:
@@ -114,7 +129,7 @@ def adjust_to_common_compute(
     for _ in range(ROUNDS):
         adjusted = _adjusted(rows, name, slopes)
         arms = arms_of(adjusted, fit_cells(adjusted, bootstraps, np.random.default_rng(seed)).cells)
-        frontiers, _ = fit_frontiers(arms)
+        frontiers, _ = fit_frontiers(arms, parametric=False)
         slopes = {**slopes, **preferred_frontiers(arms, frontiers)}
     return adjusted, arms, frontiers
 
@@ -137,26 +152,3 @@ def _adjusted(rows: Sequence[RunRow], name: str, slopes: FrontierByArm) -> list[
             at = {"flops": float(np.exp(ln_flops_R.mean())), "bpb": row.bpb * factor, "bpb_se": error}
             found[row.run] = row.model_copy(update=at)
     return [found[row.run] for row in rows]
-
-
-def _estimate_again(
-    estimands: Sequence[Estimand], arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]
-) -> Iterator[Estimand]:
-    """The same estimands by other frontiers; without those of an arm that has no budget in a frontier."""
-    by_name = {arm.name: arm for arm in arms if arm.budgets}
-    for row in estimands:
-        if row.form == "minima" or not all(name in by_name for name in row.arms):
-            continue
-        builder = EstimandBuilder(row.objective, row.arms, row.form)
-        byte, other, *base = (by_name[name] for name in row.arms)
-        pair = pair_in_form((byte, other), row.form, frontiers)
-        found = None
-        if row.name == "parity":
-            found = overhead.parity(builder, pair)
-        elif row.name == "overhead" and row.at_bpb is not None:
-            found = overhead.at_loss(builder, pair, row.at_bpb)
-        elif row.name == "interaction" and row.at_bpb is not None:
-            base_pair = pair_in_form((base[0], base[1]), row.form, frontiers)
-            found = interaction.at_loss(builder, pair, base_pair, row.at_bpb)
-        if found:
-            yield found

@@ -13,7 +13,7 @@ from bytegap.fit.censoring import BoundedLog, Side
 from bytegap.scaling.bootstrap import Interval, interval, quantity
 from bytegap.scaling.laws import Array
 from bytegap.schema.base import Quantity
-from bytegap.schema.fit import Estimand, Form, Label
+from bytegap.schema.fit import Estimand, EstimandName, Form, Label
 
 INNER_POINTS, OUTER_POINTS = 9, 6
 """Points of the loss grid where all arms were observed (odd, so that one is the middle), and on either side of that."""
@@ -64,7 +64,7 @@ class EstimandBuilder:
 
     def build(
         self,
-        name: Literal["overhead", "interaction", "gap", "slope", "parity"],
+        name: EstimandName,
         estimate: LabelledEstimate,
         at_bpb: float | None = None,
         at_flops: float | None = None,

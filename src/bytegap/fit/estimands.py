@@ -51,6 +51,12 @@ def pairs_over_identity(arms: Sequence[Arm]) -> list[tuple[TwoArms, TwoArms]]:
     ]
 
 
+def comparisons(arms: Sequence[Arm]) -> list[tuple[Arm, ...]]:
+    """The arms of everything that is compared: two of an overhead, four of an interaction."""
+    four = pairs_over_ar(arms) + pairs_over_identity(arms)
+    return [*byte_pairs(arms), *((*pair, *base) for pair, base in four)]
+
+
 def _of_same_tokenizers(arms: Sequence[Arm]) -> list[tuple[TwoArms, TwoArms]]:
     """All two pairs of the same tokenizers and model."""
     return [
@@ -68,29 +74,34 @@ def estimate(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> list[E
         estimands = [
             row
             for form in _forms(pair, frontiers)
-            for row in overheads(_builder(pair, form), pair_in_form(pair, form, frontiers))
+            for row in overheads(estimand_builder(pair, form), pair_in_form(pair, form, frontiers))
         ]
         found += _with_headline(estimands, preferred_form(pair, frontiers))
         if not all(any(frontier.arm is arm for frontier in frontiers) for arm in pair):
-            found += gaps_at_budgets(_builder(pair, "minima"), *pair)
+            found += gaps_at_budgets(estimand_builder(pair, "minima"), *pair)
     for pair, base in pairs_over_ar(arms) + pairs_over_identity(arms):
         four = (*pair, *base)
         estimands = [
             row
             for form in _forms(four, frontiers)
             for row in interactions(
-                _builder(four, form), pair_in_form(pair, form, frontiers), pair_in_form(base, form, frontiers)
+                estimand_builder(four, form), pair_in_form(pair, form, frontiers), pair_in_form(base, form, frontiers)
             )
         ]
         found += _with_headline(estimands, preferred_form(four, frontiers))
     return found
 
 
-def _builder(arms: Sequence[Arm], form: Form | Literal["minima"]) -> EstimandBuilder:
+def estimand_builder(arms: Sequence[Arm], form: Form | Literal["minima"]) -> EstimandBuilder:
+    """Makes the records of these arms: a pair, or a pair and the one that it is compared with."""
+    return EstimandBuilder(compared(arms), tuple(arm.name for arm in arms), form)
+
+
+def compared(arms: Sequence[Arm]) -> str:
+    """What is compared, as in `Estimand.objective`."""
     objectives = " - ".join(dict.fromkeys(arm.objective for arm in arms))
     permutations = " - ".join(dict.fromkeys(arm.permutation for arm in arms))
-    compared = objectives if permutations == "identity" else f"{objectives}, {permutations}"
-    return EstimandBuilder(compared, tuple(arm.name for arm in arms), form)
+    return objectives if permutations == "identity" else f"{objectives}, {permutations}"
 
 
 def _forms(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> list[Form]:

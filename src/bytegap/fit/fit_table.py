@@ -13,29 +13,26 @@ import numpy as np
 
 from bytegap.errors import FitError
 from bytegap.fit import diagnostics
-from bytegap.fit.frontiers import (
-    LEAST_BUDGETS,
-    OWN_IRREDUCIBLE_LOSS_BUDGETS,
-    Arm,
-    fit_frontiers,
-    preferred_form,
-)
+from bytegap.fit.frontiers import HOLDOUT_BUDGETS, LEAST_BUDGETS, LabelledPoints
 from bytegap.fit.nested import separate_laws
 from bytegap.fit.read_table import LEAST_ROWS, TableRow
 from bytegap.fit.table_schema import ArmsFit, Budget, Chinchilla, Exponents, LossFrontier, Optimal, TableFit
 from bytegap.scaling import laws
 from bytegap.scaling.bootstrap import quantity
 from bytegap.scaling.chinchilla import FittedLaw, fit_law
-from bytegap.scaling.isoflop import LEAST_SIZES, Minimum, fit_minima
+from bytegap.scaling.frontier import fit_frontier_laws, holdout_errors
+from bytegap.scaling.isoflop import ArmRuns, Minimum, fit_minima
 from bytegap.scaling.laws import Array
-from bytegap.scaling.parabola import RunPoint
 from bytegap.scaling.regression import weighted_line
+from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.base import FrozenDict, Quantity
 from bytegap.schema.fit import SeparateLaws
 
 BOOTSTRAPS = 4000
 NEIGHBOUR_RATIO = 1.05
 SPAN_RATIO = 1.10
+ASSUMED_PASSES = 1000
+"""A table does not say how its standard errors were estimated: they are taken as known."""
 
 
 def fit_table(
@@ -82,7 +79,7 @@ def _check(who: str, rows: int, drop_worst: int) -> None:
 
 def _fit_arm(
     name: str, rows: Sequence[TableRow], bootstraps: int, rng: np.random.Generator, drop_worst: int
-) -> tuple[TableFit, Arm]:
+) -> tuple[TableFit, LabelledPoints]:
     warnings = [diagnostics.ASSUMED_UNITS]
     if drop_worst:
         rows, dropped = _without_worst(rows, drop_worst, rng)
@@ -94,9 +91,9 @@ def _fit_arm(
     warnings += diagnostics.outliers(rows, law.residual_R) + _about_law(law)
     cells, about_budgets = _cells(rows)
     warnings += about_budgets
-    minima, _ = fit_minima([[_run_point(row) for row in cell] for cell in cells], bootstraps, rng)
+    minima = fit_minima([_arm_runs(cells)], [("", "")], bootstraps, rng).minima[0] if cells else []
     kept = sorted((each for each in minima if each.bracketed), key=lambda each: each.flops)
-    arm = _arm(name, rows[0], kept)
+    arm = _points(name, rows[0], kept)
     fit = TableFit(
         chinchilla=_chinchilla(law, len(rows)),
         optimal=Optimal(
@@ -177,8 +174,21 @@ def _cells(rows: Sequence[TableRow]) -> tuple[list[list[TableRow]], list[str]]:
     ]
 
 
-def _run_point(row: TableRow) -> RunPoint:
-    return RunPoint(row.params, row.tokens, row.flops, row.loss, row.loss_se)
+def _arm_runs(cells: Sequence[Sequence[TableRow]]) -> ArmRuns:
+    """The rows of all cells as arrays; each row has a seed of its own."""
+    rows = [row for cell in cells for row in cell]
+    columns = [(row.params, row.tokens, row.flops, row.loss, row.loss_se) for row in rows]
+    params_R, tokens_R, flops_R, loss_R, loss_se_R = np.array(columns, dtype=np.float64).T
+    return ArmRuns(
+        cell_R=np.repeat(np.arange(len(cells)), [len(cell) for cell in cells]),
+        parameters_R=params_R,
+        tokens_R=tokens_R,
+        flops_R=flops_R,
+        loss_R=loss_R,
+        loss_se_R=loss_se_R,
+        passes_R=np.full(len(rows), ASSUMED_PASSES),
+        seed_R=np.full(len(rows), -1),
+    )
 
 
 def _budget(cell: Sequence[TableRow], minimum: Minimum) -> Budget:
@@ -195,18 +205,13 @@ def _budget(cell: Sequence[TableRow], minimum: Minimum) -> Budget:
     )
 
 
-def _arm(name: str, row: TableRow, kept: Sequence[Minimum]) -> Arm:
-    """The minima in the type that `frontiers.py` and `nested.py` take; fields of a study's arm are left empty."""
+def _points(name: str, row: TableRow, kept: Sequence[Minimum]) -> LabelledPoints:
+    """The minima by rising compute."""
     ln_loss_KP = np.array([each.ln_loss_K for each in kept]).T
-    return Arm(
+    return LabelledPoints(
         name=name,
         tokenizer=row.tokenizer,
-        is_bytes=False,
-        vocab_size=0,
         objective=row.objective,
-        permutation="",
-        model="",
-        tight_likelihood=False,
         ln_flops_P=np.log([each.flops for each in kept]),
         ln_bpb_KP=ln_loss_KP,
         ln_bpb_sd_P=ln_loss_KP[1:].std(axis=0) if kept else np.empty(0),
@@ -228,12 +233,14 @@ def _exponents(kept: Sequence[Minimum]) -> Exponents:
     )
 
 
-def _frontier(arm: Arm, law: FittedLaw, rows: Sequence[TableRow], *, identified: bool) -> LossFrontier | None:
+def _frontier(
+    arm: LabelledPoints, law: FittedLaw, rows: Sequence[TableRow], *, identified: bool
+) -> LossFrontier | None:
     """Through the minima if at least five budgets can show an irreducible loss; else the law's own; else a power law.
 
     None where the law is not identified and there are fewer than two minima.
     """
-    if identified and arm.budgets < OWN_IRREDUCIBLE_LOSS_BUDGETS:
+    if identified and arm.budgets < HOLDOUT_BUDGETS:
         with np.errstate(all="ignore"):
             E_K, amplitude_K, exponent_K = laws.chinchilla_frontier(
                 law.E_K, (law.A_K, law.B_K), (law.alpha_K, law.beta_K)
@@ -249,14 +256,13 @@ def _frontier(arm: Arm, law: FittedLaw, rows: Sequence[TableRow], *, identified:
         )
     if arm.budgets < LEAST_BUDGETS:
         return None
-    frontiers, _ = fit_frontiers([arm])
-    form = preferred_form([arm], frontiers)
-    (frontier,) = [frontier for frontier in frontiers if frontier.form == form]
+    has_E = arm.budgets >= HOLDOUT_BUDGETS and holdout_errors([arm], fit_E=True) < holdout_errors([arm], fit_E=False)
+    (law,) = fit_frontier_laws([arm], fit_E=has_E)
     return LossFrontier(
-        form="own irreducible loss" if form == "own irreducible loss" else "power law",
-        irreducible_loss=quantity(frontier.irreducible_loss_K),
-        amplitude=quantity(frontier.amplitude_K),
-        exponent=quantity(frontier.exponent_K),
+        form="own irreducible loss" if has_E else "power law",
+        irreducible_loss=quantity(law.irreducible_loss_K),
+        amplitude=quantity(law.amplitude_K),
+        exponent=quantity(law.exponent_K),
         flops_observed=arm.flops_observed,
         source="isoflop minima",
     )

@@ -1,71 +1,64 @@
-"""Compute-optimal frontiers L(C) = E + A C^-g, one per arm, through the minima of its IsoFLOP cells.
+"""Compute-optimal frontiers of a study's arms, L(C) = E + A C^-g, in up to four forms.
 
-Three forms: power law (E = 0), shared irreducible loss (one E for several arms), own irreducible loss (an E per arm).
-Given E the law is a line, ln(L - E) = ln A - g ln C, fitted in closed form with weights that make its residuals those
-of ln L; E is found by profiling. Every bootstrap draw of the cells gets its own fit.
+Power law (E = 0), shared irreducible loss (one E for several arms) and own irreducible loss (an E per arm) go through
+the minima of IsoFLOP cells; the parametric form is the frontier of the Chinchilla law of the arm's runs. What an
+estimate differs by between forms is part of what is not known about it.
 
-Suffixes: K = point estimate and draws, P = budgets in the frontier, G = grid of irreducible losses.
+Suffixes: K = point estimate and draws, P = budgets in the frontier.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bytegap.fit.cells import FittedCell
 from bytegap.scaling import laws
 from bytegap.scaling.bootstrap import interval, quantity
+from bytegap.scaling.frontier import FrontierLaw, FrontierPoints, fit_frontier_laws, holdout_errors
 from bytegap.scaling.laws import Array
-from bytegap.scaling.regression import profile_irreducible_loss, weighted_line
+from bytegap.scaling.parametric import fit_parametric_law
 from bytegap.schema.fit import Form, Frontier
 from bytegap.schema.runs import RunRow
 
 LEAST_BUDGETS = 2
-OWN_IRREDUCIBLE_LOSS_BUDGETS = 5
+OWN_IRREDUCIBLE_LOSS_BUDGETS = 4
 """Budgets from which on an arm gets an irreducible loss of its own."""
+HOLDOUT_BUDGETS = 5
+"""Budgets from which on a form is judged by how well it predicts the largest from the others."""
 CURVE_POINTS = 33
 
 
-@dataclass(frozen=True)
-class Arm:
-    """An arm and the minima of its cells that are in the frontier, by rising compute."""
+@dataclass(frozen=True, kw_only=True)
+class LabelledPoints(FrontierPoints):
+    """Minima with what they may have a law in common by: the arm of a table has nothing else."""
 
-    name: str
     tokenizer: str
-    is_bytes: bool
-    vocab_size: int
     objective: str
     """Label: name and options."""
+
+    @property
+    def may_share_irreducible_loss(self) -> bool:
+        """Whether its loss can approach the same value as that of other such arms: a table does not say."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm(LabelledPoints):
+    """An arm and the minima of its cells that are in the frontier, by rising compute."""
+
+    is_bytes: bool
+    vocab_size: int
     permutation: str
     """Label: name and options."""
     model: str
     tight_likelihood: bool
     """Whether the scored likelihood is exact or a bound that a perfect model attains."""
-    ln_flops_P: Array
-    ln_bpb_KP: Array
-    ln_bpb_sd_P: Array
-    """Standard deviation of the draws of `ln_bpb_KP`."""
 
     @property
     def may_share_irreducible_loss(self) -> bool:
         """Whether its loss can approach the entropy of the text as written, which is the same for all such arms."""
         return self.permutation == "identity" and self.tight_likelihood
-
-    @property
-    def budgets(self) -> int:
-        """Number of budgets in the frontier."""
-        return len(self.ln_flops_P)
-
-    @property
-    def flops_observed(self) -> tuple[float, float]:
-        """Least and most compute of those budgets."""
-        return float(np.exp(self.ln_flops_P[0])), float(np.exp(self.ln_flops_P[-1]))
-
-    @property
-    def bpb_observed(self) -> tuple[float, float]:
-        """Lowest and highest minimum of those budgets."""
-        ln_bpb_P = self.ln_bpb_KP[0]
-        return float(np.exp(ln_bpb_P.min())), float(np.exp(ln_bpb_P.max()))
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,8 @@ class FittedFrontier:
     """g."""
     holdout_error: float | None
     """|error| of ln L at the largest budget in a fit without it; None below five budgets."""
+    lack_of_fit: float | None = None
+    """Chi-square / dof about the form; the noise of its draws is multiplied by the root where it is above 1."""
 
     def bpb(self, flops: float) -> Array:
         """Loss at a compute, L(C), (K,)."""
@@ -112,6 +107,7 @@ class FittedFrontier:
             exponent=quantity(self.exponent_K),
             flops_observed=(low, high),
             bpb_observed=self.arm.bpb_observed,
+            lack_of_fit=self.lack_of_fit,
             curve=tuple(line),
         )
 
@@ -124,6 +120,7 @@ def arms_of(rows: Sequence[RunRow], cells: Sequence[FittedCell]) -> list[Arm]:
         kept = [fitted for fitted in cells if fitted.cell.arm == name and fitted.cell.in_frontier]
         kept.sort(key=lambda fitted: fitted.flops)
         ln_bpb_KP = np.array([fitted.ln_bpb_K for fitted in kept]).T
+        run_KP = np.array([fitted.ln_bpb_run_K for fitted in kept]).T
         arms.append(
             Arm(
                 name=name,
@@ -136,14 +133,16 @@ def arms_of(rows: Sequence[RunRow], cells: Sequence[FittedCell]) -> list[Arm]:
                 tight_likelihood=row.tight_likelihood,
                 ln_flops_P=np.log([fitted.flops for fitted in kept]),
                 ln_bpb_KP=ln_bpb_KP,
-                ln_bpb_sd_P=ln_bpb_KP[1:].std(axis=0) if kept else np.empty(0),
+                ln_bpb_sd_P=run_KP[1:].std(axis=0) if kept else np.empty(0),
+                ln_bpb_run_KP=run_KP,
+                runs=tuple(fitted.runs for fitted in kept if fitted.runs),
             )
         )
     return arms
 
 
-def fit_frontiers(arms: Sequence[Arm]) -> tuple[list[FittedFrontier], list[str]]:
-    """(the frontier of each arm in each form that its budgets allow, warnings)."""
+def fit_frontiers(arms: Sequence[Arm], *, parametric: bool = True) -> tuple[list[FittedFrontier], list[str]]:
+    """(the frontier of each arm in each form that its budgets allow, warnings); `parametric`: also in that form."""
     able = [arm for arm in arms if arm.budgets >= LEAST_BUDGETS]
     warnings = [
         f"{arm.name} has no frontier: it has {arm.budgets} good budgets and needs {LEAST_BUDGETS}"
@@ -160,6 +159,9 @@ def fit_frontiers(arms: Sequence[Arm]) -> tuple[list[FittedFrontier], list[str]]
     for arm in able:
         if arm.budgets >= OWN_IRREDUCIBLE_LOSS_BUDGETS:
             frontiers += _fit([arm], "own irreducible loss")
+    for arm in able if parametric else []:
+        if law := fit_parametric_law(arm.runs):
+            frontiers.append(_fitted(arm, "parametric", law))
     return frontiers, warnings
 
 
@@ -167,7 +169,8 @@ def preferred_form(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> 
     """The form whose estimates are headlined for these arms.
 
     If every arm has at least five budgets, the form that best predicts their largest budgets from the others. Else the
-    shared irreducible loss where it was fitted (a power law is its special case E = 0), else the power law.
+    shared irreducible loss where it was fitted (a power law is its special case E = 0), else the power law. The
+    parametric form is never preferred: it fits all sizes of a budget, and so describes the best ones less closely.
     """
     forms: dict[Form, list[FittedFrontier]] = {}
     for frontier in frontiers:
@@ -176,7 +179,7 @@ def preferred_form(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> 
     errors: dict[Form, list[float]] = {
         form: [frontier.holdout_error for frontier in fitted if frontier.holdout_error is not None]
         for form, fitted in forms.items()
-        if len(fitted) == len(arms)
+        if len(fitted) == len(arms) and form != "parametric"
     }
     if errors and all(len(found) == len(arms) for found in errors.values()):
         return min(errors, key=lambda form: sum(error**2 for error in errors[form]))
@@ -189,54 +192,17 @@ def _dof(arms: Sequence[Arm]) -> int:
 
 
 def _fit(arms: Sequence[Arm], form: Form) -> list[FittedFrontier]:
-    """Fit one irreducible loss for all `arms` (0 for a power law) and one line per arm."""
-    holdout_errors: dict[str, float] = {}
-    if all(arm.budgets >= OWN_IRREDUCIBLE_LOSS_BUDGETS for arm in arms):
-        shorter = [_without_largest(arm) for arm in arms]
-        short_E_K = _irreducible_loss(shorter, form)
-        for arm, short in zip(arms, shorter, strict=True):
-            intercept_K, exponent_K, _ = _line(short, short_E_K[:, None])
-            reducible = np.exp(intercept_K[0, 0] - exponent_K[0, 0] * arm.ln_flops_P[-1])
-            holdout_errors[arm.name] = abs(float(np.log(short_E_K[0] + reducible) - arm.ln_bpb_KP[0, -1]))
-    E_K = _irreducible_loss(arms, form)
-    frontiers: list[FittedFrontier] = []
-    for arm in arms:
-        intercept_KG, exponent_KG, _ = _line(arm, E_K[:, None])
-        amplitude_K = np.exp(intercept_KG[:, 0])
-        error = holdout_errors.get(arm.name)
-        frontiers.append(FittedFrontier(arm, form, E_K, amplitude_K, exponent_KG[:, 0], error))
-    return frontiers
+    """Frontiers through the minima: one irreducible loss for all `arms`, 0 for a power law, and one line per arm."""
+    fit_E = form != "power law"
+    errors: list[float | None] = [None] * len(arms)
+    if all(arm.budgets >= HOLDOUT_BUDGETS for arm in arms):
+        errors = [*holdout_errors(arms, fit_E=fit_E)]
+    return [
+        _fitted(arm, form, law, error)
+        for arm, law, error in zip(arms, fit_frontier_laws(arms, fit_E=fit_E), errors, strict=True)
+    ]
 
 
-def _without_largest(arm: Arm) -> Arm:
-    """The point estimates of all budgets but the largest."""
-    return replace(
-        arm,
-        ln_flops_P=arm.ln_flops_P[:-1],
-        ln_bpb_KP=arm.ln_bpb_KP[:1, :-1],
-        ln_bpb_sd_P=arm.ln_bpb_sd_P[:-1],
-    )
-
-
-def _irreducible_loss(arms: Sequence[Arm], form: Form) -> Array:
-    """E_K of the least weighted squares over all `arms`; 0 for a power law."""
-    lowest_K = np.exp(np.min([arm.ln_bpb_KP.min(axis=1) for arm in arms], axis=0))
-    if form == "power law":
-        return np.zeros_like(lowest_K)
-    return profile_irreducible_loss(lambda E_KG: np.sum([_line(arm, E_KG)[2] for arm in arms], axis=0), lowest_K)
-
-
-def _line(arm: Arm, E_KG: Array) -> tuple[Array, Array, Array]:
-    """(ln A, g, weighted squared error), each (K, G), of ln(L - E) = ln A - g ln C at given E.
-
-    An error of ln L is L / (L - E) times as large in ln(L - E); the weights undo that, and divide by the cells' own
-    variances.
-    """
-    bpb_K1P = np.exp(arm.ln_bpb_KP)[:, None, :]
-    reducible_KGP = bpb_K1P - E_KG[:, :, None]
-    y_KGP = np.log(reducible_KGP)
-    sd_P = np.maximum(arm.ln_bpb_sd_P, 1e-9)
-    weight_KGP = (reducible_KGP / bpb_K1P / sd_P) ** 2
-    intercept_KG, slope_KG = weighted_line(arm.ln_flops_P, y_KGP, weight_KGP)
-    residual_KGP = y_KGP - intercept_KG[:, :, None] - slope_KG[:, :, None] * arm.ln_flops_P
-    return intercept_KG, -slope_KG, (weight_KGP * residual_KGP**2).sum(axis=2)
+def _fitted(arm: Arm, form: Form, law: FrontierLaw, holdout_error: float | None = None) -> FittedFrontier:
+    constants = law.irreducible_loss_K, law.amplitude_K, law.exponent_K
+    return FittedFrontier(arm, form, *constants, holdout_error, law.lack_of_fit)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bytegap.fit.frontiers import LEAST_BUDGETS, Arm
+from bytegap.fit.frontiers import LEAST_BUDGETS, LabelledPoints
 from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import profile_irreducible_loss
 from bytegap.schema.fit import NestedModel, SeparateLaws, SharedBy
@@ -24,7 +24,7 @@ MOST_DRAWS = 1000
 PROFILE_ROUNDS = 3
 
 
-def separate_laws(arms: Sequence[Arm], *, share_irreducible_loss: bool | None = None) -> SeparateLaws | None:
+def separate_laws(arms: Sequence[LabelledPoints], *, share_irreducible_loss: bool | None = None) -> SeparateLaws | None:
     """Test the arms that have a frontier; None where there are fewer than two.
 
     `share_irreducible_loss`: whether E is fitted; None: only if all the arms may share an irreducible loss.
@@ -59,11 +59,16 @@ def separate_laws(arms: Sequence[Arm], *, share_irreducible_loss: bool | None = 
     )
 
 
-def _few_draws(arm: Arm) -> Arm:
-    return replace(arm, ln_bpb_KP=arm.ln_bpb_KP[: 1 + MOST_DRAWS])
+def _few_draws(arm: LabelledPoints) -> LabelledPoints:
+    """The arm with draws of the noise of runs alone, and fewer of them.
+
+    Held-out documents move all minima of an arm alike, and so do not decide how far they lie from a line.
+    """
+    run_KP = arm.ln_bpb_KP if arm.ln_bpb_run_KP is None else arm.ln_bpb_run_KP
+    return replace(arm, ln_bpb_KP=run_KP[: 1 + MOST_DRAWS], ln_bpb_run_KP=None)
 
 
-def _models(arms: Sequence[Arm]) -> list[tuple[SharedBy, list[str]]]:
+def _models(arms: Sequence[LabelledPoints]) -> list[tuple[SharedBy, list[str]]]:
     """(what shares an exponent, each arm's group), from one exponent to one per arm; equal groupings once."""
     names = [arm.name for arm in arms]
     candidates: list[tuple[SharedBy, list[str]]] = [
@@ -94,7 +99,7 @@ class _Fitted:
     """One array per arm."""
 
 
-def _fit(arms: Sequence[Arm], groups: Sequence[str], *, fit_E: bool) -> _Fitted:
+def _fit(arms: Sequence[LabelledPoints], groups: Sequence[str], *, fit_E: bool) -> _Fitted:
     """Least chi-square; given E, a common slope is the pooled one of the arms about their own means."""
 
     def chi_square(E_KG: Array) -> Array:
@@ -124,7 +129,7 @@ class _Sums:
     yy_KG: Array
 
 
-def _sums(arm: Arm, E_KG: Array) -> _Sums:
+def _sums(arm: LabelledPoints, E_KG: Array) -> _Sums:
     """With the weights of `frontiers.py`: an error of ln L is L / (L - E) times as large in ln(L - E)."""
     bpb_K1P = np.exp(arm.ln_bpb_KP[: len(E_KG)])[:, None, :]
     reducible_KGP = bpb_K1P - E_KG[:, :, None]
@@ -151,7 +156,7 @@ def _pooled(sums: Sequence[_Sums], groups: Sequence[str], group: str) -> tuple[A
     return xy_KG / xx_KG, xy_KG**2 / xx_KG
 
 
-def _p_value(arms: Sequence[Arm], groups: Sequence[str], found: _Fitted, *, fit_E: bool) -> float:
+def _p_value(arms: Sequence[LabelledPoints], groups: Sequence[str], found: _Fitted, *, fit_E: bool) -> float:
     """Share of studies simulated under the model in which one exponent per arm gains at least as much chi-square."""
     simulated = [
         replace(arm, ln_bpb_KP=np.vstack([arm.ln_bpb_KP[:1], law_P + arm.ln_bpb_KP[1:] - arm.ln_bpb_KP[0]]))

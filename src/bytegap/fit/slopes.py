@@ -63,24 +63,3 @@ def _compare(
             "least_margin": least_margin(half_width),
         }
     )
-
-
-def sentence(pair: SlopePair) -> str:
-    """The comparison in one sentence."""
-    one, other = pair.arms
-    if pair.ci90 is None or pair.difference is None or pair.difference.ci95 is None:
-        missing = "one of them has no frontier" if pair.difference is None else "the difference has no interval"
-        return f"Not identified at this scale: whether {one} and {other} have equal exponents, because {missing}."
-    low, high = pair.difference.ci95
-    differ = low > 0 or high < 0
-    conclusion = {
-        (True, False): f"equivalent within {pair.margin:g}, the margin set in advance",
-        (True, True): f"different, but equivalent within {pair.margin:g}, the margin set in advance",
-        (False, True): "different",
-        (False, False): f"neither shown to differ nor to be equivalent within {pair.margin:g}",
-    }[pair.equivalent, differ]
-    return (
-        f"The exponents of {one} and {other} are {conclusion}: they differ by {pair.difference.value:.3f} (90 % "
-        f"interval {pair.ci90[0]:.3f} to {pair.ci90[1]:.3f}); if they were equal, such a study would show equivalence "
-        f"with probability {pair.power:.2f}, and with probability 0.80 for a margin of {pair.least_margin:.3f}."
-    )

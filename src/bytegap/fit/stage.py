@@ -6,13 +6,15 @@ import numpy as np
 
 from bytegap import console
 from bytegap.errors import FitError
-from bytegap.fit import conventions, goodness_of_fit
+from bytegap.fit import conventions, goodness_of_fit, reestimate, sensitivity, sentences
 from bytegap.fit.cells import fit_cells
+from bytegap.fit.claims import Evidence, conclude, identified
+from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
+from bytegap.fit.likelihoods import likelihoods
 from bytegap.fit.nested import separate_laws
-from bytegap.fit.slopes import compare_slopes, sentence
-from bytegap.fit.verdict import Evidence, verdict
+from bytegap.fit.slopes import compare_slopes
 from bytegap.schema.base import FrozenDict, digest
 from bytegap.schema.fit import Fit, NgramBaseline
 from bytegap.schema.runs import RunRow
@@ -54,26 +56,48 @@ def fit_rows(
     cells = fit_cells(rows, bootstraps, np.random.default_rng(seed))
     arms = arms_of(rows, cells.cells)
     frontiers, warnings = fit_frontiers(arms)
-    estimands = estimate(arms, frontiers)
+    estimands = [*estimate(arms, frontiers), *equal_size(arms, cells.cells)]
     recorded = tuple(fitted.cell for fitted in cells.cells)
+    baselines = _ngram_baselines(rows)
     slopes = compare_slopes(options.slopes, options.slope_margin, frontiers)
-    identified, sentences = verdict(Evidence(arms, recorded, estimands, options.margin))
-    default = conventions.DefaultFit(arms, frontiers, estimands)
+    default = reestimate.DefaultFit(arms, frontiers, estimands)
+    adjusted = conventions.fit_conventions(rows, default, bootstraps, seed)
+    claims = conclude(
+        Evidence(
+            arms=arms,
+            cells=recorded,
+            frontiers=frontiers,
+            estimands=estimands,
+            unigram_bpb={each.tokenizer: each.unigram_bpb for each in baselines},
+            executed=conventions.executed(default, adjusted),
+            slopes=slopes,
+            margin=options.margin,
+        )
+    )
+    documents = _held_out_documents(rows)
     return Fit(
         inputs_sha256=_inputs(rows, bootstraps, seed, options),
         convention=conventions.DEFAULT,
         bootstraps=bootstraps,
         noise_log_bpb=FrozenDict(cells.noise_log_bpb),
-        ngram_baselines=_ngram_baselines(rows),
+        noise=tuple(cells.noise),
+        skew=FrozenDict(cells.skew),
+        documents=cells.documents,
+        ngram_baselines=baselines,
         cells=recorded,
         frontiers=tuple(frontier.record for frontier in frontiers),
         estimands=tuple(estimands),
-        by_convention=tuple(conventions.by_convention(rows, default, bootstraps, seed)),
+        by_convention=tuple(conventions.by_convention(default, adjusted, bootstraps)),
+        by_edge=tuple(sensitivity.by_edge(rows, default, bootstraps, seed)),
+        by_gate=tuple(sensitivity.by_gate(rows, default, bootstraps, seed)),
+        likelihoods=likelihoods(rows, default, bootstraps, seed),
         margin=options.margin,
         separate_laws=separate_laws(arms),
         slopes=tuple(slopes),
-        identified=identified,
-        verdict=(*sentences, *map(sentence, slopes)),
+        held_out_documents=documents,
+        claims=tuple(claims),
+        identified=identified(claims),
+        verdict=tuple(sentences.verdict(claims, documents)),
         warnings=(*cells.warnings, *warnings, *goodness_of_fit.warnings(frontiers)),
     )
 
@@ -84,7 +108,7 @@ def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, options: FitOpti
         {
             "rows": sorted(row.content_sha256 for row in rows),
             "bootstraps": bootstraps,
-            "convention_bootstraps": conventions.BOOTSTRAPS,
+            "refit_bootstraps": reestimate.BOOTSTRAPS,
             "seed": seed,
             # Without defaults, so that an option added to the program later leaves earlier fits up to date.
             "options": options.model_dump(mode="json", exclude_defaults=True),
@@ -104,6 +128,12 @@ def _check(rows: Sequence[RunRow]) -> None:
             "the runs were scored on different scoring windows, so their BPB cannot be compared: fit the runs of "
             "each text separately"
         )
+
+
+def _held_out_documents(rows: Sequence[RunRow]) -> int | None:
+    """Test documents that all finished runs were scored on; None where a row does not say."""
+    numbers = [len(row.document_bytes) for row in rows if row.status == "finished"]
+    return min(numbers, default=0) or None
 
 
 def _ngram_baselines(rows: Sequence[RunRow]) -> tuple[NgramBaseline, ...]:

@@ -1,13 +1,28 @@
-"""The cards at the head of the page: one per comparison, with its value, or with what is missing to know it."""
+"""The cards at the head of the page: one per claim, with its value, or with what is missing to know it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bytegap.report import format as fmt
 from bytegap.schema.base import Quantity
-from bytegap.schema.fit import Cell, Estimand, Fit
+from bytegap.schema.claims import Claim
+from bytegap.schema.fit import Fit
 
-_NO_DIFFERENCE = {"overhead": 1.0, "interaction": 0.0}
+_TITLES = {
+    "overhead": fmt.ESTIMAND_NAMES["overhead"],
+    "interaction": fmt.ESTIMAND_NAMES["interaction"],
+    "permutation": "interaction with permutation, difference of ln k",
+    "parity": fmt.ESTIMAND_NAMES["parity"],
+    "slopes": "difference of exponents, g",
+}
+_FORMATTERS = {
+    "overhead": fmt.ratio,
+    "interaction": fmt.signed,
+    "permutation": fmt.signed,
+    "parity": fmt.flops,
+    "slopes": fmt.signed,
+}
+MOST_MISSING = 6
+_UNITS = {"interaction": "(natural log)", "permutation": "(natural log)", "parity": "FLOPs"}
 
 
 @dataclass(frozen=True)
@@ -17,9 +32,11 @@ class Card:
     title: str
     """What is compared."""
     value: str
-    """The estimate, or a bound that says something; else empty."""
+    """The estimate, or a bound; else empty."""
     interval: str
-    """The 95 % interval of an estimate, with its unit."""
+    """The 95 % interval of an estimate, the widest of all forms of the frontier, with its unit."""
+    executed: str
+    """The estimate by the FLOPs that the training step executes, with its interval; else empty."""
     note: str
     """The arms, and the loss that the value is for."""
     missing: str
@@ -27,72 +44,32 @@ class Card:
 
 
 def cards(fit: Fit) -> list[Card]:
-    """A card per pair of arms and per interaction, those that are identified first."""
-    # Pairs in which an arm has no frontier have no overhead, only gaps between minima.
-    compared = [
-        ("overhead" if item.name == "gap" else item.name, item.arms)
-        for item in fit.estimands
-        if item.name in {"overhead", "interaction"} or item.form == "minima"
-    ]
-    found = [_card(name, arms, fit) for name, arms in dict.fromkeys(compared)]
-    return sorted(found, key=lambda card: bool(card.missing))
+    """A card per claim about arms of the study, those that are identified first; of the others at most `MOST_MISSING`.
+
+    The verdict has a sentence for each.
+    """
+    found = [_card(claim) for claim in fit.claims if claim.arms]
+    missing = [card for card in found if card.missing]
+    return [card for card in found if not card.missing] + missing[:MOST_MISSING]
 
 
-def _card(name: str, arms: tuple[str, ...], fit: Fit) -> Card:
-    rows = [item for item in fit.estimands if (item.name, item.arms) == (name, arms)]
-    headline = next((item for item in rows if item.headline and item.quantity.value is not None), None)
-    title = fmt.ESTIMAND_NAMES[name]
-    compared = " against ".join(" / ".join(arms[at : at + 2]) for at in range(0, len(arms), 2))
-    if headline is None:
-        return Card(title, "", "", compared, _obstacle(arms, fit.cells) or _no_common_loss(arms, fit))
-    ci95 = _widest(headline, rows)
-    note = f"{compared}, {fmt.evaluated_at(headline)}"
-    obstacle = _obstacle(arms, fit.cells)
-    if obstacle or headline.label != "estimated":
-        bound = "" if obstacle else _bound(headline, ci95)
-        return Card(title, bound, "", note if bound else compared, obstacle or _no_common_loss(arms, fit))
-    formatted = fmt.interval(Quantity(value=headline.quantity.value, ci95=ci95), fmt.ESTIMAND_FORMATTERS[name])
-    interval = f"95 % CI {formatted} {fmt.ESTIMAND_UNITS[name]}".strip() if ci95 else ""
-    return Card(title, fmt.value_or_bound(headline), interval, note, "")
+def _card(claim: Claim) -> Card:
+    formatter = _FORMATTERS[claim.kind]
+    pairs = [" / ".join(claim.arms[start : start + 2]) for start in range(0, len(claim.arms), 2)]
+    note = " against ".join(pairs) + (f", at {fmt.four_digits(claim.at_bpb)} BPB" if claim.at_bpb is not None else "")
+    value = "" if claim.value is None else formatter(claim.value)
+    if not claim.is_estimate:
+        bound = f"{claim.bound} {value}" if claim.status == "bound" else ""
+        return Card(_TITLES[claim.kind], bound, "", "", note, f"{claim.sentence} {claim.remedy}".strip())
+    ends = fmt.interval(Quantity(value=claim.value, ci95=claim.ci95), formatter)
+    interval = f"95 % CI {ends} {_UNITS.get(claim.kind, '')}".strip() if ends else ""
+    equivalent = f", equivalent within {claim.margin:g}" if claim.status == "equivalent" else ""
+    return Card(_TITLES[claim.kind], value, interval, _executed(claim), note + equivalent, "")
 
 
-def _widest(headline: Estimand, rows: Sequence[Estimand]) -> tuple[float, float] | None:
-    """The interval that covers those of all forms of the frontier at the headline's loss, as in the verdict."""
-    key = (headline.at_bpb, headline.at_flops, headline.label)
-    same = [item.quantity.ci95 for item in rows if (item.at_bpb, item.at_flops, item.label) == key]
-    known = [each for each in same if each]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known and known == same else None
-
-
-def _bound(headline: Estimand, ci95: tuple[float, float] | None) -> str:
-    """The end of a bound's interval that claims least; empty where it says nothing, such as k > 0.9."""
-    if ci95 is None or not headline.bound:
+def _executed(claim: Claim) -> str:
+    if claim.executed is None:
         return ""
-    if headline.bound == ">":
-        end, says_nothing = ci95[0], ci95[0] <= _NO_DIFFERENCE[headline.name]
-    else:
-        end, says_nothing = ci95[1], headline.name == "interaction" and ci95[1] >= 0
-    return "" if says_nothing else f"{headline.bound} {fmt.ESTIMAND_FORMATTERS[headline.name](end)}"
-
-
-def _obstacle(arms: Sequence[str], cells: Sequence[Cell]) -> str:
-    """Why no frontier of some arm can be used, and what it needs; empty if all can."""
-    for arm in arms:
-        own = sorted((cell for cell in cells if cell.arm == arm), key=lambda cell: cell.budget_flops)
-        if not own:
-            return f"{arm} has no finished run: train it."
-        if not own[-1].learns_context:
-            return f"{arm} does not yet learn context at its largest budget: it needs larger ones."
-        if not any(cell.in_frontier for cell in own):
-            return f"{arm} has no budget with a bracketed minimum: it needs more sizes around it."
-    return ""
-
-
-def _no_common_loss(arms: Sequence[str], fit: Fit) -> str:
-    """Which losses each arm was observed at, and what would make them overlap."""
-    observed = {frontier.arm: frontier.bpb_observed for frontier in fit.frontiers}
-    ranges = [
-        f"{arm} at {observed[arm][0]:.2f} to {observed[arm][1]:.2f} BPB" if arm in observed else f"{arm} at one budget"
-        for arm in dict.fromkeys(arms)
-    ]
-    return f"Observed at no common loss: {', '.join(ranges)}. Budgets at which all reach one loss would identify it."
+    formatter, recount = _FORMATTERS[claim.kind], claim.executed
+    quantity = Quantity(value=recount.value, ci95=recount.ci95)
+    return f"by executed FLOPs {recount.bound} {fmt.with_interval(quantity, formatter)}".replace("  ", " ")

@@ -78,6 +78,8 @@ ESTIMAND_FORMATTERS: dict[str, Formatter] = {
     "gap": signed,
     "slope": signed,
     "parity": flops,
+    "size_ratio": ratio,
+    "size_gap": signed,
 }
 """How each estimand's value is written."""
 
@@ -87,6 +89,8 @@ ESTIMAND_UNITS = {
     "gap": "BPB",
     "slope": "",
     "parity": "FLOPs",
+    "size_ratio": "",
+    "size_gap": "BPB",
 }
 """The unit after each estimand's value."""
 
@@ -96,15 +100,19 @@ ESTIMAND_NAMES = {
     "gap": "loss gap at equal compute",
     "slope": "slope, d ln k / d ln C",
     "parity": "compute at parity, k = 1",
+    "size_ratio": "ratio of optimal sizes at equal loss",
+    "size_gap": "loss gap at equal optimal size",
 }
 """Each estimand's full name."""
 
 
 def evaluated_at(estimand: Estimand) -> str:
-    """The loss, the compute or both at which an estimand is evaluated: "at 2 BPB"; empty for a parity or slope."""
+    """The loss, compute or size at which an estimand is evaluated: "at 2 BPB"; empty for a parity or slope."""
     loss = [f"{four_digits(estimand.at_bpb)} BPB"] if estimand.at_bpb is not None else []
     compute = [f"{flops(estimand.at_flops)} FLOPs"] if estimand.at_flops is not None else []
-    return f"at {', '.join(loss + compute)}" if loss or compute else ""
+    size = [f"N = {count(estimand.at_parameters)}"] if estimand.at_parameters is not None else []
+    listed = ", ".join(loss + compute + size)
+    return f"at {listed}" if listed else ""
 
 
 def value_or_bound(estimand: Estimand) -> str:

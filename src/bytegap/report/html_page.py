@@ -69,7 +69,7 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -
         figure_names=[figure.name for figure in figures],
         arm_switches=_arm_switches(inputs),
         max_open_rows=_MAX_OPEN_ROWS,
-        verdict=[_claims(_unbroken(sentence)) for sentence in inputs.fit.verdict],
+        verdict=[_unbroken(sentence) for sentence in inputs.fit.verdict],
         identified=_identified(inputs.fit),
         tables=[replace(table, about=replace(table.about, caption=_unbroken(table.about.caption))) for table in tables],
         warnings=_warnings(inputs),
@@ -92,17 +92,11 @@ def _arm_switches(inputs: Inputs) -> list[dict[str, str]]:
     return [{"name": name, "light": light, "dark": dark} for name, light, dark in colours]
 
 
-def _claims(sentence: str) -> list[str]:
-    """The claims in one sentence of the verdict, which joins those on several pairs of arms by semicolons."""
-    return [claim.rstrip(".") for claim in re.split("; (?=[A-Z])", sentence)]
-
-
 def _identified(fit: Fit) -> str:
-    """Whether the study identifies all, some or none of the verdict's estimands."""
+    """Whether the study identifies all, some or none of its claims."""
     if fit.identified:
         return "Identified"
-    some = any(estimand.headline and estimand.label == "estimated" for estimand in fit.estimands)
-    return "Partly identified" if some else "Not identified at this scale"
+    return "Partly identified" if any(claim.is_estimate for claim in fit.claims) else "Not identified at this scale"
 
 
 def _warnings(inputs: Inputs) -> list[tuple[str, str]]:

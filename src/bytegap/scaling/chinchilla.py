@@ -10,12 +10,13 @@ starts by least squares; the best of Hoffmann's 4500 starts are added.
 Suffixes: K = point estimate and draws, S = starts, B = draws, R = runs, M and 5 as in `newton.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bytegap.scaling.laws import Array
-from bytegap.scaling.newton import Design, minimise, objective, residuals
+from bytegap.scaling.newton import HUBER_DELTA, Design, minimise, objective, residuals
 
 NEGLIGIBLE = 1e-6
 """An irreducible loss below this fraction of the lowest loss is reported as 0."""
@@ -59,21 +60,32 @@ def fit_law(
 
     The point estimate has the lowest objective over all starts.
     """
-    scaled = _Scaled(np.log(parameters_R), np.log(tokens_R), np.log(loss_R))
-    design = scaled.design
-    starts_S5 = _starts(scaled)
-    found_S5, value_S = minimise(design, starts_S5, np.ones((len(starts_S5), len(loss_R))))
-    best = int(value_S.argmin())
-    theta_K5 = found_S5[best : best + 1]
+    scaled = ScaledRuns(np.log(parameters_R), np.log(tokens_R), np.log(loss_R))
+    theta_5, value = lowest_minimum(scaled, _starts(scaled))
+    theta_K5 = theta_5[None, :]
     if bootstraps:
         counts_BR = rng.multinomial(len(loss_R), np.full(len(loss_R), 1 / len(loss_R)), size=bootstraps)
         theta_K5 = np.vstack([theta_K5, _resampled(scaled, theta_K5[0], counts_BR.astype(np.float64))])
     E_K, A_K, alpha_K, B_K, beta_K = scaled.constants(theta_K5)
-    return FittedLaw(E_K, A_K, B_K, alpha_K, beta_K, float(value_S[best]), residuals(design, theta_K5[:1])[0])
+    return FittedLaw(E_K, A_K, B_K, alpha_K, beta_K, value, residuals(scaled.design(), theta_K5[:1])[0])
+
+
+def lowest_minimum(scaled: "ScaledRuns", starts_S5: Array, huber_delta: float = HUBER_DELTA) -> tuple[Array, float]:
+    """(coordinates (5,), objective) of the lowest minimum from any start."""
+    design = scaled.design(huber_delta)
+    found_S5, value_S = minimise(design, starts_S5, np.ones((len(starts_S5), len(scaled.ln_size_R))))
+    best = int(value_S.argmin())
+    return found_S5[best], float(value_S[best])
+
+
+def starts_by_least_squares(scaled: "ScaledRuns", exponents: Sequence[float]) -> Array:
+    """Starts (S, 5): least squares at each pair of exponents and each irreducible loss."""
+    grids = np.meshgrid(exponents, exponents, IRREDUCIBLE_SHARES)
+    return _least_squares(scaled, *(grid.ravel() for grid in grids))
 
 
 @dataclass(frozen=True)
-class _Scaled:
+class ScaledRuns:
     """The runs, and the change between constants of the law and the coordinates of `newton.py`.
 
     The optimizer works on ln N and ln D centred and divided by their deviations, where the amplitude and the exponent
@@ -83,13 +95,15 @@ class _Scaled:
     ln_size_R: Array
     ln_data_R: Array
     ln_loss_R: Array
+    """(R,), or (K, R) where each fit has losses of its own."""
 
-    @property
-    def design(self) -> Design:
+    def design(self, huber_delta: float = HUBER_DELTA) -> Design:
+        """The runs in those coordinates."""
         return Design(
             (self.ln_size_R - self.ln_size_R.mean()) / _deviation(self.ln_size_R),
             (self.ln_data_R - self.ln_data_R.mean()) / _deviation(self.ln_data_R),
             self.ln_loss_R,
+            huber_delta,
         )
 
     def constants(self, theta_K5: Array) -> tuple[Array, Array, Array, Array, Array]:
@@ -123,24 +137,23 @@ def _deviation(ln_R: Array) -> float:
     return deviation if deviation > 1e-9 else 1.0
 
 
-def _starts(scaled: _Scaled) -> Array:
+def _starts(scaled: ScaledRuns) -> Array:
     """(S, 5): least squares at each pair of exponents and each E, and the best of Hoffmann's starts."""
-    alpha_S, beta_S, share_S = (grid.ravel() for grid in np.meshgrid(EXPONENTS, EXPONENTS, IRREDUCIBLE_SHARES))
-    least_squares_S5 = _least_squares(scaled, alpha_S, beta_S, share_S)
+    least_squares_S5 = starts_by_least_squares(scaled, EXPONENTS)
     # Hoffmann et al. 2022, section 3.3 and appendix D.3.
     exponents, logarithms, ln_E = np.arange(0, 2.1, 0.5), np.arange(0, 26, 5.0), np.arange(-1, 1.1, 0.5)
     grids = np.meshgrid(ln_E, logarithms, exponents, logarithms, exponents)
     hoffmann_S5 = scaled.theta(*(grid.ravel() for grid in grids))
-    ascending = objective(scaled.design, hoffmann_S5).argsort()
+    ascending = objective(scaled.design(), hoffmann_S5).argsort()
     return np.vstack([least_squares_S5, hoffmann_S5[ascending[:BEST_STARTS]]])
 
 
-def _least_squares(scaled: _Scaled, alpha_S: Array, beta_S: Array, share_S: Array) -> Array:
+def _least_squares(scaled: ScaledRuns, alpha_S: Array, beta_S: Array, share_S: Array) -> Array:
     """Starts (S, 5) of given exponents, and of an E that is this share of the lowest loss.
 
     A and B minimise the squared relative error, and are kept above 0.
     """
-    design = scaled.design
+    design = scaled.design()
     loss_R = np.exp(design.ln_loss_R)
     p_S, q_S = alpha_S * _deviation(scaled.ln_size_R), beta_S * _deviation(scaled.ln_data_R)
     u_SR, v_SR = np.exp(-p_S[:, None] * design.x_R) / loss_R, np.exp(-q_S[:, None] * design.y_R) / loss_R
@@ -157,9 +170,9 @@ def _least_squares(scaled: _Scaled, alpha_S: Array, beta_S: Array, share_S: Arra
     return np.stack([e_S, np.log(A_S), p_S, np.log(B_S), q_S], axis=1)
 
 
-def _resampled(scaled: _Scaled, point_5: Array, counts_BR: Array) -> Array:
+def _resampled(scaled: ScaledRuns, point_5: Array, counts_BR: Array) -> Array:
     """The minimum (B, 5) of each resample: the best from the point estimate and from exponents above and below it."""
-    design = scaled.design
+    design = scaled.design()
     _, _, alpha, _, beta = (float(each[0]) for each in scaled.constants(point_5[None, :]))
     factor_S, share_S = np.array([0.6, 1.6]), np.array([0.5, 0.95])
     starts_S5 = np.vstack([point_5, _least_squares(scaled, factor_S * abs(alpha), factor_S * abs(beta), share_S)])

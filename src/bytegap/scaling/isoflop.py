@@ -1,15 +1,15 @@
 """IsoFLOP minima: for each cell of runs of about equal compute, the lowest loss over model size, with intervals.
 
-Hoffmann et al. 2022 (arXiv 2203.15556, approach 2) fit a parabola to the loss in ln N. Here it is fitted to the log of
-the loss, because seeds and evaluation change the loss by a fraction of itself: on the log scale one noise level serves
-all cells, and cells of few runs can pool their residuals. Repeated seeds are further residuals of the same pool.
+Hoffmann et al. 2022 (arXiv 2203.15556, approach 2) fit a parabola to the loss in ln N. Here a curve (`curves.py`) is
+fitted to the log of the loss, because seeds and evaluation change the loss by a fraction of itself: on the log scale
+one noise level serves all cells, and cells of few runs can pool their residuals (`noise.py`).
 
-Intervals are a parametric bootstrap. The variance of a run is that of its own evaluation plus a between-run variance,
-common to all cells and chosen so that the residuals have their expected size (Paule & Mandel 1982). The noise of each
-draw is multiplied by a factor drawn from the distribution of the estimated deviation, so that few degrees of freedom
-widen an interval as in Student's t distribution.
+Intervals are a parametric bootstrap in two kinds of draws: of the noise of runs, which differs between cells and decides
+how far minima may lie from a frontier; and of everything, which adds what all cells share, the held-out documents. The
+noise of each draw is multiplied by a factor from the distribution of the estimated deviation, so that few degrees of
+freedom widen an interval as in Student's t distribution.
 
-Suffixes: K = point estimate and draws, B = draws, R = runs of the cell.
+Suffixes: K = point estimate and draws, B = draws, R = runs of an arm, C = cells.
 """
 
 from collections.abc import Sequence
@@ -18,143 +18,287 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.scaling.bootstrap import UNKNOWN, interval, quantity
+from bytegap.scaling.curves import Indices, IsoflopCurves
 from bytegap.scaling.laws import Array
-from bytegap.scaling.parabola import Parabola, RunPoint
+from bytegap.scaling.noise import Noise, Residuals, pooled_noise
+from bytegap.scaling.window import LEAST_SIZES, near_minimum
 from bytegap.schema.base import Quantity
 
-LEAST_SIZES = 4
-"""A parabola through three sizes has no residual."""
 NORMAL_OVER_MAD = 1.4826
 """Standard deviation over median absolute deviation, of a normal distribution."""
 CURVE_POINTS = 41
-BISECTIONS = 50
+LEAST_SKEW_CELLS = 2
+"""A skew is shared by this many cells, or there is none."""
+MALLOWS = 2.0
+"""A skew is fitted where its squared t value is above this (Mallows's Cp, which is Akaike's criterion for noise whose
+variance is known from the whole group)."""
+
+Group = tuple[str, str]
+"""(pool, part): arms of one group share their noise; groups of one pool where a test allows it."""
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """Finished runs of one arm, each an element of every array."""
+
+    cell_R: Indices
+    """Number of its IsoFLOP cell, from 0."""
+    parameters_R: Array
+    tokens_R: Array
+    flops_R: Array
+    loss_R: Array
+    loss_se_R: Array
+    """Standard error of the loss's own evaluation; 0 where it is exact."""
+    passes_R: Indices
+    """Independent passes that `loss_se_R` was estimated from."""
+    seed_R: Indices
+    """Runs of a cell that share a seed share its effect; -1: a seed of its own."""
+    document_shift_BR: Array | None = None
+    """Change of ln L in each draw of held-out documents, `documents.py`; None where documents are not known."""
+
+
+@dataclass(frozen=True)
+class RunDraws:
+    """The runs of one cell that its curve was fitted to, with draws."""
+
+    ln_size_R: Array
+    ln_flops_R: Array
+    ln_loss_KR: Array
+    """The point is the measured loss."""
+    ln_loss_run_KR: Array
+    """With the noise of runs alone."""
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """The lowest loss of a cell, with draws; the quantities are unknown where no parabola was fitted."""
+    """The lowest loss of a cell, with draws; the quantities are unknown where no curve was fitted."""
 
     flops: float
     """Mean compute of the runs, which may differ from the nominal budget."""
     lowest_loss: float
-    """At the parabola's minimum; of the best run where no parabola was fitted."""
+    """At the curve's minimum; of the best run where no curve was fitted."""
     ln_loss_K: Array
-    """Empty where no parabola was fitted."""
+    """Empty where no curve was fitted."""
+    ln_loss_run_K: Array
+    """The same with draws of the noise of runs alone."""
     ln_size_K: Array
     """ln N of the optimum; empty where the optimum is not within the range of sizes."""
     ln_tokens_K: Array
     """ln D of the optimum; empty where `ln_size_K` is."""
+    runs: RunDraws | None
+    """None where no curve was fitted."""
     loss: Quantity
     parameters: Quantity
     tokens: Quantity
     curvature: Quantity
-    """Coefficient of (ln N)^2, in units of the loss."""
+    """Half the second derivative of the loss in ln N at the optimum."""
     bracketed: bool
     """The optimum is within the range of sizes, and the curvature's interval is above 0."""
     note: str
     """Why it is not bracketed; else empty."""
     curve: tuple[tuple[float, float], ...]
-    """(N, loss) along the parabola."""
-
-
-def fit_minima(
-    cells: Sequence[Sequence[RunPoint]], bootstraps: int, rng: np.random.Generator
-) -> tuple[list[Minimum], float]:
-    """(the minimum of each cell, pooled residual deviation of log loss).
-
-    Cells of fewer than `LEAST_SIZES` sizes get no parabola.
-    """
-    parabolas = [Parabola(runs) for runs in cells]
-    fittable = [parabola for parabola in parabolas if parabola.sizes >= LEAST_SIZES]
-    if not fittable:
-        return [_unfitted(parabola) for parabola in parabolas], 0.0
-    residual_sd, noise = _noise(fittable, bootstraps, rng)
-    fitted = [_fitted(parabola, noise, rng) if parabola in fittable else _unfitted(parabola) for parabola in parabolas]
-    return fitted, residual_sd
+    """(N, loss) along the curve."""
 
 
 @dataclass(frozen=True)
-class _Noise:
-    """Noise of log loss apart from evaluation error."""
+class IsoflopFit:
+    """Minima of several arms."""
 
-    between_run_sd: float
-    factor_B: Array
-    """Draws of a factor on all noise, for the uncertainty of its estimate."""
-
-
-def _noise(cells: Sequence[Parabola], bootstraps: int, rng: np.random.Generator) -> tuple[float, _Noise]:
-    """Refit every cell by Huber's estimate, then pool their residuals: (residual deviation, noise)."""
-    dof = sum(cell.dof for cell in cells)
-    runs = sum(len(cell.runs) for cell in cells)
-    residual = np.concatenate([cell.residual_R for cell in cells])
-    scale = NORMAL_OVER_MAD * float(np.median(np.abs(residual))) * (runs / dof) ** 0.5
-    if scale > 0:
-        for cell in cells:
-            cell.reweight(scale)
-    residual = np.concatenate([cell.residual_R for cell in cells])
-    evaluation = np.concatenate([cell.relative_se_R for cell in cells])
-    factor_B = np.sqrt(dof / rng.chisquare(dof, bootstraps))
-    residual_sd = (float(residual @ residual) / dof) ** 0.5
-    return residual_sd, _Noise(_between_run_sd(residual, evaluation, dof), factor_B)
+    minima: list[list[Minimum]]
+    """Of each arm, one for each of its cells."""
+    skew: list[Quantity]
+    """Of each arm, d of ln L = a + b x + c x^2 + d x^3; unknown where none was fitted."""
+    noise: dict[Group, Noise]
 
 
-def _between_run_sd(residual: Array, evaluation: Array, dof: int) -> float:
-    """The s at which SUM residual^2 / (s^2 + evaluation^2) equals the degrees of freedom, by bisection.
+def fit_minima(
+    arms: Sequence[ArmRuns], groups: Sequence[Group], bootstraps: int, rng: np.random.Generator
+) -> IsoflopFit:
+    """The minimum of each cell of each arm; `groups` has each arm's group of equal noise.
 
-    0 where evaluation errors alone explain the residuals; runs without an evaluation error keep it above 0.
+    Cells of fewer than `LEAST_SIZES` sizes get no curve.
     """
-    low, high = 0.0, float(residual @ residual) / dof
-    for _ in range(BISECTIONS if high > 0 else 0):
-        middle = (low + high) / 2
-        too_small = float(np.sum(residual**2 / (middle + evaluation**2))) > dof
-        low, high = (middle, high) if too_small else (low, middle)
-    return high**0.5
+    fits = [_Fit(runs) for runs in arms]
+    fitted = [(fit, group) for fit, group in zip(fits, groups, strict=True) if fit.cells]
+    for group in dict.fromkeys(group for _, group in fitted):
+        own = [fit for fit, other in fitted if other == group]
+        _choose_skew(own)
+        _reweight(own)
+    residuals = [fit.residuals for fit, _ in fitted]
+    noise = pooled_noise(residuals, [group for _, group in fitted], bootstraps, rng)
+    minima: list[list[Minimum]] = []
+    skew: list[Quantity] = []
+    for fit, group in zip(fits, groups, strict=True):
+        drawn, skew_K = fit.draw(noise[group], rng) if fit.cells else ({}, np.empty(0))
+        minima.append([drawn.get(cell) or fit.unfitted(cell) for cell in range(fit.total_cells)])
+        skew.append(quantity(skew_K) if len(skew_K) else UNKNOWN)
+    return IsoflopFit(minima, skew, noise)
 
 
-def _fitted(parabola: Parabola, noise: _Noise, rng: np.random.Generator) -> Minimum:
-    deviation_R = np.hypot(noise.between_run_sd, parabola.relative_se_R)
-    noise_BR = rng.standard_normal((len(noise.factor_B), len(deviation_R))) * deviation_R
-    coefficients_K3 = parabola.draw(noise_BR * noise.factor_B[:, None])
-    x_K, ln_loss_K = parabola.minimum(coefficients_K3)
-    curvature_K = coefficients_K3[:, 2] * np.exp(ln_loss_K)
-    curvature_ci95 = interval(curvature_K[1:])
-    low, high = parabola.range
-    inside = bool(low < x_K[0] < high)
-    curved = curvature_ci95 is not None and curvature_ci95[0] > 0
-    if not inside:
-        note = f"the lowest loss is at the {'largest' if x_K[0] >= high else 'smallest'} size tried"
-    else:
-        note = "" if curved else "the curvature's interval includes 0"
-    ln_size_K = parabola.centre + x_K if inside else np.empty(0)
-    ln_tokens_K = parabola.ln_tokens_at(x_K) if inside else np.empty(0)
-    return Minimum(
-        flops=parabola.flops,
-        lowest_loss=float(np.exp(ln_loss_K[0])),
-        ln_loss_K=ln_loss_K,
-        ln_size_K=ln_size_K,
-        ln_tokens_K=ln_tokens_K,
-        loss=quantity(np.exp(ln_loss_K)),
-        parameters=quantity(np.exp(ln_size_K)) if inside else UNKNOWN,
-        tokens=quantity(np.exp(ln_tokens_K)) if inside else UNKNOWN,
-        curvature=quantity(curvature_K),
-        bracketed=inside and curved,
-        note=note,
-        curve=parabola.curve(CURVE_POINTS),
-    )
+def _choose_skew(fits: Sequence["_Fit"]) -> None:
+    """Fit a skew to each arm of a group where its squared t value is above `MALLOWS`."""
+    with_skew = [fit.curves_with_skew() for fit in fits]
+    best = [skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)]
+    dof = sum(curves.dof for curves in best)
+    if dof < 1:
+        return
+    variance = sum(float(curves.residual_R @ curves.residual_R) for curves in best) / dof
+    for fit, curves in zip(fits, with_skew, strict=True):
+        if curves and curves.coefficients_P[-1] ** 2 > MALLOWS * variance * float((curves.solve_PR[-1] ** 2).sum()):
+            fit.curves = curves
 
 
-def _unfitted(parabola: Parabola) -> Minimum:
-    return Minimum(
-        flops=parabola.flops,
-        lowest_loss=float(np.exp(parabola.ln_loss_R.min())),
-        ln_loss_K=np.empty(0),
-        ln_size_K=np.empty(0),
-        ln_tokens_K=np.empty(0),
-        loss=UNKNOWN,
-        parameters=UNKNOWN,
-        tokens=UNKNOWN,
-        curvature=UNKNOWN,
-        bracketed=False,
-        note=f"{parabola.sizes} sizes finished, a parabola needs {LEAST_SIZES}",
-        curve=(),
-    )
+def _reweight(fits: Sequence["_Fit"]) -> None:
+    """Replace least squares by Huber's estimate at the scale of a group's residuals."""
+    residual = np.concatenate([fit.curves.residual_R for fit in fits])
+    dof = sum(fit.curves.dof for fit in fits)
+    scale = NORMAL_OVER_MAD * float(np.median(np.abs(residual))) * (len(residual) / dof) ** 0.5
+    if scale > 0:
+        for fit in fits:
+            fit.curves.reweight(scale)
+
+
+class _Fit:
+    """One arm: which of its runs are fitted, its curves, and their draws."""
+
+    def __init__(self, runs: ArmRuns) -> None:
+        self.runs = runs
+        self.total_cells = int(runs.cell_R.max()) + 1
+        self.ln_size_R, self.ln_loss_R = np.log(runs.parameters_R), np.log(runs.loss_R)
+        used_R = np.zeros(len(runs.cell_R), dtype=np.bool_)
+        self.cells: list[int] = []
+        for cell in range(self.total_cells):
+            own_R = np.flatnonzero(runs.cell_R == cell)
+            if len(np.unique(self.ln_size_R[own_R])) >= LEAST_SIZES:
+                used_R[own_R] = near_minimum(self.ln_size_R[own_R], self.ln_loss_R[own_R])
+                self.cells.append(cell)
+        self.used_R = np.flatnonzero(used_R)
+        """Indices of the runs that are fitted."""
+        if self.cells:
+            self.curves = self._curves(skewed=False)
+
+    def _curves(self, *, skewed: bool) -> IsoflopCurves:
+        cell_R = np.searchsorted(self.cells, self.runs.cell_R[self.used_R])
+        return IsoflopCurves(cell_R, self.ln_size_R[self.used_R], self.ln_loss_R[self.used_R], skewed=skewed)
+
+    def curves_with_skew(self) -> IsoflopCurves | None:
+        """None where too few cells share the skew, it would leave no residual, or runs far from a minimum are left out:
+        near it a parabola does, and the skews of cells whose windows differ are not one number."""
+        left_out = len(self.used_R) < np.isin(self.runs.cell_R, self.cells).sum()
+        if len(self.cells) < LEAST_SKEW_CELLS or left_out:
+            return None
+        curves = self._curves(skewed=True)
+        return curves if curves.dof >= LEAST_SKEW_CELLS else None
+
+    @property
+    def _pair_R(self) -> Indices:
+        """Number of the (cell, seed) pair of each run used; a run with a seed of its own is a pair alone."""
+        seed_R = self.runs.seed_R[self.used_R]
+        own_R = -1 - np.arange(len(seed_R))
+        keys = np.stack([self.runs.cell_R[self.used_R], np.where(seed_R < 0, own_R, seed_R)], axis=1)
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+    @property
+    def _evaluation_R(self) -> Array:
+        """Standard error of each evaluation, in ln L."""
+        return self.runs.loss_se_R[self.used_R] / self.runs.loss_R[self.used_R]
+
+    @property
+    def residuals(self) -> Residuals:
+        """Of the runs used."""
+        return Residuals.of(self.curves, self._pair_R, self._evaluation_R)
+
+    def draw(self, noise: Noise, rng: np.random.Generator) -> tuple[dict[int, Minimum], Array]:
+        """(minimum of each fitted cell, draws of the skew: empty where none is fitted)."""
+        run_BR = noise.draw(self._pair_R, self._evaluation_R, self.runs.passes_R[self.used_R], rng)
+        shift_BR = self.runs.document_shift_BR
+        all_BR = run_BR if shift_BR is None else run_BR + shift_BR[:, self.used_R]
+        coefficients = self.curves.draw(all_BR)
+        x_KC, ln_loss_KC = self.curves.minima(coefficients)
+        run_KC = ln_loss_KC if shift_BR is None else self.curves.minima(self.curves.draw(run_BR))[1]
+        curvature_KC = coefficients.curvature(x_KC[0]) * np.exp(ln_loss_KC)
+        minima = {
+            cell: self._minimum(
+                index,
+                x_KC[:, index],
+                (ln_loss_KC[:, index], run_KC[:, index]),
+                curvature_KC[:, index],
+                (all_BR, run_BR),
+            )
+            for index, cell in enumerate(self.cells)
+        }
+        return minima, coefficients.d_K if self.curves.skewed else np.empty(0)
+
+    def _minimum(
+        self, index: int, x_K: Array, ln_loss: tuple[Array, Array], curvature_K: Array, noise: tuple[Array, Array]
+    ) -> Minimum:
+        """The minimum of one cell; `ln_loss` and `noise` with draws of everything, then of the noise of runs."""
+        low, high = self.curves.low_C[index], self.curves.high_C[index]
+        curvature = quantity(curvature_K)
+        inside = bool(low < x_K[0] < high)
+        curved = curvature.ci95 is not None and curvature.ci95[0] > 0
+        if not inside:
+            note = f"the lowest loss is at the {'largest' if x_K[0] >= high else 'smallest'} size tried"
+        else:
+            note = "" if curved else "the curvature's interval includes 0"
+        cell = self.cells[index]
+        ln_size_K = self.curves.centre_C[index] + x_K if inside else np.empty(0)
+        ln_tokens_K = self._ln_tokens(cell, ln_size_K) if inside else np.empty(0)
+        return Minimum(
+            flops=self._flops(cell),
+            lowest_loss=float(np.exp(ln_loss[0][0])),
+            ln_loss_K=ln_loss[0],
+            ln_loss_run_K=ln_loss[1],
+            ln_size_K=ln_size_K,
+            ln_tokens_K=ln_tokens_K,
+            runs=self._run_draws(cell, *noise),
+            loss=quantity(np.exp(ln_loss[0])),
+            parameters=quantity(np.exp(ln_size_K)) if inside else UNKNOWN,
+            tokens=quantity(np.exp(ln_tokens_K)) if inside else UNKNOWN,
+            curvature=curvature,
+            bracketed=inside and curved,
+            note=note,
+            curve=self.curves.plot_points(index, CURVE_POINTS),
+        )
+
+    def _run_draws(self, cell: int, all_BR: Array, run_BR: Array) -> RunDraws:
+        at = np.flatnonzero(self.runs.cell_R[self.used_R] == cell)
+        own_R = self.used_R[at]
+        point_R = self.ln_loss_R[own_R]
+        return RunDraws(
+            self.ln_size_R[own_R],
+            np.log(self.runs.flops_R[own_R]),
+            np.vstack([point_R, point_R + all_BR[:, at]]),
+            np.vstack([point_R, point_R + run_BR[:, at]]),
+        )
+
+    def _flops(self, cell: int) -> float:
+        return float(self.runs.flops_R[self.runs.cell_R == cell].mean())
+
+    def _ln_tokens(self, cell: int, ln_size_K: Array) -> Array:
+        """ln D of models of some sizes at a cell's budget: a parabola through its runs' (ln N, ln D)."""
+        own_R = self.runs.cell_R == cell
+        centre = float(self.ln_size_R[own_R].mean())
+        line = np.polyfit(self.ln_size_R[own_R] - centre, np.log(self.runs.tokens_R[own_R]), 2)
+        return np.polyval(line, ln_size_K - centre)
+
+    def unfitted(self, cell: int) -> Minimum:
+        """A cell of too few sizes."""
+        own_R = self.runs.cell_R == cell
+        sizes = len(np.unique(self.ln_size_R[own_R]))
+        return Minimum(
+            flops=self._flops(cell),
+            lowest_loss=float(self.runs.loss_R[own_R].min()),
+            ln_loss_K=np.empty(0),
+            ln_loss_run_K=np.empty(0),
+            ln_size_K=np.empty(0),
+            ln_tokens_K=np.empty(0),
+            runs=None,
+            loss=UNKNOWN,
+            parameters=UNKNOWN,
+            tokens=UNKNOWN,
+            curvature=UNKNOWN,
+            bracketed=False,
+            note=f"{sizes} sizes finished, a parabola needs {LEAST_SIZES}",
+            curve=(),
+        )

@@ -2,7 +2,7 @@
 
     f_r = ln(exp(e) + exp(a - p x_r) + exp(b - q y_r)),  minimise  sum_r w_r Huber(f_r - ln L_r)
 
-Huber's delta is far below the noise, so the objective is close to a sum of absolute values: steep, kinked at the scale
+Hoffmann's delta is far below the noise, so the objective is close to a sum of absolute values: steep, kinked at the scale
 of delta, and almost flat along the direction in which E, A and alpha compensate each other. First-order methods stop
 along that direction; Newton steps with the exact Hessian, its eigenvalues made positive, do not. Fits that have
 converged leave the batch. `scipy.optimize` fits one law at a time; here 4,000 bootstrap fits of 240 runs take 4 s of
@@ -11,9 +11,10 @@ CPU (bench/fit.py).
 Suffixes: M = fits at the same time, R = runs, 5 = (e, a, p, b, q), 6 = 1, x, x^2, y, y^2, xy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bytegap.scaling.laws import Array
 
@@ -33,6 +34,12 @@ class Design:
     x_R: Array
     y_R: Array
     ln_loss_R: Array
+    """(R,), or (M, R) where each fit has losses of its own."""
+    huber_delta: float = HUBER_DELTA
+
+    def of_fits(self, fits: slice | NDArray[np.bool_]) -> "Design":
+        """The design of some of the fits."""
+        return self if self.ln_loss_R.ndim == 1 else replace(self, ln_loss_R=self.ln_loss_R[fits])
 
     @property
     def basis_R6(self) -> Array:
@@ -60,13 +67,15 @@ def residuals(design: Design, theta_M5: Array) -> Array:
 def objective(design: Design, theta_M5: Array) -> Array:
     """Sum of Huber's loss over the runs, (M,)."""
     residual_MR = residuals(design, theta_M5)
-    clipped_MR = np.clip(residual_MR, -HUBER_DELTA, HUBER_DELTA)
+    clipped_MR = np.clip(residual_MR, -design.huber_delta, design.huber_delta)
     return (clipped_MR * (residual_MR - 0.5 * clipped_MR)).sum(axis=1)
 
 
-def minimise(design: Design, theta_M5: Array, weight_MR: Array) -> tuple[Array, Array]:
+def minimise(design: Design, theta_M5: Array, weight_MR: Array, tolerance: float = TOLERANCE) -> tuple[Array, Array]:
     """(parameters (M, 5), objective (M,)) of the local minimum found from each start; `weight_MR` weighs the runs."""
     theta_M5 = theta_M5.copy()
+    if not len(theta_M5):
+        return theta_M5, np.empty(0)
     here = _evaluate(design, theta_M5, weight_MR)
     value_M = here.value_M.copy()
     damping_M = np.full(len(theta_M5), 1e-3)
@@ -79,14 +88,14 @@ def minimise(design: Design, theta_M5: Array, weight_MR: Array) -> tuple[Array, 
         unit_M1 = size_M5.max(axis=1, keepdims=True) + 1e-300
         along_M5 = np.einsum("mji,mj->mi", vector_M55, here.gradient_M5)
         gain_M = (along_M5**2 / (size_M5 + 1e-13 * unit_M1)).sum(axis=1)
-        done_M = (gain_M <= TOLERANCE * value_M[left] + 1e-24) | (damping_M[left] > 1e8)
+        done_M = (gain_M <= tolerance * value_M[left] + 1e-24) | (damping_M[left] > 1e8)
         if done_M.any():
             go = ~done_M
             left = left[go]
             if not len(left):
                 break
             here = _Evaluation(here.value_M[go], here.gradient_M5[go], here.hessian_M55[go])
-            weight_MR, size_M5, unit_M1 = weight_MR[go], size_M5[go], unit_M1[go]
+            design, weight_MR, size_M5, unit_M1 = design.of_fits(go), weight_MR[go], size_M5[go], unit_M1[go]
             along_M5, vector_M55 = along_M5[go], vector_M55[go]
         step_M5 = -np.einsum("mij,mj->mi", vector_M55, along_M5 / (size_M5 + (1e-13 + damping_M[left, None]) * unit_M1))
         step_M5 /= np.maximum(1.0, np.abs(step_M5).max(axis=1, keepdims=True))
@@ -112,7 +121,7 @@ def _evaluate(design: Design, theta_M5: Array, weight_MR: Array) -> _Evaluation:
     block = max(1, BLOCK // len(design.x_R))
     basis_R6 = design.basis_R6
     parts = [slice(start, start + block) for start in range(0, len(theta_M5), block)]
-    evaluations = [_evaluate_block(design, basis_R6, theta_M5[part], weight_MR[part]) for part in parts]
+    evaluations = [_evaluate_block(design.of_fits(part), basis_R6, theta_M5[part], weight_MR[part]) for part in parts]
     return _Evaluation(
         np.concatenate([each.value_M for each in evaluations]),
         np.concatenate([each.gradient_M5 for each in evaluations]),
@@ -128,9 +137,9 @@ def _evaluate_block(design: Design, basis_R6: Array, theta_M5: Array, weight_MR:
     total_MR = terms_MR[0] + terms_MR[1] + terms_MR[2]
     residual_MR = np.log(total_MR) + top_MR - design.ln_loss_R
     E_MR, A_MR, B_MR = (each / total_MR for each in terms_MR)  # d f / d e, d f / d a, d f / d b
-    slope_MR = np.clip(residual_MR, -HUBER_DELTA, HUBER_DELTA)
+    slope_MR = np.clip(residual_MR, -design.huber_delta, design.huber_delta)
     value_M = (weight_MR * slope_MR * (residual_MR - 0.5 * slope_MR)).sum(axis=1)
-    curvature_MR = weight_MR * ((np.abs(residual_MR) <= HUBER_DELTA) - slope_MR)
+    curvature_MR = weight_MR * ((np.abs(residual_MR) <= design.huber_delta) - slope_MR)
     slope_MR *= weight_MR
     slope_E_MR, slope_A_MR, slope_B_MR = slope_MR * E_MR, slope_MR * A_MR, slope_MR * B_MR
     sum_A_M6, sum_B_M6 = slope_A_MR @ basis_R6, slope_B_MR @ basis_R6

@@ -3,10 +3,11 @@
 from typing import Literal
 
 from bytegap.schema.base import FrozenDict, FrozenModel, Quantity, Record
+from bytegap.schema.claims import Claim
 
 
 class Cell(FrozenModel):
-    """An IsoFLOP cell: the runs of one arm at one budget, the parabola through them, its minimum."""
+    """An IsoFLOP cell: the runs of one arm at one budget, the curve through them, its minimum."""
 
     arm: str
     budget_flops: float
@@ -22,7 +23,7 @@ class Cell(FrozenModel):
     optimum_tokens: Quantity
     optimum_bpb: Quantity
     curvature: Quantity
-    """Of BPB in (ln N)^2."""
+    """Half the second derivative of BPB in ln N at the optimum."""
     bracketed: bool
     """The optimum is within the range of sizes, and the curvature's interval is above 0."""
     learns_context: bool
@@ -32,11 +33,12 @@ class Cell(FrozenModel):
     note: str
     """Why it is not in the frontier; else empty."""
     curve: tuple[tuple[float, float], ...]
-    """(N, BPB) along the parabola, for plots."""
+    """(N, BPB) along the fitted curve, for plots."""
 
 
-Form = Literal["power law", "shared irreducible loss", "own irreducible loss"]
-"""Form of a frontier: E = 0, one E for several arms, or an E of the arm's own."""
+Form = Literal["power law", "shared irreducible loss", "own irreducible loss", "parametric"]
+"""Form of a frontier: through the minima with E = 0, one E for several arms, or an E of the arm's own; or that of the
+Chinchilla law of the arm's runs, L(N, D) with D = C / 6 N."""
 
 
 class Frontier(FrozenModel):
@@ -54,6 +56,9 @@ class Frontier(FrozenModel):
     """Least and most compute of the budgets used."""
     bpb_observed: tuple[float, float]
     """Lowest and highest minimum of the budgets used."""
+    lack_of_fit: float | None = None
+    """Chi-square / dof of the minima (of the runs, if parametric) about the form, in the noise of runs. Where it is above
+    1, that noise is multiplied by its root in the draws. None without degrees of freedom."""
     curve: tuple[tuple[float, float, float, float], ...]
     """(C, BPB, lower end, upper end) within the observed budgets, for plots; the ends are of the 95 % interval."""
 
@@ -62,24 +67,30 @@ Label = Literal["estimated", "censored", "extrapolated"]
 """Whether an estimate is within what all its arms were observed at, a bound, or beyond what they were observed at."""
 
 
+EstimandName = Literal["overhead", "interaction", "gap", "slope", "parity", "size_ratio", "size_gap"]
+"""size_ratio: ratio of optimal sizes at equal loss; size_gap: difference of loss at equal optimal size."""
+
+
 class Estimand(FrozenModel):
     """One estimate: of what, of which arms, evaluated where, its value, and how it is known."""
 
-    name: Literal["overhead", "interaction", "gap", "slope", "parity"]
+    name: EstimandName
     objective: str
     """Objective of the arms, and their permutation if they have one. Of an interaction, what is compared: `mdm - ar`,
     or `ar, fixed - identity`."""
     arms: tuple[str, ...]
     """Byte arm and other arm; of an interaction, both pairs."""
     form: Form | Literal["minima"]
-    """Form of the frontiers; `minima` where the minima of two cells are compared."""
+    """Form of the frontiers; `minima` where it is from the minima of cells alone."""
     at_bpb: float | None = None
     """Loss that it is evaluated at."""
     at_flops: float | None = None
     """Compute that it is evaluated at."""
+    at_parameters: float | None = None
+    """Non-embedding parameters, N, that it is evaluated at."""
     quantity: Quantity
-    """overhead: a ratio of compute; interaction: natural log of a ratio; gap: BPB; slope: d log k / d log C; parity:
-    FLOPs. If `label` is `censored`, a bound."""
+    """overhead: a ratio of compute; interaction: natural log of a ratio; gap, size_gap: BPB; slope: d log k / d log C;
+    parity: FLOPs; size_ratio: a ratio of parameters. If `label` is `censored`, a bound."""
     ci90: tuple[float, float] | None = None
     """90 % interval of an estimated overhead or interaction; if within the margin, two one-sided tests pass at 5 %."""
     bound: Literal["", ">", "<"] = ""
@@ -91,19 +102,87 @@ class Estimand(FrozenModel):
     """Whether the conclusions state it."""
 
 
-class ConventionResult(FrozenModel):
-    """The headline estimates from the same runs, their FLOPs counted under another convention."""
+class Refit(FrozenModel):
+    """The headline estimates again, under one other choice."""
 
-    convention: str
     bootstraps: int
     """Fewer than the fit's own: intervals for comparison only."""
-    largest_adjustment: float
-    """Largest factor between a run's compute and its cell's common compute; 1 where the runs match."""
     cells_in_frontier: int
     estimands: tuple[Estimand, ...]
-    """At the losses and in the forms of the fit's headlines, and the parities of the same arms."""
+    """At the losses and in the forms of the fit's headlines, and the parities of the same arms. Under another edge or
+    gate, also the new headline of arms whose headline in the fit is not an estimate."""
+
+
+class ConventionResult(Refit):
+    """From the same runs, their FLOPs counted under another convention."""
+
+    convention: str
+    largest_adjustment: float
+    """Largest factor between a run's compute and its cell's common compute; 1 where the runs match."""
     excluded_arms: tuple[str, ...]
     """Arms without a frontier, whose runs cannot be adjusted to a common compute."""
+
+
+class EdgeResult(Refit):
+    """From the same runs, scored on windows with other edges."""
+
+    edge: str
+
+
+class GateResult(Refit):
+    """With another gate on cells: how far below its unigram model a minimum must be to be used."""
+
+    gate_bpb: float
+
+
+Gain = Literal["order gain", "slack"]
+"""What another likelihood of a masked model is compared for: a deterministic unmasking rule with the NELBO (order
+gain), or a log-mean-exp bound over K orders with the NELBO (slack)."""
+
+
+class LikelihoodGain(FrozenModel):
+    """NELBO less another likelihood of the same model on the same windows: positive where the other is lower."""
+
+    arm: str
+    budget_flops: float
+    run: str
+    """The best size of the cell."""
+    gain: Gain
+    likelihood: str
+    """`left`, `confidence`, `margin`, `orders:8`, ..."""
+    chosen: bool
+    """The one of its kind with the lowest nats over the arm's validation scores; it is used in `ExplainedShare`."""
+    gain_bpb: Quantity
+    """With errors paired by document; where nats of documents are not recorded, from the estimates' own errors."""
+    documents: int
+    """Documents that the interval is from; 0 where it is from the estimates' own standard errors."""
+    windows: int
+
+
+class ExplainedShare(FrozenModel):
+    """How much of an interaction another likelihood of the masked arms explains: 1 - I_other(L) / I_NELBO(L)."""
+
+    gain: Gain
+    likelihoods: FrozenDict[str, str]
+    """Likelihood of each masked arm."""
+    arms: tuple[str, ...]
+    """As in `Estimand`."""
+    form: Form
+    at_bpb: float
+    interaction: Quantity
+    """Under the NELBO."""
+    other_interaction: Quantity
+    """Under the other likelihood."""
+    share: Quantity
+    label: Label
+    """`estimated` where both interactions are; else `extrapolated`."""
+
+
+class Likelihoods(FrozenModel):
+    """Other likelihoods of masked arms."""
+
+    gains: tuple[LikelihoodGain, ...]
+    shares: tuple[ExplainedShare, ...]
 
 
 SharedBy = Literal["all", "objective", "tokenizer", "arm"]
@@ -156,6 +235,25 @@ class SlopePair(FrozenModel):
     """The margin at which the power is 80 %."""
 
 
+class NoiseLevel(FrozenModel):
+    """Noise of log BPB about the IsoFLOP curves, of arms of one objective."""
+
+    objective: str
+    permutations: tuple[str, ...]
+    """The permutations of those arms."""
+    pooled: bool
+    """Whether these are all permutations of the objective: Bartlett's test at 5 % does not tell their noise apart."""
+    residual_sd: float
+    """Standard deviation of log BPB between equal runs of one cell and seed, evaluation error included."""
+    dof: int
+    """Degrees of freedom of `residual_sd`."""
+    seed_effect_sd: float
+    """Standard deviation of what the runs of a cell share that share a seed."""
+    seed_effect: Literal["none", "estimated", "assumed"]
+    """`none`: every run has a seed of its own; `estimated` from cells of several seeds; `assumed` where there are too few
+    of them."""
+
+
 class NgramBaseline(FrozenModel):
     """Loss of a tokenizer's unigram and bigram models on the same test windows."""
 
@@ -175,7 +273,14 @@ class Fit(Record):
     bootstraps: int
     """Number of bootstrap draws."""
     noise_log_bpb: FrozenDict[str, float]
-    """Residual standard deviation of log BPB about the parabolas, pooled over the cells of an objective."""
+    """Residual standard deviation of log BPB about the IsoFLOP curves, by objective; by objective and permutation where
+    permutations differ in noise."""
+    noise: tuple[NoiseLevel, ...] = ()
+    """The same in full, with the effect of seeds."""
+    skew: FrozenDict[str, Quantity] = FrozenDict()
+    """d of ln BPB = a + b x + c x^2 + d x^3, x = ln N about the cell's mean, of each arm whose curves have one."""
+    documents: int = 0
+    """Held-out documents that the intervals resample; 0 where runs.jsonl has no scores by document."""
     ngram_baselines: tuple[NgramBaseline, ...]
     cells: tuple[Cell, ...]
     frontiers: tuple[Frontier, ...]
@@ -188,8 +293,19 @@ class Fit(Record):
     """None where fewer than two arms have a frontier."""
     slopes: tuple[SlopePair, ...] = ()
     """The pairs of arms that the study's [fit] table names."""
+    by_edge: tuple[EdgeResult, ...] = ()
+    """The headlines under each edge of the scoring windows that all runs were scored under, the study's own first."""
+    by_gate: tuple[GateResult, ...] = ()
+    """The headlines under other gates."""
+    likelihoods: Likelihoods | None = None
+    """None where no run has other likelihoods."""
+    held_out_documents: int | None = None
+    """Test documents; None where the rows do not say."""
+    claims: tuple[Claim, ...] = ()
+    """The conclusions: overheads under AR, under MDM, interactions, parities; then those about permutations and other
+    objectives, and `slopes`."""
     identified: bool
-    """Whether the interaction of MDM over AR is identified for every tokenizer."""
+    """Whether there is a claim on the interaction of MDM over AR, and all such claims are estimates."""
     verdict: tuple[str, ...]
-    """The conclusions: overhead under AR, under MDM, interaction; then those about permutations and `slopes`."""
+    """The claims in English, for readers only; it opens with the number of held-out documents if that is small."""
     warnings: tuple[str, ...]

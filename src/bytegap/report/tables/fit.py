@@ -32,6 +32,7 @@ _IDENTITY: tuple[Column[Estimand] | Interval[Estimand], ...] = (
     Column("form", "form of frontier", lambda item: item.form),
     Column("at_bpb", "at BPB", lambda item: item.at_bpb, fmt.bpb),
 )
+_AT_PARAMETERS = Column[Estimand]("at_parameters", "at N", lambda item: item.at_parameters, fmt.count)
 _AT_FLOPS = Column[Estimand]("at_flops", "at FLOPs", lambda item: item.at_flops, fmt.flops)
 _RESULT: tuple[Column[Estimand] | Interval[Estimand], ...] = (
     Column("bound", "bound", lambda item: item.bound),
@@ -92,7 +93,7 @@ def estimands(inputs: Inputs) -> Table:
         ),
         source=_FIT,
     )
-    columns = (*_IDENTITY, _AT_FLOPS, *_RESULT, _HEADLINE, *((_SHIFT,) if has_shift else ()))
+    columns = (*_IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *_RESULT, _HEADLINE, *((_SHIFT,) if has_shift else ()))
     return Table.of(about, inputs.fit.estimands, columns)
 
 

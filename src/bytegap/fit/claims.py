@@ -1,0 +1,229 @@
+"""The conclusions as records: the overhead of bytes under each objective, whether one is larger than another, parity.
+
+A number is claimed only where it was estimated, a bound only as a bound, each with the widest interval of all forms of
+the frontier. "Not identified" is a conclusion too, with its reason and what would identify it. Equivalence is claimed
+only within a margin that the study set in advance: two one-sided tests at 5 % (Schuirmann 1987).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bytegap.fit import sentences
+from bytegap.fit.conventions import EXECUTED
+from bytegap.fit.estimands import TwoArms, byte_pairs, compared, pairs_over_ar, pairs_over_identity
+from bytegap.fit.frontiers import Arm, FittedFrontier
+from bytegap.fit.missing import missing_for, obstacle
+from bytegap.scaling.bootstrap import Interval
+from bytegap.schema.claims import Claim, ClaimKind, Reason, Recount
+from bytegap.schema.fit import Cell, Estimand, SlopePair
+
+HEADLINED = ("ar", "mdm")
+"""The objectives that a study's first conclusions are about."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the conclusions are drawn from."""
+
+    arms: Sequence[Arm]
+    cells: Sequence[Cell]
+    frontiers: Sequence[FittedFrontier]
+    estimands: Sequence[Estimand]
+    unigram_bpb: Mapping[str, float]
+    """Of each tokenizer."""
+    executed: Sequence[Estimand] = ()
+    """The headlines in every form under the FLOPs that the step executes."""
+    slopes: Sequence[SlopePair] = ()
+    margin: float | None = None
+    """A ratio of compute, set in advance, within which costs count as equivalent."""
+
+
+def conclude(evidence: Evidence) -> list[Claim]:
+    """All claims: of text as written overhead under AR, under MDM, interaction, parity; then all others."""
+    arms = {arm.name: arm for arm in evidence.arms}
+    found = [*_headlines(evidence), *_others(evidence), *(_slopes(pair) for pair in evidence.slopes)]
+    return [
+        claim.model_copy(update={"sentence": sentences.of_claim(claim, arms), "remedy": sentences.of_missing(claim)})
+        for claim in found
+    ]
+
+
+def identified(claims: Sequence[Claim]) -> bool:
+    """Whether there are interactions of MDM over AR on text as written, and all of them are estimates."""
+    own = [claim for claim in claims if claim.kind == "interaction" and claim.objective == sentences.HEADLINE]
+    return bool(own) and all(claim.is_estimate for claim in own)
+
+
+def _headlines(evidence: Evidence) -> Iterator[Claim]:
+    unpermuted = [arm for arm in evidence.arms if arm.permutation == "identity"]
+    pairs = [pair for pair in byte_pairs(unpermuted) if pair[0].objective in HEADLINED]
+    for objective in HEADLINED:
+        own = [pair for pair in pairs if pair[0].objective == objective]
+        yield from [_compare("overhead", pair, evidence) for pair in own] or [_unmatched("overhead", objective)]
+    both = [(*pair, *base) for pair, base in pairs_over_ar(unpermuted) if pair[0].objective == "mdm"]
+    yield from [_compare("interaction", arms, evidence) for arms in both] or [
+        _unmatched("interaction", sentences.HEADLINE)
+    ]
+    for pair in pairs:
+        yield from _parity(pair, evidence)
+
+
+def _others(evidence: Evidence) -> Iterator[Claim]:
+    """About permuted text and other objectives: each pair's overhead, then what it is compared with."""
+    over_ar, over_identity = pairs_over_ar(evidence.arms), pairs_over_identity(evidence.arms)
+    for pair in byte_pairs(evidence.arms):
+        if pair[0].objective in HEADLINED and pair[0].permutation == "identity":
+            continue
+        yield _compare("overhead", pair, evidence)
+        yield from (_compare("permutation", (*pair, *base), evidence) for own, base in over_identity if own == pair)
+        yield from (_compare("interaction", (*pair, *base), evidence) for own, base in over_ar if own == pair)
+        yield from _parity(pair, evidence)
+
+
+def _unmatched(kind: ClaimKind, objective: str) -> Claim:
+    return Claim(kind=kind, objective=objective, arms=(), status="not identified", reason=Reason(why="no matching arm"))
+
+
+@dataclass(frozen=True)
+class _Headline:
+    """An estimate and the widest interval that any form of the frontier gives it."""
+
+    row: Estimand
+    value: float
+    ci95: Interval | None
+    ci90: Interval | None
+    forms: int
+
+    @property
+    def is_estimate(self) -> bool:
+        return self.row.label == "estimated" and self.ci95 is not None
+
+    def is_within(self, margin: float | None) -> bool:
+        """Whether it is shown to be equivalent within the margin."""
+        if margin is None or self.ci90 is None:
+            return False
+        low, high = self.ci90 if self.row.name == "interaction" else np.log(self.ci90).tolist()
+        return max(-low, high) <= np.log(margin)
+
+    @property
+    def bound(self) -> float | None:
+        """The end of a bound's interval that claims least; None where that claims nothing, or it is no bound."""
+        if self.row.label != "censored" or self.ci95 is None:
+            return None
+        low, high = self.ci95
+        if self.row.bound == ">":
+            return low if low > (0.0 if self.row.name == "interaction" else 1.0) else None
+        return high if self.row.name == "overhead" or high < 0 else None
+
+
+def _headline(names: tuple[str, ...], estimands: Sequence[Estimand]) -> _Headline | None:
+    """The headline of exactly these arms."""
+    own = [row for row in estimands if row.arms == names]
+    row = next((row for row in own if row.headline and row.quantity.value is not None), None)
+    return _in_all_forms(row, own) if row else None
+
+
+def _in_all_forms(row: Estimand, estimands: Sequence[Estimand]) -> _Headline:
+    """The estimate with the intervals of the same estimand in other forms."""
+    key = (row.name, row.arms, row.at_bpb, row.at_flops, row.label)
+    same = [each for each in estimands if (each.name, each.arms, each.at_bpb, each.at_flops, each.label) == key]
+    assert row.quantity.value is not None
+    ci95, ci90 = _widest([each.quantity.ci95 for each in same]), _widest([each.ci90 for each in same])
+    return _Headline(row, row.quantity.value, ci95, ci90, len(same))
+
+
+def _widest(intervals: Sequence[Interval | None]) -> Interval | None:
+    """The interval that covers all; None where one is missing."""
+    known = [each for each in intervals if each is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known and known == intervals else None
+
+
+def _compare(kind: ClaimKind, arms: Sequence[Arm], evidence: Evidence) -> Claim:
+    """The claim on an overhead (two arms) or an interaction (four)."""
+    names = tuple(arm.name for arm in arms)
+    headline = _headline(names, evidence.estimands)
+    about = Claim(
+        kind=kind, objective=compared(arms), arms=names, status="not identified", margin=evidence.margin,
+        at_bpb=headline.row.at_bpb if headline else None,
+    )  # fmt: skip
+    hindrance = obstacle(arms, evidence.cells, evidence.unigram_bpb)
+    if headline and headline.is_estimate and not hindrance:
+        known = {
+            "status": "equivalent" if headline.is_within(evidence.margin) else "estimated",
+            "value": headline.value,
+            "ci95": headline.ci95,
+            "ci90": headline.ci90,
+            "forms": headline.forms,
+            "executed": _recount(headline.row, evidence.executed),
+        }
+        return about.model_copy(update=known)
+    reason = hindrance or _no_estimate(arms, headline)
+    lacks = missing_for(reason, arms, evidence.cells, evidence.frontiers)
+    about = about.model_copy(update={"reason": reason, "missing": lacks})
+    if headline and headline.bound is not None:
+        bound = {
+            "value": headline.bound,
+            "bound": headline.row.bound,
+            "ci95": headline.ci95,
+            "forms": headline.forms,
+            "executed": _recount(headline.row, evidence.executed),
+        }
+        about = about.model_copy(update=bound | ({} if hindrance else {"status": "bound"}))
+    return about
+
+
+def _no_estimate(arms: Sequence[Arm], headline: _Headline | None) -> Reason:
+    """Why arms that learn context and have a bracketed minimum still have no estimate."""
+    if headline and headline.row.label == "estimated":
+        return Reason(why="no interval", arms=tuple(arm.name for arm in arms))
+    if single := tuple(arm.name for arm in arms if arm.budgets == 1):
+        return Reason(why="no frontier", arms=single)
+    return Reason(why="no common loss", arms=tuple(arm.name for arm in arms))
+
+
+def _recount(row: Estimand, executed: Sequence[Estimand]) -> Recount | None:
+    """The headline under the FLOPs that the step executes; None where that is not known within observed budgets."""
+    own = [each for each in executed if (each.name, each.arms, each.at_bpb) == (row.name, row.arms, row.at_bpb)]
+    again = next((each for each in own if each.form == row.form and each.label != "extrapolated"), None)
+    if again is None or again.quantity.value is None:
+        return None
+    headline = _in_all_forms(again, own)
+    value = headline.value if again.label == "estimated" else headline.bound
+    return None if value is None else Recount(convention=EXECUTED, value=value, ci95=headline.ci95, bound=again.bound)
+
+
+def _parity(pair: TwoArms, evidence: Evidence) -> Iterator[Claim]:
+    """Parity where every form puts it, with its interval, within the budgets of both arms."""
+    names = tuple(arm.name for arm in pair)
+    rows = [row for row in evidence.estimands if row.name == "parity" and row.arms == names]
+    headline = _headline(names, evidence.estimands)
+    preferred = next((row for row in rows if headline and row.form == headline.row.form), None)
+    if preferred is None or any(row.label != "estimated" for row in rows):
+        return
+    found = _in_all_forms(preferred, rows)
+    low, high = max(arm.flops_observed[0] for arm in pair), min(arm.flops_observed[1] for arm in pair)
+    if found.ci95 and low <= found.ci95[0] and found.ci95[1] <= high:
+        yield Claim(
+            kind="parity", objective=compared(pair), arms=names, status="estimated", value=found.value,
+            ci95=found.ci95, forms=found.forms,
+        )  # fmt: skip
+
+
+def _slopes(pair: SlopePair) -> Claim:
+    about = Claim(kind="slopes", objective="", arms=pair.arms, status="not identified", margin=pair.margin)
+    if pair.difference is None:
+        return about.model_copy(update={"reason": Reason(why="no frontier", arms=pair.arms)})
+    if pair.difference.ci95 is None or pair.ci90 is None:
+        return about.model_copy(update={"reason": Reason(why="no interval", arms=pair.arms)})
+    known = {
+        "status": "equivalent" if pair.equivalent else "estimated",
+        "value": pair.difference.value,
+        "ci95": pair.difference.ci95,
+        "ci90": pair.ci90,
+        "forms": 1,
+        "power": pair.power,
+        "least_margin": pair.least_margin,
+    }
+    return about.model_copy(update=known)

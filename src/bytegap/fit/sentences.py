@@ -1,0 +1,209 @@
+"""Claims in English: the only place where a conclusion becomes text."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from bytegap.fit.frontiers import Arm
+from bytegap.schema.claims import Claim, Missing
+
+LEAST_DOCUMENTS = 20
+"""With fewer held-out documents the verdict opens with saying so."""
+HEADLINE = "mdm - ar"
+"""`Claim.objective` of the interaction of MDM over AR on text as written."""
+NOT_IDENTIFIED = "Not identified at this scale"
+_TITLES = {"ar": "AR", "mdm": "MDM"}
+_SIDES = {">": "more than", "<": "less than"}
+_NUMERALS = {2: "two", 4: "four"}
+
+
+def verdict(claims: Sequence[Claim], held_out_documents: int | None) -> list[str]:
+    """The conclusions as a reader sees them, one claim after the other.
+
+    Apart from the interaction of MDM over AR on text as written, an interaction is left out where the overhead that it
+    is about is not identified itself.
+    """
+    unknown = [claim.arms for claim in claims if claim.kind == "overhead" and claim.status == "not identified"]
+    shown = [
+        claim
+        for claim in claims
+        if claim.objective == HEADLINE
+        or not (claim.kind in {"interaction", "permutation"} and claim.arms[:2] in unknown)
+    ]
+    return [
+        *_about_documents(held_out_documents),
+        *(" ".join(filter(None, [claim.sentence, claim.remedy])) for claim in shown),
+    ]
+
+
+def _about_documents(number: int | None) -> list[str]:
+    if number is None:
+        return ["These runs do not record how many documents the test text has, nor how much they differ."]
+    if number < LEAST_DOCUMENTS:
+        have = "one document" if number == 1 else f"{number} documents"
+        return [
+            f"The test text is of only {have}, fewer than {LEAST_DOCUMENTS}, so the intervals say little about others."
+        ]
+    return []
+
+
+def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
+    """One sentence; `arms` are all arms of the study by name."""
+    if not claim.arms:
+        return _of_unmatched(claim)
+    if claim.kind == "slopes":
+        return _of_slopes(claim)
+    byte, other, *base = (arms[name] for name in claim.arms)
+    over = f"{other.tokenizer} (V = {other.vocab_size})"
+    if claim.kind == "parity":
+        assert claim.value is not None
+        return (
+            f"Under {_condition(byte)} bytes need no more compute than {over} from {_flops(claim.value)} FLOPs on "
+            f"({_interval(claim, _flops)})."
+        )
+    if claim.kind == "overhead":
+        return _of_overhead(claim, over, _condition(byte))
+    base_condition = "without permutation" if claim.kind == "permutation" else f"under {_condition(base[0])}"
+    return _of_interaction(claim, over, f"under {_condition(byte)}", base_condition)
+
+
+def _condition(arm: Arm) -> str:
+    """Objective and permutation of an arm: `AR with permutation reverse`."""
+    title = _TITLES.get(arm.objective, arm.objective)
+    return title if arm.permutation == "identity" else f"{title} with permutation {arm.permutation}"
+
+
+def _of_unmatched(claim: Claim) -> str:
+    if claim.kind == "overhead":
+        title = _TITLES[claim.objective]
+        return f"The overhead of bytes under {title} is not estimated: no byte arm has a matching subword arm."
+    return "The interaction of MDM over AR is not estimated: it needs byte and subword arms under both."
+
+
+def _of_overhead(claim: Claim, over: str, condition: str) -> str:
+    if claim.status == "not identified":
+        return f"{NOT_IDENTIFIED}: the overhead of bytes over {over} under {condition}, because {_reason(claim)}."
+    assert claim.value is not None
+    need = f"Under {condition} bytes need {_value(claim)} times the compute of {over} at {claim.at_bpb:.2f} BPB"
+    if claim.status == "bound":
+        return f"{need}, a bound, because {_reason(claim)}{_recount(claim)}."
+    return f"{need} ({_interval(claim)}){_recount(claim)}{_equivalence(claim)}."
+
+
+def _of_interaction(claim: Claim, over: str, condition: str, base_condition: str) -> str:
+    if claim.status == "not identified":
+        whether = f"whether the overhead of bytes over {over} is larger {condition} than {base_condition}"
+        bound = ""
+        if claim.value is not None:
+            times = f"{_SIDES[claim.bound]} {np.exp(claim.value):.3g} times"
+            bound = f"; the runs show only that it is {times} as large at {claim.at_bpb:.2f} BPB"
+        return f"{NOT_IDENTIFIED}: {whether}, because {_reason(claim)}{bound}."
+    assert claim.value is not None
+    side = f"{_SIDES[claim.bound]} " if claim.bound else ""
+    is_times = (
+        f"At {claim.at_bpb:.2f} BPB the overhead of bytes over {over} {condition} is "
+        f"{side}{np.exp(claim.value):.3g} times that {base_condition}"
+    )
+    if claim.status == "bound":
+        return f"{is_times}, a bound, because {_reason(claim)}{_recount(claim, 'interaction ')}."
+    assert claim.ci95 is not None
+    low, high = claim.ci95
+    conclusion = "which is more" if low > 0 else "which is less" if high < 0 else "not distinguishable from 1"
+    number = f"interaction {claim.value:.3g} in natural log, {_interval(claim)}"
+    return f"{is_times}, {conclusion} ({number}){_recount(claim, 'interaction ')}{_equivalence(claim)}."
+
+
+def _of_slopes(claim: Claim) -> str:
+    one, other = claim.arms
+    if claim.ci90 is None or claim.ci95 is None:
+        reason = _reason(claim)
+        return f"{NOT_IDENTIFIED}: whether {one} and {other} have equal exponents, because {reason}."
+    differ = claim.ci95[0] > 0 or claim.ci95[1] < 0
+    conclusion = {
+        (True, False): f"equivalent within {claim.margin:g}, the margin set in advance",
+        (True, True): f"different, but equivalent within {claim.margin:g}, the margin set in advance",
+        (False, True): "different",
+        (False, False): f"neither shown to differ nor to be equivalent within {claim.margin:g}",
+    }[claim.status == "equivalent", differ]
+    return (
+        f"The exponents of {one} and {other} are {conclusion}: they differ by {claim.value:.3f} (90 % interval "
+        f"{claim.ci90[0]:.3f} to {claim.ci90[1]:.3f}); if they were equal, such a study would show equivalence with "
+        f"probability {claim.power:.2f}, and with probability 0.80 for a margin of {claim.least_margin:.3f}."
+    )
+
+
+def _value(claim: Claim) -> str:
+    side = f"{_SIDES[claim.bound]} " if claim.bound else ""
+    return f"{side}{claim.value:.3g}"
+
+
+def _interval(claim: Claim, formatter: Callable[[float], str] = "{:.3g}".format) -> str:
+    assert claim.ci95 is not None
+    low, high = map(formatter, claim.ci95)
+    widest = f", the widest of {claim.forms} forms of the frontier" if claim.forms > 1 else ""
+    return f"95 % interval {low} to {high}{widest}"
+
+
+def _recount(claim: Claim, what: str = "") -> str:
+    """The same number by the FLOPs that the step executes."""
+    again = claim.executed
+    if again is None:
+        return ""
+    side = f"{_SIDES[again.bound]} " if again.bound else ""
+    ends = f" ({again.ci95[0]:.3g} to {again.ci95[1]:.3g})" if again.ci95 and not again.bound else ""
+    return f"; by the FLOPs that the training step executes, {what}{side}{again.value:.3g}{ends}"
+
+
+def _equivalence(claim: Claim) -> str:
+    if claim.status != "equivalent":
+        return ""
+    return f", equivalent within a factor of {claim.margin:g}, the margin set in advance"
+
+
+def _reason(claim: Claim) -> str:
+    reason = claim.reason
+    assert reason is not None
+    if claim.kind == "slopes":
+        return "one of them has no frontier" if reason.why == "no frontier" else "the difference has no interval"
+    names, has = " and ".join(reason.arms), "has" if len(reason.arms) == 1 else "have"
+    below = f"{reason.below_unigram_bpb or 0.0:.2f} BPB below its unigram"
+    number = _NUMERALS.get(len(reason.arms), "")
+    return {
+        "no matching arm": "no byte arm has a matching subword arm",
+        "no finished run": f"{names} has no finished run",
+        "not learning context": f"{names} at its largest budget is not yet learning context: {below}",
+        "no bracketed minimum": f"{names} has no budget whose minimum is bracketed",
+        "no frontier": f"{names} {has} only one good budget",
+        "no common loss": f"the {number} arms were observed at no common loss",
+        "no interval": "the estimate has no interval",
+    }[reason.why]
+
+
+def of_missing(claim: Claim) -> str:
+    """What would identify a claim, in one sentence; empty where nothing is known to be missing."""
+    smaller = [lack for lack in claim.missing if lack.needs == "smaller budget"]
+    others = [lack for lack in claim.missing if lack.needs != "smaller budget"]
+    parts = [" and ".join(map(_lack, group)) for group in (others, smaller) if group]
+    return f"It would take {', or '.join(parts)}." if parts else ""
+
+
+def _lack(lack: Missing) -> str:
+    match lack.needs:
+        case "larger budget" | "smaller budget" as needs:
+            at = f", by extrapolation at about {_flops(lack.flops)} FLOPs" if lack.flops else ""
+            direction = "down to" if needs == "larger budget" else "up to"
+            return f"a {needs} of {lack.arm} ({direction} {lack.bpb:.2f} BPB{at})"
+        case "another budget":
+            return f"a second good budget of {lack.arm}"
+        case "finished runs":
+            return f"finished runs of {lack.arm}"
+        case "more runs":
+            return f"more runs of {lack.arm} at the same sizes"
+        case "larger sizes" | "smaller sizes" as needs:
+            return f"{needs} of {lack.arm} at its largest budget"
+
+
+def _flops(value: float) -> str:
+    """FLOPs to two significant digits, as in a study file: 4.1e13."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"

@@ -1,0 +1,26 @@
+"""How the loss moves when the held-out documents are others: a bootstrap of documents, jointly for all runs.
+
+All arms are scored on the same documents, so a draw resamples them once for all arms: what makes a document hard for
+every arm cancels from a comparison, and what makes it hard for one arm does not.
+
+Suffixes: B = draws, R = runs, H = held-out documents.
+"""
+
+import numpy as np
+
+from bytegap.scaling.laws import Array
+
+
+def document_shifts(nats_RH: Array, bytes_H: Array, bootstraps: int, rng: np.random.Generator) -> Array:
+    """(B, R): change of ln L of each run in each resample of documents; needs at least two documents.
+
+    A multinomial resample of n documents varies sqrt((n - 1) / n) as much as a new sample of n, and n documents show
+    their own deviation with n - 1 degrees of freedom only: all shifts of a draw are multiplied by sqrt(n / (n - 1)) and
+    by one draw of sqrt((n - 1) / chi-square), so that they follow Student's t distribution.
+    """
+    n = len(bytes_H)
+    assert n > 1, "a single document cannot be resampled"
+    count_BH = rng.multinomial(n, np.full(n, 1 / n), size=bootstraps).astype(np.float64)
+    loss_BR = (count_BH @ nats_RH.T) / (count_BH @ bytes_H)[:, None]
+    factor_B = np.sqrt(n / (n - 1)) * np.sqrt((n - 1) / rng.chisquare(n - 1, bootstraps))
+    return factor_B[:, None] * np.log(loss_BR * (bytes_H.sum() / nats_RH.sum(axis=1)))
