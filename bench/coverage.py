@@ -8,7 +8,8 @@ Worlds, each with 0.5 % of noise per run:
     quickstart     Chinchilla laws of published exponents on the quickstart's grid of sizes, which is not centred
     laptop         the same on the laptop study's grid
     cell effect    `laptop`, where all runs of a cell and seed share a shift of 0.3 %
-    documents      `laptop`, scored on 20 documents whose difficulty varies by arm: standard deviation 0.05 in ln k
+    documents      `laptop`, scored on 20 documents whose difficulty varies by arm: this alone gives ln k a standard
+                   deviation of 0.05
 Headlines have the widest interval of any form of the frontier, as in the verdict. Writes bench/results/coverage.json.
 """
 
@@ -44,6 +45,35 @@ SIZES = (2088, 3516, 6736, 13944, 26784, 55536, 100672, 221664, 402048)
 EXPONENTS = {"ar": (0.34, 0.28), "mdm": (0.3478, 0.3658)}
 """Hoffmann et al. 2022 (arXiv 2203.15556); Besiroglu et al. 2024 (arXiv 2404.10102)."""
 
+BEFORE: dict[tuple[str, str], tuple[float, float]] = {
+    ("own E", "I, mdm - ar"): (0.963, 0.304),
+    ("own E", "N_opt"): (0.828, 0.260),
+    ("own E", "k, ar"): (0.887, 0.223),
+    ("own E", "k, mdm"): (0.887, 0.258),
+    ("skewed", "I, mdm - ar"): (0.960, 0.300),
+    ("skewed", "N_opt"): (0.539, 0.237),
+    ("skewed", "k, ar"): (0.960, 0.181),
+    ("skewed", "k, mdm"): (0.980, 0.246),
+    ("quickstart", "I, mdm - ar"): (0.962, 0.258),
+    ("quickstart", "N_opt"): (0.966, 0.341),
+    ("quickstart", "k, ar"): (1.000, 0.144),
+    ("quickstart", "k, mdm"): (0.963, 0.151),
+    ("laptop", "I, mdm - ar"): (0.963, 0.159),
+    ("laptop", "N_opt"): (0.946, 0.127),
+    ("laptop", "k, ar"): (0.963, 0.126),
+    ("laptop", "k, mdm"): (0.963, 0.112),
+    ("cell effect", "I, mdm - ar"): (0.975, 0.171),
+    ("cell effect", "N_opt"): (0.961, 0.138),
+    ("cell effect", "k, ar"): (0.963, 0.139),
+    ("cell effect", "k, mdm"): (0.950, 0.123),
+    ("documents", "I, mdm - ar"): (0.863, 0.158),
+    ("documents", "N_opt"): (0.946, 0.127),
+    ("documents", "k, ar"): (0.938, 0.126),
+    ("documents", "k, mdm"): (0.900, 0.112),
+}
+"""(coverage, median width) of commit 7a3ce7d: parabolas, one noise an objective, three forms; 80 studies a world, 150
+of `skewed`, by this file with that commit's package."""
+
 Hit = tuple[str, bool, float]
 """(estimand, whether its interval covers the truth, the interval's width in natural log)."""
 
@@ -51,9 +81,17 @@ Hit = tuple[str, bool, float]
 class ArmLaw(Protocol):
     """The loss of an arm, its frontier and its optimum."""
 
-    def bpb_of(self, parameters: float, flops: float) -> np.ndarray: ...
-    def flops(self, bpb: float) -> float: ...
-    def optimum(self, flops: float) -> float: ...
+    def bpb_of(self, parameters: float, flops: float) -> np.ndarray:
+        """Loss of a model of N = `parameters` trained with C = `flops`."""
+        ...
+
+    def flops(self, bpb: float) -> float:
+        """C(L) of the frontier."""
+        ...
+
+    def optimum(self, flops: float) -> float:
+        """N of the lowest loss at C."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,13 +112,16 @@ class Shaped:
         return self.E, self.height * 1e12**self.exponent, self.exponent
 
     def bpb_of(self, parameters: float, flops: float) -> np.ndarray:
+        """Loss of a model of N = `parameters` trained with C = `flops`."""
         x = np.log(parameters / self.optimum(flops))
         return frontier_bpb(flops, *self._frontier()) * np.exp(self.curvature * x**2 + self.skew * x**3)
 
     def flops(self, bpb: float) -> float:
+        """C(L) of the frontier."""
         return float(frontier_flops(bpb, *self._frontier()))
 
     def optimum(self, flops: float) -> float:
+        """N of the lowest loss at C."""
         return self.size * (flops / 1e12) ** self.size_exponent
 
 
@@ -170,35 +211,39 @@ def rows_of(world: World, seed: int) -> list[RunRow]:
                 for parameters in SIZES[first : first + world.sizes]:
                     noise = NOISE * rng.standard_normal() + shift
                     bpb = float(law.bpb_of(parameters, flops) * np.exp(noise))
-                    own_seed = replicate if world.cell_effect else len(rows)
                     bpb_H = bpb * (1 + own_H) if world.document_effect else np.array([bpb])
-                    rows.append(_row(template, len(rows), arm, flops, parameters, own_seed, bpb_H, world))
+                    fields = {
+                        "run": f"{len(rows):012x}",
+                        "seed": replicate if world.cell_effect else len(rows),
+                        "non_embedding_parameters": parameters,
+                        "budget_flops": flops,
+                        "flops": flops,
+                        "tokens": round(flops / 6 / parameters),
+                    }
+                    rows.append(template.model_copy(update=fields | _of_arm(arm) | _scores(bpb_H)))
     return rows
 
 
-def _row(
-    template: RunRow, number: int, arm: str, flops: float, parameters: int, seed: int, bpb_H: np.ndarray, world: World
-) -> RunRow:
+def _of_arm(arm: str) -> dict[str, object]:
     tokenizer, _, objective = arm.partition("-")
-    fields = {
-        "run": f"{number:012x}",
+    is_bytes = tokenizer == "byte"
+    return {
         "arm": arm,
         "tokenizer": tokenizer,
-        "tokenizer_kind": "bytes" if tokenizer == "byte" else "bpe",
+        "tokenizer_kind": "bytes" if is_bytes else "bpe",
         "objective": objective,
-        "vocab_size": 256 if tokenizer == "byte" else 512,
-        "non_embedding_parameters": parameters,
-        "budget_flops": flops,
-        "flops": flops,
-        "tokens": round(flops / 6 / parameters),
-        "seed": seed,
-        "bpb": float(bpb_H.mean()),
-        "bpb_se": 0.0,
+        "vocab_size": 256 if is_bytes else 512,
         "unigram_bpb": 9.0,
-        "document_nats": tuple((bpb_H * DOCUMENT_BYTES * np.log(2)).tolist()) if world.document_effect else (),
-        "document_bytes": (DOCUMENT_BYTES,) * DOCUMENTS if world.document_effect else (),
     }
-    return template.model_copy(update={name: value for name, value in fields.items() if name in RunRow.model_fields})
+
+
+def _scores(bpb_H: np.ndarray) -> dict[str, object]:
+    """Of documents of equal length; of one without scores by document."""
+    fields: dict[str, object] = {"bpb": float(bpb_H.mean()), "bpb_se": 0.0}
+    if len(bpb_H) > 1:
+        fields["document_nats"] = tuple((bpb_H * DOCUMENT_BYTES * np.log(2)).tolist())
+        fields["document_bytes"] = (DOCUMENT_BYTES,) * len(bpb_H)
+    return {name: value for name, value in fields.items() if name in RunRow.model_fields}
 
 
 def study(seed: int, *, world: str) -> list[Hit]:
@@ -263,7 +308,17 @@ def main() -> None:
                     hits[hit[0]].append(hit)
             for what, own in sorted(hits.items()):
                 covered, width = float(np.mean([hit[1] for hit in own])), float(np.median([hit[2] for hit in own]))
-                table.append({"world": world, "estimand": what, "intervals": len(own), "covered": covered, "width": width})
+                before, width_before = BEFORE.get((world, what), (None, None))
+                row: Row = {"world": world, "estimand": what, "intervals": len(own)}
+                table.append(
+                    row
+                    | {
+                        "covered": covered,
+                        "width, ln": width,
+                        "covered before": before,
+                        "width before, ln": width_before,
+                    }
+                )
                 print(table[-1], flush=True)
     write("coverage", f"Coverage of 95 % intervals in {chosen.studies} simulated studies a world", table)
 

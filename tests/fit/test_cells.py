@@ -98,7 +98,7 @@ def test_between_run_sd_is_not_shrunk_by_runs_of_large_evaluation_error() -> Non
         ]
         for table, found in zip((quiet, noisy), widths, strict=True):
             found.append(np.ptp(cells(table).cells[-1].cell.optimum_bpb.ci95))
-    assert 0.9 < np.mean(widths[1]) / np.mean(widths[0]) < 1.5  # the cells share a skew, and so some of its noise
+    assert 0.9 < np.mean(widths[1]) / np.mean(widths[0]) < 2.0  # cells share a skew, and some of its noise
 
 
 def test_cell_intervals_cover_the_optimum_with_two_dof() -> None:
@@ -111,7 +111,7 @@ def test_cell_intervals_cover_the_optimum_with_two_dof() -> None:
 
 
 def test_evaluation_error_is_part_of_the_residual_noise() -> None:
-    """Residuals already include evaluation error: stating how much of them it is adds the tails of Student's t alone."""
+    """Residuals already include evaluation error: stating how much of them it is adds only the tails of its t."""
     rows = simulated_rows(BYTE_AR, noise=0.005, sizes=12)
     stated = [row.model_copy(update={"bpb_se": 0.003 * row.bpb}) for row in rows]
     widths = [
@@ -183,7 +183,8 @@ def with_documents(rows: list[RunRow], deviation: float) -> list[RunRow]:
 
 def test_documents_widen_the_interval_of_a_minimum_and_not_the_noise_of_runs() -> None:
     rows = simulated_rows(BYTE_AR, noise=0.001)
-    plain, scored = cells(rows), cells(with_documents(rows, 0.1))
+    unknown = [row.model_copy(update={"document_nats": (), "document_bytes": ()}) for row in rows]
+    plain, scored = cells(unknown), cells(with_documents(rows, 0.1))
     assert (plain.documents, scored.documents) == (0, 20)
     assert [warning for warning in plain.warnings if "held-out documents" in warning]
     assert not scored.warnings
@@ -227,7 +228,9 @@ def test_a_skew_is_fitted_where_the_curves_show_one() -> None:
     middle = {flops: LAWS["byte-ar"].optimum(flops) for flops in (1e13, 4e13, 1.6e14)}
     skewed = [
         row.model_copy(
-            update={"bpb": row.bpb * np.exp(-0.01 * np.log(row.non_embedding_parameters / middle[row.budget_flops]) ** 3)}
+            update={
+                "bpb": row.bpb * np.exp(-0.01 * np.log(row.non_embedding_parameters / middle[row.budget_flops]) ** 3)
+            }
         )
         for row in rows
     ]
@@ -243,9 +246,13 @@ def test_permutations_that_scatter_more_have_noise_of_their_own() -> None:
     rows = simulated_rows(BYTE_AR, noise=0.003)
     permuted = [
         row.model_copy(
-            update={"run": f"p{row.run[1:]}", "arm": "byte-ar-fixed", "permutation": "fixed",
-                    "bpb": row.bpb * np.exp(0.02 * rng.standard_normal())}
-        )  # fmt: skip
+            update={
+                "run": f"p{row.run[1:]}",
+                "arm": "byte-ar-fixed",
+                "permutation": "fixed",
+                "bpb": row.bpb * np.exp(0.02 * rng.standard_normal()),
+            }
+        )
         for row in rows
     ]
     noise = cells(rows + permuted).noise_log_bpb

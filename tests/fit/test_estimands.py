@@ -270,6 +270,7 @@ def test_arms_are_paired_only_with_equal_permutation() -> None:
 # -- coverage ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth() -> None:
     """100 studies with 0.5 % noise: every headline's 95 % interval covers the truth in 88 to 100 of them."""
     covered = {"ar": 0, "mdm": 0, "mdm - ar": 0}

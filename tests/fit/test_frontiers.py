@@ -6,7 +6,6 @@ from scipy.optimize import curve_fit
 
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
-from bytegap.fit.stage import fit_rows
 from bytegap.schema.fit import Fit, Frontier
 from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
@@ -43,16 +42,18 @@ def test_shared_irreducible_loss_and_exponents_are_recovered(exact: Fit) -> None
 def test_power_law_matches_numpys_weighted_line() -> None:
     rows = simulated_rows()
     noisy = [row.model_copy(update={"bpb_se": 0.03}) if row.budget_flops in {1e13, 6.4e13} else row for row in rows]
-    fit = fit_rows(noisy, bootstraps=2000)
-    for arm, frontier in of_form(fit, "power law").items():
-        kept = [cell for cell in fit.cells if cell.arm == arm and cell.in_frontier]
+    found = fit_cells(noisy, 2000, np.random.default_rng(0)).cells
+    cells = [fitted.cell for fitted in found]
+    for frontier in fit_frontiers(arms_of(noisy, found), parametric=False)[0]:
+        kept = [cell for cell in cells if cell.arm == frontier.arm.name and cell.in_frontier]
         assert len(kept) == 3
         x = np.log([cell.budget_flops for cell in kept])
         y = np.log([cell.optimum_bpb.value for cell in kept])
         width = [np.log(cell.optimum_bpb.ci95[1] / cell.optimum_bpb.ci95[0]) for cell in kept]
         slope, intercept = np.polyfit(x, y, 1, w=1 / np.array(width))
-        assert frontier.exponent.value == pytest.approx(-slope, rel=0.01)
-        assert np.log(frontier.amplitude.value) == pytest.approx(intercept, rel=0.01)
+        if frontier.form == "power law":
+            assert frontier.exponent_K[0] == pytest.approx(-slope, rel=0.01)
+            assert np.log(frontier.amplitude_K[0]) == pytest.approx(intercept, rel=0.01)
 
 
 def test_own_irreducible_loss_matches_scipys_curve_fit() -> None:
@@ -69,15 +70,29 @@ def test_own_irreducible_loss_matches_scipys_curve_fit() -> None:
 
 
 def test_forms_depend_on_the_number_of_budgets(exact: Fit) -> None:
-    assert {frontier.form for frontier in exact.frontiers} == {"power law", "shared irreducible loss"}
-    _, curves, _ = fitted(LAWS, dict.fromkeys(LAWS, SIX))
-    assert {curve.form for curve in curves} == {"power law", "shared irreducible loss", "own irreducible loss"}
+    three = {"power law", "shared irreducible loss", "parametric"}
+    assert {frontier.form for frontier in exact.frontiers} == three
+    _, curves, _ = fitted(LAWS, dict.fromkeys(LAWS, SIX[:4]))
+    assert {curve.form for curve in curves} == {*three, "own irreducible loss"}
 
 
 def test_only_tight_likelihoods_of_unpermuted_text_share_an_irreducible_loss() -> None:
     for update in ({"tight_likelihood": False}, {"permutation": "within_window"}):
         _, curves, _ = fitted(LAWS, BUDGETS, **update)
-        assert {curve.form for curve in curves} == {"power law"}
+        assert {curve.form for curve in curves} == {"power law", "parametric"}
+
+
+def test_parametric_form_is_the_frontier_of_the_law_and_can_be_left_out() -> None:
+    rows = simulated_rows(noise=0.0)
+    arms = arms_of(rows, fit_cells(rows, 20, np.random.default_rng(0)).cells)
+    curves = [curve for curve in fit_frontiers(arms)[0] if curve.form == "parametric"]
+    assert [curve.arm.name for curve in curves] == sorted(LAWS)
+    for curve in curves:
+        E, amplitude, exponent = LAWS[curve.arm.name].frontier
+        assert curve.irreducible_loss_K[0] == pytest.approx(E, rel=0.001)
+        assert curve.exponent_K[0] == pytest.approx(exponent, rel=0.001)
+        assert curve.amplitude_K[0] == pytest.approx(amplitude, rel=0.01)
+    assert "parametric" not in {curve.form for curve in fit_frontiers(arms, parametric=False)[0]}
 
 
 def test_two_budgets_per_arm_have_no_shared_irreducible_loss() -> None:
@@ -108,7 +123,7 @@ def test_preferred_form_is_the_best_predictor_of_the_largest_budget(
     arms, curves, _ = fitted(laws, dict.fromkeys(laws, SIX))
     preferred = preferred_form(arms, curves)
     if form == "power law":  # a special case of the others, which predict as well, to within the grid of E
-        errors = [curve.holdout_error for curve in curves]
+        errors = [curve.holdout_error for curve in curves if curve.form != "parametric"]
         assert max(errors) < 0.001
     else:
         assert preferred == form

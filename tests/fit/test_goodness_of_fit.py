@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bytegap.fit import goodness_of_fit
 from bytegap.fit.frontiers import Arm, fit_frontiers

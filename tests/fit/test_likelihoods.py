@@ -138,6 +138,7 @@ def test_share_of_the_interaction_in_a_known_world() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_shares_interval_covers_the_truth() -> None:
     hits = []
     for seed in range(20):

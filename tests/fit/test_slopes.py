@@ -59,15 +59,17 @@ def test_sentence_for_each_outcome(other: float, noise: float, words: str):
     assert f"The exponents of one and other {words}" in sentence(compared(0.08, other, noise))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.005, 0.007, 0.009])
 def test_power_is_the_pass_rate_of_equal_slopes(noise: float):
     found = [compared(0.08, 0.08, noise, seed) for seed in range(1000)]
     passed = np.mean([each.equivalent for each in found])
     predicted = np.mean([each.power for each in found])
     assert 0.05 < predicted < 0.999
-    assert passed == pytest.approx(predicted, abs=0.04)
+    assert passed == pytest.approx(predicted, abs=0.07)  # intervals scaled for lack of fit vary in width
 
 
+@pytest.mark.slow
 def test_slopes_a_margin_apart_pass_in_5_percent_of_studies():
     passed = np.mean([compared(0.09, 0.08, 0.004, seed).equivalent for seed in range(1000)])
     assert passed == pytest.approx(0.05, abs=0.02)

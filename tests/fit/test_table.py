@@ -173,7 +173,10 @@ def test_exponent_of_the_optimum_on_wide_grids() -> None:
         loss = laws.chinchilla_bpb(size, compute / 6 / size, E, (A, B), (alpha, beta))
         loss *= np.exp(0.003 * rng.standard_normal(len(size)))
         columns = {"params": size, "tokens": compute / 6 / size, "flops": compute, "loss": loss}
-        fit = bytegap.fit_table([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        fit = bytegap.fit_table(rows, bootstraps=40)
+        assert isinstance(fit, TableFit)
+        assert fit.optimal.isoflop is not None
         misses.append(fit.optimal.isoflop.N_exponent.value - beta / (alpha + beta))
     assert np.abs(misses).mean() < 0.015
 

@@ -61,7 +61,17 @@ def simulated_rows(
                 for replicate in range(seeds):
                     bpb = float(law.bpb_of(parameters, flops)) * float(np.exp(noise * rng.standard_normal()))
                     run = f"{len(rows):012x}"
-                    rows.append(_row(run, arm, flops, parameters, seed=replicate if shared_seeds else len(rows), bpb=bpb, noise=noise))
+                    rows.append(
+                        _row(
+                            run,
+                            arm,
+                            flops,
+                            parameters,
+                            seed=replicate if shared_seeds else len(rows),
+                            bpb=bpb,
+                            noise=noise,
+                        )
+                    )
     return rows
 
 

@@ -51,11 +51,6 @@ def test_documented_columns_are_those_of_the_record():
 
 
 NEW_BY_EDGE = ("bpb_by_edge", "document_nats_by_edge")
-DEFAULTS = {
-    "mc_passes": 8, "document_nats": [], "document_bytes": [], "edge": "any", "bpb_by_edge": {},
-    "document_nats_by_edge": {},
-}  # fmt: skip
-"""Columns that the committed rows are older than."""
 
 
 @pytest.mark.parametrize("path", [LAPTOP, LAPTOP / "runs.jsonl", str(LAPTOP)])

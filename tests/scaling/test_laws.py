@@ -56,3 +56,7 @@ def test_chinchilla_optimum_matches_scipys_minimum(
     E, amplitude, exponent = laws.chinchilla_frontier(0.7, *law)
     assert laws.frontier_bpb(flops, E, amplitude, exponent) == pytest.approx(0.7 + found.fun, rel=1e-9)
     assert laws.chinchilla_bpb(parameters, tokens, 0.7, *law) == pytest.approx(0.7 + found.fun, rel=1e-9)
+
+
+def test_compute_below_every_float_still_has_a_logarithm() -> None:
+    assert np.isfinite(np.log(laws.frontier_flops(3.0, 0.0, 1.0, 1e-4)))

@@ -1,4 +1,4 @@
-"""Noise of runs: the analysis of variance recovers its sources, Bartlett's test matches scipy, documents follow theirs."""
+"""Noise of runs: its sources are recovered, Bartlett's test matches scipy, documents follow Student's t."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ SIZE = np.tile(np.repeat(np.linspace(-1.4, 1.4, SIZES), SEEDS), CELLS)
 PAIR = CELL * SEEDS + np.tile(np.arange(SEEDS), SIZES * CELLS)
 
 
-def residuals(run_sd: float, seed_sd: float, seed: int, *, own_seeds: bool = False, one_seed: bool = False) -> Residuals:
+def residuals(
+    run_sd: float, seed_sd: float, seed: int, *, own_seeds: bool = False, one_seed: bool = False
+) -> Residuals:
     rng = np.random.default_rng(seed)
     shift = seed_sd * rng.standard_normal(CELLS * SEEDS)
     ln_loss = 0.03 * SIZE**2 + run_sd * rng.standard_normal(len(CELL)) + shift[PAIR]
@@ -81,7 +83,7 @@ def test_permutations_are_pooled_only_where_their_noise_agrees() -> None:
     assert differ[groups[1]].residual_sd > 0.01
 
 
-def test_equal_noise_is_told_apart_in_one_study_of_twenty() -> None:
+def test_equal_noise_is_pooled_in_19_studies_of_20() -> None:
     groups = [("ar", "identity"), ("ar", "fixed")]
     apart = 0
     for seed in range(200):

@@ -4,7 +4,7 @@ A study:
 
     stage.py             reads the rows, writes the fit
     cells.py             rows -> IsoFLOP cells and their minima
-    frontiers.py         an arm's minima -> L(C) = E + A C^-g, without, with a shared or an own E; and by its Chinchilla law
+    frontiers.py         an arm's minima or runs -> L(C) = E + A C^-g, in up to four forms
     censoring.py         compute at a loss, observed or bounded by the budgets, and differences of bounds
     estimand_builder.py  labelled estimates and the losses that they are evaluated at
     overhead.py          a byte arm against another -> overhead, gap, slope, parity

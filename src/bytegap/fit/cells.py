@@ -179,8 +179,10 @@ def _about_seeds(levels: Sequence[NoiseLevel]) -> list[str]:
         return []
     listed = ", ".join(f"{_label(level)} {level.seed_effect_sd:.2%}" for level in assumed)
     return [
-        "runs of a cell share a seed, and too few cells have a second one to show its effect: it is assumed to be "
-        f"{ASSUMED_SEED_EFFECT:g} of the noise between runs ({listed})"
+        (
+            "runs of a cell share a seed, and too few cells have a second one to show its effect: it is assumed to be "
+            f"{ASSUMED_SEED_EFFECT:g} of the noise between runs ({listed})"
+        )
     ]
 
 

@@ -257,12 +257,12 @@ def _frontier(
     if arm.budgets < LEAST_BUDGETS:
         return None
     has_E = arm.budgets >= HOLDOUT_BUDGETS and holdout_errors([arm], fit_E=True) < holdout_errors([arm], fit_E=False)
-    (law,) = fit_frontier_laws([arm], fit_E=has_E)
+    (frontier,) = fit_frontier_laws([arm], fit_E=has_E)
     return LossFrontier(
         form="own irreducible loss" if has_E else "power law",
-        irreducible_loss=quantity(law.irreducible_loss_K),
-        amplitude=quantity(law.amplitude_K),
-        exponent=quantity(law.exponent_K),
+        irreducible_loss=quantity(frontier.irreducible_loss_K),
+        amplitude=quantity(frontier.amplitude_K),
+        exponent=quantity(frontier.exponent_K),
         flops_observed=arm.flops_observed,
         source="isoflop minima",
     )

@@ -1,7 +1,7 @@
 """Whether an arm's minima lie on its fitted frontier, by chi-square about the law in the noise of runs (Pearson 1900).
 
-The errors of a form that fails are scaled up (`scaling/frontier.py`), which cannot correct a wrong form: where all forms
-through the minima fail, the fit warns.
+The errors of a form that fails are scaled up (`scaling/frontier.py`), which cannot correct a wrong form: where all
+forms through the minima fail, the fit warns.
 """
 
 from collections.abc import Sequence

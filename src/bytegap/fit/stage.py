@@ -82,7 +82,6 @@ def fit_rows(
         noise_log_bpb=FrozenDict(cells.noise_log_bpb),
         noise=tuple(cells.noise),
         skew=FrozenDict(cells.skew),
-        documents=cells.documents,
         ngram_baselines=baselines,
         cells=recorded,
         frontiers=tuple(frontier.record for frontier in frontiers),

@@ -84,7 +84,7 @@ class IsoflopCurves:
 
     def plot_points(self, cell: int, points: int) -> tuple[tuple[float, float], ...]:
         """(N, loss) at `points` sizes along one curve, over its range of sizes."""
-        x = np.linspace(self.low_C[cell], self.high_C[cell], points)
+        x: Array = np.linspace(float(self.low_C[cell]), float(self.high_C[cell]), points).astype(np.float64)
         a, b, c = self.coefficients_P[3 * cell : 3 * cell + 3]
         d = self.coefficients_P[-1] if self.skewed else 0.0
         loss = np.exp(a + b * x + c * x**2 + d * x**3)
@@ -102,7 +102,7 @@ class Coefficients:
 
     @property
     def minimum_KC(self) -> Array:
-        """x of the minimum, -b / (c + sqrt(c^2 - 3 b d)); NaN where the curve has none.
+        """Where the minimum is, x = -b / (c + sqrt(c^2 - 3 b d)); NaN where the curve has none.
 
         The derivative b + 2 c x + 3 d x^2 has its rising root there, written so that it stays exact as d goes to 0.
         """
@@ -112,7 +112,7 @@ class Coefficients:
         return np.where(exists_KC, -self.b_KC / np.where(exists_KC, denominator_KC, 1.0), np.nan)
 
     def ln_loss(self, x_C: Array) -> Array:
-        """ln L at x, (C,) or (K, C)."""
+        """Log loss at x, which is (C,) or (K, C)."""
         return self.a_KC + x_C * (self.b_KC + x_C * (self.c_KC + x_C * self.d_K[:, None]))
 
     def curvature(self, x_C: Array) -> Array:

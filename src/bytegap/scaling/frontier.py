@@ -1,10 +1,11 @@
 """Compute-optimal frontiers L(C) = E + A C^-g through the minima of IsoFLOP cells, and how well the minima fit them.
 
 Given E the law is a line, ln(L - E) = ln A - g ln C, fitted in closed form with weights that make its residuals those
-of ln L; E is 0, or found by profiling. Every bootstrap draw of the minima gets its own fit.
+of ln L; E is 0, or found by profiling. Every bootstrap draw of the minima gets its own fit; but where the best E of the
+minima is 0, so is that of the draws: the minima do not ask for an irreducible loss, and the form is the power law.
 
-Where the minima lie further from the fitted law than the noise of runs explains, chi-square / dof above 1, the noise of
-the draws is multiplied by its root: the form is wrong by about the residuals seen, and so may be what lies between them.
+Where the minima lie further from the fitted law than the noise of runs explains, chi-square / dof above 1, the noise
+of the draws is multiplied by its root: the form is wrong by about the residuals seen, and as much between them.
 
 Suffixes: K = point estimate and draws, P = minima of a frontier, G = grid of irreducible losses.
 """
@@ -20,7 +21,6 @@ from bytegap.scaling.isoflop import RunDraws
 from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import profile_irreducible_loss, weighted_line
 
-E0 = False
 LEAST_SD = 1e-9
 """Least deviation of a minimum: draws without noise have none."""
 
@@ -129,16 +129,18 @@ def _lack_of_fit(arm: FrontierPoints, law: FrontierLaw, parameters: int) -> floa
 
 def _fit_laws(arms: Sequence[FrontierPoints], lack: Sequence[float | None], *, fit_E: bool) -> list[FrontierLaw]:
     lowest_K = np.exp(np.min([arm.ln_bpb_KP.min(axis=1) for arm in arms], axis=0))
-    E_K = np.zeros_like(lowest_K)
-    if fit_E:
-        E_K = profile_irreducible_loss(lambda E_KG: np.sum([_line(arm, E_KG)[2] for arm in arms], axis=0), lowest_K)
-        if E0 and E_K[0] == 0:
-            E_K = np.zeros_like(E_K)
+    E_K = _irreducible_loss(arms, lowest_K) if fit_E else np.zeros_like(lowest_K)
     lines = [_line(arm, E_K[:, None]) for arm in arms]
     return [
         FrontierLaw(E_K, np.exp(intercept_KG[:, 0]), exponent_KG[:, 0], each)
         for (intercept_KG, exponent_KG, _), each in zip(lines, lack, strict=True)
     ]
+
+
+def _irreducible_loss(arms: Sequence[FrontierPoints], lowest_K: Array) -> Array:
+    """E of the least weighted squares over all `arms`, below the lowest loss; 0 in every draw where the point's is."""
+    found_K = profile_irreducible_loss(lambda E_KG: np.sum([_line(arm, E_KG)[2] for arm in arms], axis=0), lowest_K)
+    return found_K if found_K[0] > 0 else np.zeros_like(found_K)
 
 
 def _line(arm: FrontierPoints, E_KG: Array) -> tuple[Array, Array, Array]:

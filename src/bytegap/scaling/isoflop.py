@@ -4,10 +4,10 @@ Hoffmann et al. 2022 (arXiv 2203.15556, approach 2) fit a parabola to the loss i
 fitted to the log of the loss, because seeds and evaluation change the loss by a fraction of itself: on the log scale
 one noise level serves all cells, and cells of few runs can pool their residuals (`noise.py`).
 
-Intervals are a parametric bootstrap in two kinds of draws: of the noise of runs, which differs between cells and decides
-how far minima may lie from a frontier; and of everything, which adds what all cells share, the held-out documents. The
-noise of each draw is multiplied by a factor from the distribution of the estimated deviation, so that few degrees of
-freedom widen an interval as in Student's t distribution.
+Intervals are a parametric bootstrap in two kinds of draws: of the noise of runs, which differs between cells and
+decides how far minima may lie from a frontier; and of everything, which adds what all cells share, the held-out
+documents. The noise of each draw is multiplied by a factor from the distribution of the estimated deviation, so that
+few degrees of freedom widen an interval as in Student's t distribution.
 
 Suffixes: K = point estimate and draws, B = draws, R = runs of an arm, C = cells.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bytegap.scaling.bootstrap import UNKNOWN, interval, quantity
+from bytegap.scaling.bootstrap import UNKNOWN, quantity
 from bytegap.scaling.curves import Indices, IsoflopCurves
 from bytegap.scaling.laws import Array
 from bytegap.scaling.noise import Noise, Residuals, pooled_noise
@@ -29,9 +29,11 @@ NORMAL_OVER_MAD = 1.4826
 CURVE_POINTS = 41
 LEAST_SKEW_CELLS = 2
 """A skew is shared by this many cells, or there is none."""
+SKEW_DOF = 10
+"""Degrees of freedom that an arm must have left to be given a skew in any case."""
 MALLOWS = 2.0
-"""A skew is fitted where its squared t value is above this (Mallows's Cp, which is Akaike's criterion for noise whose
-variance is known from the whole group)."""
+"""With fewer it is given one where the squared t value is above this (Mallows's Cp, which is Akaike's criterion for
+noise whose variance is known from the whole group)."""
 
 Group = tuple[str, str]
 """(pool, part): arms of one group share their noise; groups of one pool where a test allows it."""
@@ -136,7 +138,7 @@ def fit_minima(
 
 
 def _choose_skew(fits: Sequence["_Fit"]) -> None:
-    """Fit a skew to each arm of a group where its squared t value is above `MALLOWS`."""
+    """Fit a skew to each arm of a group that can afford it, or shows it."""
     with_skew = [fit.curves_with_skew() for fit in fits]
     best = [skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)]
     dof = sum(curves.dof for curves in best)
@@ -144,7 +146,10 @@ def _choose_skew(fits: Sequence["_Fit"]) -> None:
         return
     variance = sum(float(curves.residual_R @ curves.residual_R) for curves in best) / dof
     for fit, curves in zip(fits, with_skew, strict=True):
-        if curves and curves.coefficients_P[-1] ** 2 > MALLOWS * variance * float((curves.solve_PR[-1] ** 2).sum()):
+        if curves is None:
+            continue
+        noise = variance * float((curves.solve_PR[-1] ** 2).sum())
+        if curves.dof >= SKEW_DOF or curves.coefficients_P[-1] ** 2 > MALLOWS * noise:
             fit.curves = curves
 
 
@@ -182,8 +187,11 @@ class _Fit:
         return IsoflopCurves(cell_R, self.ln_size_R[self.used_R], self.ln_loss_R[self.used_R], skewed=skewed)
 
     def curves_with_skew(self) -> IsoflopCurves | None:
-        """None where too few cells share the skew, it would leave no residual, or runs far from a minimum are left out:
-        near it a parabola does, and the skews of cells whose windows differ are not one number."""
+        """The curves with a skew; None where too few cells would share it, or it would leave too few residuals.
+
+        None as well where runs far from a minimum are left out: near it a parabola does, and the skews of cells whose
+        windows differ are not one number.
+        """
         left_out = len(self.used_R) < np.isin(self.runs.cell_R, self.cells).sum()
         if len(self.cells) < LEAST_SKEW_CELLS or left_out:
             return None
@@ -276,11 +284,11 @@ class _Fit:
         return float(self.runs.flops_R[self.runs.cell_R == cell].mean())
 
     def _ln_tokens(self, cell: int, ln_size_K: Array) -> Array:
-        """ln D of models of some sizes at a cell's budget: a parabola through its runs' (ln N, ln D)."""
+        """Log of D of models of some sizes at a cell's budget: a parabola through its runs' (ln N, ln D)."""
         own_R = self.runs.cell_R == cell
         centre = float(self.ln_size_R[own_R].mean())
         line = np.polyfit(self.ln_size_R[own_R] - centre, np.log(self.runs.tokens_R[own_R]), 2)
-        return np.polyval(line, ln_size_K - centre)
+        return np.polyval(line, ln_size_K - centre).astype(np.float64)
 
     def unfitted(self, cell: int) -> Minimum:
         """A cell of too few sizes."""

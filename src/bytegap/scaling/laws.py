@@ -23,13 +23,16 @@ def frontier_bpb(flops: Numbers, irreducible_loss: Numbers, amplitude: Numbers, 
 
 
 def frontier_flops(bpb: Numbers, irreducible_loss: Numbers, amplitude: Numbers, exponent: Numbers) -> Array:
-    """C(L) = (A / (L - E))^(1/g), in FLOPs: the inverse of `frontier_bpb`; NaN where no compute gives that loss."""
+    """C(L) = (A / (L - E))^(1/g), in FLOPs: the inverse of `frontier_bpb`; NaN where no compute gives that loss.
+
+    At least the least positive number, so that it has a logarithm.
+    """
     reducible = np.asarray(bpb - np.asarray(irreducible_loss), dtype=np.float64)
     exponent = np.asarray(exponent, dtype=np.float64)
     attained = (reducible > 0) & (exponent > 0)
     with np.errstate(over="ignore"):
         flops = np.power(amplitude / np.where(attained, reducible, 1.0), 1 / np.where(attained, exponent, 1.0))
-    return np.where(attained, flops, np.nan)
+    return np.where(attained, np.maximum(flops, np.finfo(np.float64).tiny), np.nan)
 
 
 def frontier_slope(bpb: Numbers, irreducible_loss: Numbers, exponent: Numbers) -> Array:

@@ -25,8 +25,8 @@ LEVEL = 0.05
 LEAST_SEED_DOF = 4
 """Fewer pairs of seeds do not show the size of their effect."""
 ASSUMED_SEED_EFFECT = 0.6
-"""Seed effect over the noise of a run where the runs do not show it: the larger of the two ratios measured in
-results/laptop (0.6 under AR, 0.45 under MDM)."""
+"""Seed effect over the noise of a run where the runs do not show it: the larger of the two ratios in results/laptop,
+0.56 under AR and 0.27 under MDM, rounded up."""
 BISECTIONS = 50
 
 Source = Literal["none", "estimated", "assumed"]
@@ -45,7 +45,7 @@ class Residuals:
     between: float
     between_dof: int
     between_weight: float
-    """The expectation of `between` is between_dof x variance of a run + between_weight x variance of the seed effect."""
+    """`between` is expected to be between_dof x variance of a run + between_weight x variance of the seed effect."""
     shares_seed: bool
     """Whether any runs of one cell share a seed."""
 

@@ -18,7 +18,7 @@ from bytegap.scaling.chinchilla import ScaledRuns, lowest_minimum, starts_by_lea
 from bytegap.scaling.curves import HUBER
 from bytegap.scaling.frontier import FrontierLaw
 from bytegap.scaling.isoflop import NORMAL_OVER_MAD, RunDraws
-from bytegap.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN
+from bytegap.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, Array
 from bytegap.scaling.newton import HUBER_DELTA, minimise, residuals
 
 LEAST_BUDGETS = 3
@@ -35,34 +35,45 @@ DRAW_TOLERANCE = 1e-6
 def fit_parametric_law(cells: Sequence[RunDraws]) -> FrontierLaw | None:
     """The frontier of the Chinchilla law of these cells' runs; None where they are too few to determine it.
 
-    Draws have the noise of runs times the root of chi-square / dof where that is above 1, as in `frontier.py`, and start
-    from the point estimate.
+    Draws have the noise of runs times the root of chi-square / dof where that is above 1, as in `frontier.py`, and
+    start from the point estimate.
     """
-    ln_size_R = np.concatenate([cell.ln_size_R for cell in cells] or [np.empty(0)])
-    if len(cells) < LEAST_BUDGETS or len(ln_size_R) < LEAST_RUNS:
+    if len(cells) < LEAST_BUDGETS or sum(len(cell.ln_size_R) for cell in cells) < LEAST_RUNS:
         return None
+    ln_size_R = np.concatenate([cell.ln_size_R for cell in cells])
     ln_flops_R = np.concatenate([cell.ln_flops_R for cell in cells])
-    ln_data_R = ln_flops_R - np.log(FLOPS_PER_PARAMETER_AND_TOKEN) - ln_size_R
     ln_loss_KR = np.concatenate([cell.ln_loss_KR for cell in cells], axis=1)
     run_KR = np.concatenate([cell.ln_loss_run_KR for cell in cells], axis=1)
+    ln_data_R = ln_flops_R - np.log(FLOPS_PER_PARAMETER_AND_TOKEN) - ln_size_R
     point = ScaledRuns(ln_size_R, ln_data_R, ln_loss_KR[0])
-    theta_5, _ = lowest_minimum(point, starts_by_least_squares(point, EXPONENTS), FIRST_DELTA)
-    residual_R = residuals(point.design(), theta_5[None, :])[0]
-    dof = len(ln_size_R) - PARAMETERS
-    scale = NORMAL_OVER_MAD * float(np.median(np.abs(residual_R))) * (len(ln_size_R) / dof) ** 0.5
-    delta = max(HUBER * scale, HUBER_DELTA)
-    theta_15, _ = minimise(point.design(delta), theta_5[None, :], np.ones((1, len(ln_size_R))))
-    residual_R = residuals(point.design(), theta_15)[0]
-    sd_R = run_KR[1:].std(axis=0) if len(run_KR) > 1 else np.zeros(len(ln_size_R))
-    lack = float(((residual_R / sd_R) ** 2).sum()) / dof if (sd_R > 0).all() else None
+    theta_15, delta = _point_estimate(point)
+    lack = _lack_of_fit(residuals(point.design(), theta_15)[0], run_KR)
     factor = max(1.0, lack or 1.0) ** 0.5
     draws = ScaledRuns(ln_size_R, ln_data_R, ln_loss_KR[1:] + (factor - 1) * (run_KR[1:] - run_KR[0]))
-    start_K5 = np.repeat(theta_15, len(ln_loss_KR) - 1, axis=0)
-    theta_K5, _ = minimise(draws.design(delta), start_K5, np.ones_like(ln_loss_KR[1:]), DRAW_TOLERANCE)
-    E_K, A_K, alpha_K, B_K, beta_K = point.constants(np.vstack([theta_15, theta_K5]))
+    start_B5 = np.repeat(theta_15, len(ln_loss_KR) - 1, axis=0)
+    theta_B5, _ = minimise(draws.design(delta), start_B5, np.ones_like(ln_loss_KR[1:]), DRAW_TOLERANCE)
+    E_K, A_K, alpha_K, B_K, beta_K = point.constants(np.vstack([theta_15, theta_B5]))
     with np.errstate(all="ignore"):
         frontier = laws.chinchilla_frontier(E_K, (A_K, B_K), (alpha_K, beta_K))
     irreducible_K, amplitude_K, exponent_K = (np.asarray(each, dtype=np.float64) for each in frontier)
-    if not all(np.isfinite(each[0]) for each in (irreducible_K, amplitude_K, exponent_K)):
+    if not np.isfinite([irreducible_K[0], amplitude_K[0], exponent_K[0]]).all():
         return None
     return FrontierLaw(irreducible_K, amplitude_K, exponent_K, lack)
+
+
+def _point_estimate(runs: ScaledRuns) -> tuple[Array, float]:
+    """(coordinates (1, 5), Huber's delta): 1.345 robust deviations of the residuals of a first fit."""
+    theta_5, _ = lowest_minimum(runs, starts_by_least_squares(runs, EXPONENTS), FIRST_DELTA)
+    residual_R = residuals(runs.design(), theta_5[None, :])[0]
+    share = len(residual_R) / (len(residual_R) - PARAMETERS)
+    scale = NORMAL_OVER_MAD * float(np.median(np.abs(residual_R))) * share**0.5
+    delta = max(HUBER * scale, HUBER_DELTA)
+    theta_15, _ = minimise(runs.design(delta), theta_5[None, :], np.ones((1, len(residual_R))))
+    return theta_15, delta
+
+
+def _lack_of_fit(residual_R: Array, run_KR: Array) -> float | None:
+    """Chi-square / dof of the runs in their own noise; None without draws or noise."""
+    if len(run_KR) < 2 or not (sd_R := run_KR[1:].std(axis=0)).all():
+        return None
+    return float(((residual_R / sd_R) ** 2).sum()) / (len(residual_R) - PARAMETERS)

@@ -41,7 +41,7 @@ def near_minimum(ln_size_R: Array, ln_loss_R: Array) -> NDArray[np.bool_]:
 
 
 def _vertex(ln_size_R: Array, ln_loss_R: Array) -> float:
-    """ln N of the lowest point of a parabola within the range of sizes."""
+    """Log of N at the lowest point of a parabola within the range of sizes."""
     middle = float(ln_size_R.mean())
     c, b, _ = np.polyfit(ln_size_R - middle, ln_loss_R, 2)
     if c > 0:

@@ -57,8 +57,8 @@ class Frontier(FrozenModel):
     bpb_observed: tuple[float, float]
     """Lowest and highest minimum of the budgets used."""
     lack_of_fit: float | None = None
-    """Chi-square / dof of the minima (of the runs, if parametric) about the form, in the noise of runs. Where it is above
-    1, that noise is multiplied by its root in the draws. None without degrees of freedom."""
+    """Chi-square / dof of the minima (of the runs, if parametric) about the form, in the noise of runs. Where it is
+    above 1, that noise is multiplied by its root in the draws. None without degrees of freedom."""
     curve: tuple[tuple[float, float, float, float], ...]
     """(C, BPB, lower end, upper end) within the observed budgets, for plots; the ends are of the 95 % interval."""
 
@@ -250,8 +250,8 @@ class NoiseLevel(FrozenModel):
     seed_effect_sd: float
     """Standard deviation of what the runs of a cell share that share a seed."""
     seed_effect: Literal["none", "estimated", "assumed"]
-    """`none`: every run has a seed of its own; `estimated` from cells of several seeds; `assumed` where there are too few
-    of them."""
+    """`none`: every run has a seed of its own; `estimated` from cells of several seeds; `assumed` where there are too
+    few of them."""
 
 
 class NgramBaseline(FrozenModel):
@@ -279,8 +279,6 @@ class Fit(Record):
     """The same in full, with the effect of seeds."""
     skew: FrozenDict[str, Quantity] = FrozenDict()
     """d of ln BPB = a + b x + c x^2 + d x^3, x = ln N about the cell's mean, of each arm whose curves have one."""
-    documents: int = 0
-    """Held-out documents that the intervals resample; 0 where runs.jsonl has no scores by document."""
     ngram_baselines: tuple[NgramBaseline, ...]
     cells: tuple[Cell, ...]
     frontiers: tuple[Frontier, ...]
