@@ -103,7 +103,7 @@ def test_windows_of_another_text_are_refused(tmp_path):
     tokens.run(study, study_dir)
     text = study_dir.corpus_dir / "test.bin"
     text.write_bytes(text.read_bytes()[::-1])
-    with pytest.raises(StudyDirError, match="does not match the text in"):
+    with pytest.raises(StudyDirError, match="checksum differs from its manifest"):
         baselines.of_study(study_dir)
     assert not study_dir.path(BASELINES).exists()
 

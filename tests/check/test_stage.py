@@ -1,6 +1,8 @@
 """`check` names what is wrong in a study folder, file by file, and nothing else."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
@@ -13,7 +15,7 @@ from bytegap.errors import StudyDirError
 from bytegap.launch import local as train
 from bytegap.plan import stage as plan
 from bytegap.runs import collect as runs
-from bytegap.study.directory import ARTIFACTS, RECORD, SPEC, WINDOWS, StudyDir
+from bytegap.study.directory import ARTIFACTS, AUDIT, RECORD, RUNS, SPEC, WINDOWS, StudyDir
 from bytegap.study.load import load_study
 from tests.helpers.tiny_study import STUDY, write_study
 
@@ -35,7 +37,12 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def study_dir(finished, tmp_path):
     shutil.copytree(finished.root, tmp_path / "out")
+    shutil.copy(finished.root.parent / "tiny.toml", tmp_path)
     return StudyDir(tmp_path / "out")
+
+
+def check(study_dir):
+    stage.run(load_study(study_dir.root.parent / "tiny.toml"), study_dir)
 
 
 def specs(study_dir):
@@ -44,12 +51,12 @@ def specs(study_dir):
 
 def problems(study_dir, capsys):
     with pytest.raises(StudyDirError, match=r"\d problems? found"):
-        stage.run(study_dir)
+        check(study_dir)
     return capsys.readouterr().err.replace("\n", " ").replace("  ", " ")
 
 
 def test_a_complete_study_has_no_problem(study_dir, capsys):
-    stage.run(study_dir)
+    check(study_dir)
     assert "no problem found" in capsys.readouterr().err
 
 
@@ -88,7 +95,7 @@ def test_windows_that_are_not_the_corpus_are_named(study_dir, capsys):
 
 def test_a_missing_folder_is_one_sentence(tmp_path):
     with pytest.raises(StudyDirError, match="does not exist: run 'bytegap run'"):
-        stage.run(StudyDir(tmp_path / "none"))
+        stage.run(None, StudyDir(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,7 @@ def test_a_run_of_another_plan_and_a_failed_run_are_named(study_dir, capsys):
     found = problems(study_dir, capsys)
     assert f"holds another run than {first.id} of the plan" in found
     assert "failed: the loss is not finite: delete" in found
-    assert "is not a run of the plan" in found
+    assert "is not a run of the plan, but of an earlier one" in found
 
 
 def test_leftovers_and_a_torn_checkpoint_are_named_unless_a_run_is_trained(study_dir, capsys):
@@ -146,7 +153,7 @@ def test_leftovers_and_a_torn_checkpoint_are_named_unless_a_run_is_trained(study
     assert "is a temporary file of a process that was killed" in found
     assert "1 of 8 runs are not trained yet" in found
     with FileLock(run_dir.lock_path):
-        stage.run(study_dir)
+        check(study_dir)
     assert "is being trained now" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -174,4 +181,91 @@ def test_disk_space_is_what_the_plan_says(study_dir, capsys, monkeypatch):
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(needed, 0, free[0]))
     problems(study_dir, capsys)
     free.pop(0)
-    stage.run(study_dir)
+    check(study_dir)
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("tokens/bpe/manifest.json", "run 'bytegap tokenize' again"),
+        ("corpus/manifest.json", "run 'bytegap corpus' again"),
+        ("tokens/windows.json", "run 'bytegap tokenize' again"),
+        ("plan.json", "run 'bytegap plan' again"),
+        ("runs/*/spec.json", "run 'bytegap train' again"),
+        ("tokens/bpe/tokenizer.json", "run 'bytegap tokenize' again"),
+        ("corpus/train.bin", "run 'bytegap corpus' again"),
+    ],
+)
+def test_a_missing_file_that_others_were_made_from_is_named(study_dir, capsys, gone, words):
+    path = min(study_dir.root.glob(gone))
+    path.unlink()
+    found = problems(study_dir, capsys)
+    assert f"{path}ismissing" in found.replace(" ", "")
+    assert words in found
+
+
+def test_rows_that_the_tables_lack_are_named(study_dir, capsys):
+    rows = study_dir.runs()
+    study_dir.write_rows(RUNS, rows[1:])
+    assert f"has no row of 1 of 8 planned runs that ended, such as {rows[0].run}" in problems(study_dir, capsys)
+    shutil.rmtree(study_dir.runs_dir)
+    assert "has no row of 1 of 8 runs that" in problems(study_dir, capsys)
+    study_dir.write_rows(RUNS, [])
+    assert "runs.jsonl is empty: run 'bytegap collect' again" in problems(study_dir, capsys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("validation = 0.1", "validation = 0.2", "run 'bytegap corpus' again"),
+        ("vocab_size = 300", "vocab_size = 301", "run 'bytegap tokenize' again"),
+        ("bytes = 96", "bytes = 100", "run 'bytegap tokenize' again"),
+        ("sizes = 4", "sizes = 5", "run 'bytegap plan' to apply it"),
+    ],
+)
+def test_files_that_were_made_from_another_study_are_stale(study_dir, capsys, old, new, words):
+    path = study_dir.root.parent / "tiny.toml"
+    path.write_text(path.read_text().replace(old, new))
+    found = problems(study_dir, capsys)
+    assert "changed since it was made" in found
+    assert words in found
+
+
+def test_a_changed_source_text_is_stale_and_a_missing_one_is_no_problem(study_dir, capsys):
+    path = study_dir.root.parent / "tiny.toml"
+    text = path.read_text()
+    folder = text.split('paths = ["')[1].split("/*.txt")[0]
+    shutil.copytree(folder, path.parent / "text")
+    path.write_text(text.replace(folder, str(path.parent / "text")))
+    assert "[corpus] changed since it was made" in problems(study_dir, capsys)
+    path.write_text(text.replace("*.txt", "*.none"))
+    check(study_dir)
+    assert "is not compared with what it was made from" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_folder_with_the_name_of_a_file_is_named_and_the_rest_is_checked(study_dir, capsys):
+    study_dir.path(AUDIT).unlink()
+    study_dir.path(AUDIT).mkdir()
+    weights = study_dir.run(specs(study_dir)[0].id).weights_path
+    weights.unlink()
+    weights.mkdir()
+    (study_dir.runs_dir / "foo").mkdir()
+    found = problems(study_dir, capsys)
+    assert "audit.json is a folder, not a file: delete it and run 'bytegap collect' again" in found
+    assert "weights.safetensors is missing" in found
+    assert "runs/foo is not a run's folder: delete it" in found
+
+
+def test_the_base_install_checks_what_needs_no_torch_and_says_what_it_leaves_out(study_dir):
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['torch', 'filelock', 'tokenizers', 'pyarrow', 'safetensors']); "
+        f"from bytegap.cli.main import main; sys.exit(main(['check', {str(study_dir.root.parent / 'tiny.toml')!r}, "
+        f"'--out', {str(study_dir.root.parent)!r}]))"
+    )
+    study_dir.root.rename(study_dir.root.parent / "tiny")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    printed = " ".join(done.stderr.split())
+    assert done.returncode == 0, printed
+    assert "left out: checkpoints, temporary files" in printed
+    assert "pip install 'bytegap[train]'" in printed
+    assert "no problem found" in printed

@@ -32,7 +32,7 @@ def test_dry_run_and_check_agree(tokenized, tmp_path, monkeypatch, capsys):
     assert int(printed) == round(needed / 1e6) > 0
     for free in (needed - 1, needed):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        assert len(list(check._disk(study_dir))) == (free < needed)
+        assert len(list(check._disk(study, study_dir))) == (free < needed)
 
 
 def test_files_of_a_run_are_counted(tiny, tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ from filelock import FileLock
 
 from bytegap.errors import BytegapError, StudyDirError
 from bytegap.launch import claim, local
-from bytegap.launch.claim import check_token_files, claim_and_train, is_claimed
+from bytegap.launch.claim import check_token_files, claim_and_train
+from bytegap.launch.lock import is_claimed
 from bytegap.study.directory import PLAN, RECORD, StudyDir
 from bytegap.train.run import ignore
 from bytegap.train.signals import StopSignal
@@ -65,9 +66,10 @@ def test_a_damaged_record_is_named_and_its_run_trained_again(own, capsys):
     path = study_dir.path(RECORD, spec.id)
     record = attempt(study_dir, spec).trained
     path.write_text("{")
+    assert claim.runs_to_train(study_dir, [spec]) == [spec]
     assert attempt(study_dir, spec).trained == record
-    assert "record.json is damaged" in (printed := " ".join(capsys.readouterr().err.split()))
-    assert "training it again" in printed
+    printed = "".join(capsys.readouterr().err.split())
+    assert printed.count("record.json") == printed.count("record.jsonisdamaged:therunistrainedagain") == 1
 
 
 def test_a_plan_for_a_gpu_is_refused_without_one(own, monkeypatch):
@@ -79,13 +81,18 @@ def test_a_plan_for_a_gpu_is_refused_without_one(own, monkeypatch):
         local.run(study_dir)
 
 
-@pytest.mark.parametrize("file", ["train.tokens", "lengths"])
-def test_tokens_that_an_objective_is_conditioned_on_are_verified(own, file):
+@pytest.mark.parametrize(
+    "file", ["bpe/train.tokens", "bpe/lengths", "bpe/tokenizer.json", "windows/test.bpe.tokens", "windows/test.starts"]
+)
+def test_all_that_a_run_reads_of_the_tokens_is_verified_before_it_is_trained(own, file):
     study_dir, spec = own
     spec = spec.model_copy(update={"objective": "whole_word_mdm", "objective_options": {"units": "bpe"}})
     check_token_files(study_dir, [spec])
-    path = study_dir.tokenizer_dir("bpe") / file
+    path = study_dir.tokens_dir / file
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(StudyDirError, match=f"tokens/bpe/{file}: .*checksum"):
+    with pytest.raises(
+        StudyDirError,
+        match=f"tokens/{file}: checksum differs.*delete .*{file.split('/')[0]} and run 'bytegap tokenize' again",
+    ):
         check_token_files(study_dir, [spec])

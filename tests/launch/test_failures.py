@@ -42,16 +42,17 @@ def test_a_missing_token_file_ends_training_with_its_name(home, capsys):
     (home / "out" / "tiny" / "tokens" / "bpe" / "train.tokens").unlink()
     assert verb(home, "train", "--workers", "1") == 2
     message = printed(capsys)
-    assert "tokens/bpe/train.tokens: missing" in message
-    assert "delete its folder and make it again" in message
+    assert "tokens/bpe/train.tokens is missing" in message
+    assert "tokens/bpe and run 'bytegap tokenize' again" in message
 
 
-def test_an_altered_token_file_is_named_and_nothing_is_trained(home, capsys):
-    path = home / "out" / "tiny" / "tokens" / "byte" / "train.tokens"
+@pytest.mark.parametrize("file", ["byte/train.tokens", "windows/test.byte.tokens", "windows/test.words.ends"])
+def test_an_altered_token_file_is_named_and_nothing_is_trained(home, capsys, file):
+    path = home / "out" / "tiny" / "tokens" / file
     data = path.read_bytes()
-    path.write_bytes(data[:99] + bytes([data[99] ^ 1]) + data[100:])
+    path.write_bytes(data[:8] + data[8:][::-1])
     assert verb(home, "train") == 2
-    assert "tokens/byte/train.tokens: checksum differs from its manifest" in printed(capsys)
+    assert f"tokens/{file}: checksum differs from its manifest" in printed(capsys)
     assert not list((home / "out" / "tiny" / "runs").glob("*/record.json"))
 
 

@@ -8,7 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bytegap.autotune import memory
 from bytegap.autotune.backends import ExecutionPlan, default_execution
+from bytegap.autotune.search import autotune
 from bytegap.errors import PlanError, StudyError
 from bytegap.objectives.base import objective
 from bytegap.plan import hyperparameters, stage
@@ -93,6 +95,32 @@ def test_budget_too_small_for_the_sizes_is_refused(unplanned, tmp_path):
     study = load_study(write_study(tmp_path, STUDY.replace("[1e10]", "[1e7]", 1)))
     with pytest.raises(PlanError, match=r"arms.byte-ar.* 1e\+07 FLOPs is too small.*raise the budget"):
         stage.make_plan(study, unplanned[1])
+
+
+@pytest.mark.parametrize("budget", ["1e20", "1e25"])
+def test_budget_with_models_too_large_for_the_machine_is_refused_before_a_step_is_timed(
+    unplanned, tmp_path, monkeypatch, budget
+):
+    study = load_study(write_study(tmp_path, STUDY.replace("[1e10]", f"[1e10, {budget}]", 1)))
+    monkeypatch.setattr(stage, "autotune", None)
+    for _ in ("no plan", "an earlier plan, whose execution would be kept"):
+        with pytest.raises(PlanError, match=r"arms.byte-ar.*needs models too large for this machine.*lower the budget"):
+            stage.make_plan(study, unplanned[1])
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, "autotune", autotune)
+            stage.make_plan(*unplanned)
+
+
+def test_memory_is_that_of_the_machine_and_of_the_process(unplanned, monkeypatch):
+    runs = stage.resolve_plan(*unplanned).runs
+    needed = 16 * max(run.parameters for run in runs)
+    monkeypatch.setattr(memory, "memory_bytes", lambda _: 2 * needed)
+    memory.check_memory(runs, 2)
+    with pytest.raises(PlanError, match=r"for 3 workers at the same time.*workers to fewer"):
+        memory.check_memory(runs, 3)
+    monkeypatch.setattr(memory, "process_memory_bytes", lambda: needed - 1)
+    with pytest.raises(PlanError, match="lower the budget, or plan where there is more memory"):
+        memory.check_memory(runs, 2)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +253,7 @@ def test_edited_study_keeps_the_workers_measured_on_a_gpu(unplanned, monkeypatch
     study = study.model_copy(update={"compute": Compute()})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(stage, "check_memory", lambda *_: None)
     on_gpu = default_execution(study.compute)
     monkeypatch.setattr(stage, "autotune", lambda *_: ExecutionPlan(on_gpu, 8))
     assert stage.make_plan(study, study_dir).workers == 8

@@ -9,7 +9,8 @@ import pytest
 import vl_convert
 
 from bytegap.errors import StudyDirError
-from bytegap.report import stage
+from bytegap.report import html_page, stage
+from bytegap.report.inputs import read_inputs
 from bytegap.study.config import Report
 from bytegap.study.directory import AUDIT, CORPUS, FIT, RECORD
 
@@ -195,7 +196,12 @@ def test_no_headlines_if_nothing_is_identified(study, build, tmp_path: Path):
     page = stage.run(study, study_dir)
     text = "".join(Reader(page.read_text()).text)
     assert "Not identified at this scale" in text
-    assert "No estimand qualifies as a headline" in text
+    assert "There is no estimand" in text
+    assert "table of estimands" not in text
+    bare["estimands"] = [row.model_copy(update={"headline": False}) for row in fit.estimands]
+    study_dir.write(FIT, fit.model_copy(update=bare))
+    text = "".join(Reader(html_page.render(read_inputs(study_dir, study.name, study.arms, None), [], [])).text)
+    assert "No estimand qualifies as a headline; the table of estimands lists the bounds" in text
     assert not (page.parent / "figures" / "overhead.png").exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bytegap.errors import StudyDirError
+from bytegap.io.arrays import write_array
 from bytegap.schema import data, evaluate, fit, plan, probe, runs
 from bytegap.schema.base import Record
 from bytegap.schema.data import CorpusManifest
@@ -75,12 +76,19 @@ def test_runs_folder_is_read_by_id_or_by_path(tmp_path):
     study_dir.write(RECORD, failed, other.id)
     assert RunDir(study_dir.runs_dir / spec.id).spec() == spec
     assert study_dir.run(spec.id).record() == record
+    with pytest.raises(StudyDirError, match="is not in its study's folder, whose tokens/ it needs"):
+        _ = study_dir.run(spec.id).study_dir
+    study_dir.tokens_dir.mkdir()
     assert study_dir.run(spec.id).study_dir.root == tmp_path.resolve()
     assert study_dir.records(specs) == [(spec, record), (other, failed)]
     assert study_dir.unfinished(specs) == [unfinished]
     assert study_dir.run(unfinished.id).find_record() is study_dir.run(spec.id).find_timings() is None
     with pytest.raises(StudyDirError, match="is not a run's folder: name one of out/STUDY/runs/"):
         RunDir(tmp_path).spec()
+    with pytest.raises(StudyDirError, match=r"spec\.json is missing, and the run has ended: delete its folder"):
+        study_dir.run(other.id).spec()
+    with pytest.raises(StudyDirError, match=r"copy is not in its study's folder.*: name it as out/STUDY/runs/ID"):
+        _ = RunDir(tmp_path / "copy").study_dir
 
 
 def test_runs_with_validation_bpb(tmp_path):
@@ -105,3 +113,22 @@ def test_current_record_is_loaded_and_a_stale_one_is_logged(tmp_path, caplog, mo
     Path(study_dir.path(CORPUS)).write_text("{")
     assert study_dir.load_if_current(CORPUS, "one") is None
     assert "it is made again" in caplog.messages[-1]
+
+
+def test_a_record_whose_arrays_are_gone_is_made_again_and_they_are_named(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, logger="bytegap")
+    monkeypatch.setattr(logging.getLogger("bytegap"), "handlers", [caplog.handler])
+    study_dir = StudyDir(tmp_path)
+    study_dir.corpus_dir.mkdir()
+    text = write_array(study_dir.corpus_dir, "train.bin", "uint8", [b"ab"])
+    ends = write_array(study_dir.corpus_dir, "train.ends", "uint8", [b"\x02"])
+    split = {"text": text, "ends": ends, "documents": 1, "bytes": 2}
+    manifest = CorpusManifest.model_validate(MANIFEST.model_dump() | {"splits": {"train": split}})
+    study_dir.write(CORPUS, manifest)
+    assert study_dir.load_if_current(CORPUS, "one") == manifest
+    (study_dir.corpus_dir / "train.ends").write_bytes(b"")
+    assert study_dir.load_if_current(CORPUS, "one") is None
+    assert "train.ends has 0 bytes, 1 expected; it is made again" in caplog.messages[-1]
+    (study_dir.corpus_dir / "train.bin").unlink()
+    assert study_dir.load_if_current(CORPUS, "one") is None
+    assert "train.bin is missing; it is made again" in caplog.messages[-1]

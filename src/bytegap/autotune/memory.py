@@ -1,9 +1,15 @@
-"""An estimate of the memory that a training process needs. Reads and writes nothing."""
+"""An estimate of the memory that a training process needs, and what this machine has. Writes nothing."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from bytegap.autotune.step_timer import initial_network, model_config, random_batches
+from bytegap.errors import PlanError
 from bytegap.lm.execution import body_fn, head_chunk_size
 from bytegap.objectives.base import objective
 from bytegap.schema.plan import RunSpec
@@ -12,6 +18,49 @@ LIBRARY_BYTES = 3.2e8
 """Resident memory of a process that has only imported the libraries."""
 COMPILER_BYTES = 2.5e8
 """Added by torch.compile."""
+STATE_BYTES = 16
+"""Of each parameter: weight, gradient and two moments, in float32."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def check_memory(runs: Sequence[RunSpec], workers: int) -> None:
+    """PlanError where weights, gradients and moments of the largest model alone do not fit this machine.
+
+    On a CPU, those of `workers` such models must, which is what is timed at the same time.
+    """
+    largest = max(runs, key=lambda run: run.parameters)
+    own, device = STATE_BYTES * largest.parameters, largest.execution.device
+    fits = min(memory_bytes(device), process_memory_bytes()) if device == "cpu" else memory_bytes(device)
+    what = (
+        f"[arms.{largest.arm}] budgets: {largest.budget_flops:.3g} FLOPs needs models too large for this machine, of "
+        f"{largest.parameters:.3g} parameters, which take {own / 1e9:.3g} GB to train"
+    )
+    if own > fits:
+        raise PlanError(
+            f"{what}, and there are {fits / 1e9:.3g} GB: lower the budget, or plan where there is more memory"
+        )
+    if device == "cpu" and workers * own > (total := memory_bytes(device)):
+        raise PlanError(
+            f"{what} each, for {workers} workers at the same time, and there are {total / 1e9:.3g} GB: set [compute] "
+            "workers to fewer, lower the budget, or plan where there is more memory"
+        )
+
+
+def memory_bytes(device: str) -> int:
+    """Memory of one GPU, or of the machine or the container that this process is in."""
+    if device == "cuda":
+        return cast("int", torch.cuda.get_device_properties(0).total_memory)
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CGROUP_LIMIT.read_text().strip() if _CGROUP_LIMIT.is_file() else "max"
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def process_memory_bytes() -> float:
+    """Address space that this process may use (`ulimit -v`); infinite without a limit."""
+    import resource  # not on every system
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft
 
 
 def peak_bytes(run: RunSpec) -> float:
@@ -34,7 +83,7 @@ def peak_bytes(run: RunSpec) -> float:
     n_ids = model_config(run).n_ids
     logits = min(supervised, head_chunk_size(run.execution.device, n_ids)) * n_ids
     fixed = LIBRARY_BYTES + (COMPILER_BYTES if run.execution.compile else 0)
-    return fixed + 16 * run.parameters + max(activations + 3 * 4 * logits, 4 * run.parameters)
+    return fixed + STATE_BYTES * run.parameters + max(activations + 3 * 4 * logits, 4 * run.parameters)
 
 
 def saved_activation_bytes(run: RunSpec) -> int:

@@ -122,8 +122,7 @@ def _tuning_audit(options: Namespace) -> None:
 def _check(options: Namespace) -> None:
     from bytegap.check import stage
 
-    _, study_dir = open_study(options)
-    stage.run(study_dir)
+    stage.run(*open_study(options))
 
 
 _FIT_TABLE_DETAILS = """\
@@ -216,6 +215,8 @@ VERBS = (
         "Check a study's folder for damaged, missing or stale files, and say how to repair it.",
         _check,
         study_argument,
+        details="Writes nothing. Exit code 2 if a problem is found.",
         examples="bytegap check mine.toml",
+        also="Without the extra train, checkpoints, temporary files and the age of the plan are not checked.",
     ),
 )

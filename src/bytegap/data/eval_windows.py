@@ -59,7 +59,7 @@ def run(
 ) -> WindowsManifest:
     """Make the scoring windows unless that is done; PlanError or CorpusError where the text is too short."""
     context_bytes = study.context.bytes or _longest_sequence_bytes(study.context.tokens, manifests)
-    inputs = _inputs_sha256(study, corpus, manifests)
+    inputs = inputs_sha256(study, corpus, manifests)
     if current := study_dir.load_if_current(WINDOWS, inputs):
         say("tokenize", "scoring windows up to date")
         return current
@@ -105,7 +105,7 @@ def _other_edges(
     return FrozenDict((edge, FrozenDict[HeldOut, ScoringSplit]({key: test[edge]})) for edge in others)
 
 
-def _inputs_sha256(study: Study, corpus: CorpusManifest, manifests: Mapping[str, TokenizerManifest]) -> str:
+def inputs_sha256(study: Study, corpus: CorpusManifest, manifests: Mapping[str, TokenizerManifest]) -> str:
     """Checksum of everything that windows are made from."""
     return digest(
         {

@@ -9,7 +9,7 @@ import numpy as np
 from bytegap.console import say, track
 from bytegap.data import mutual_information as statistics
 from bytegap.data.permutations.base import permutation
-from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.tokenizers.base import load_prepared
 from bytegap.data.train_sequences import Tokens
 from bytegap.io.arrays import read_array
 from bytegap.schema.base import digest, label
@@ -62,7 +62,7 @@ class _Sample:
         n_sequences = min(len(stream), int(SAMPLE_BYTES / manifest.bytes_per_token)) // seq_len
         self.tokenizer = manifest.name
         self.tokens_RS: Tokens = stream[: n_sequences * seq_len].reshape(n_sequences, seq_len).astype(np.int64)
-        self.token_bytes = [*load_tokenizer(manifest.kind, folder).token_bytes, b""]
+        self.token_bytes = [*load_prepared(manifest, folder).token_bytes, b""]
         """The bytes of each token; none for EOS, which is last."""
 
 

@@ -4,7 +4,7 @@ Reads what the source reads; writes `corpus/SPLIT.bin`, `corpus/SPLIT.ends` and,
 """
 
 from bytegap.console import say
-from bytegap.data.corpora.base import CorpusSource, corpus_source
+from bytegap.data.corpora.base import corpus_source
 from bytegap.data.dedup_split import spool, write_splits
 from bytegap.errors import CorpusError
 from bytegap.io.atomic import replace_dir
@@ -18,7 +18,7 @@ from bytegap.study.directory import CORPUS, StudyDir
 def run(study: Study, study_dir: StudyDir) -> CorpusManifest:
     """Prepare the text unless that is done; CorpusError where there is none or too little."""
     source = corpus_source(study.corpus.source.name, study.corpus.source.options)
-    inputs = _inputs(study, source)
+    inputs = inputs_sha256(study)
     manifest = study_dir.load_if_current(CORPUS, inputs)
     if manifest is not None:
         say("corpus", f"{_summary(manifest)} (up to date)")
@@ -44,8 +44,12 @@ def run(study: Study, study_dir: StudyDir) -> CorpusManifest:
     return manifest
 
 
-def _inputs(study: Study, source: CorpusSource) -> str:
-    """Hash of all that decides the corpus: its table in the study and its source's fingerprint."""
+def inputs_sha256(study: Study) -> str:
+    """Hash of all that decides the corpus: its table in the study and its source's fingerprint.
+
+    CorpusError where the source has no text.
+    """
+    source = corpus_source(study.corpus.source.name, study.corpus.source.options)
     return digest({"corpus": study.corpus.model_dump(mode="json"), "fingerprint": source.fingerprint()})
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from bytegap.console import say, track
 from bytegap.data import eval_windows
-from bytegap.data.tokenizers.base import Tokenizer, load_tokenizer, tokenizer_spec
-from bytegap.io.arrays import documents_of, smallest_dtype, write_array
+from bytegap.data.tokenizers.base import Tokenizer, load_prepared, tokenizer_spec
+from bytegap.io.arrays import describe_file, documents_of, smallest_dtype, write_array
 from bytegap.io.atomic import replace_dir
 from bytegap.io.records import write_record
 from bytegap.schema.base import digest
-from bytegap.schema.data import TokenizerManifest, WindowsManifest
+from bytegap.schema.data import Split, TokenizerManifest, WindowsManifest
 from bytegap.study.config import Study
 from bytegap.study.directory import TOKENIZER, StudyDir
 
@@ -34,9 +34,7 @@ def run(study: Study, study_dir: StudyDir) -> WindowsManifest:
     """Prepare every tokenizer of the study, and the scoring windows common to them, unless that is done."""
     corpus = study_dir.corpus()
     manifests = {name: tokenize_with(name, study, study_dir) for name in study.tokenizers}
-    tokenizers = {
-        name: load_tokenizer(manifest.kind, study_dir.tokenizer_dir(name)) for name, manifest in manifests.items()
-    }
+    tokenizers = {name: load_prepared(manifest, study_dir.tokenizer_dir(name)) for name, manifest in manifests.items()}
     return eval_windows.run(study, study_dir, corpus, manifests, tokenizers)
 
 
@@ -45,14 +43,7 @@ def tokenize_with(name: str, study: Study, study_dir: StudyDir) -> TokenizerMani
     options = study.tokenizers[name]
     spec = tokenizer_spec(options.name, options.options)
     train = study_dir.corpus().splits["train"]
-    inputs = digest(
-        {
-            "train": train.model_dump(mode="json"),
-            "kind": options.name,
-            "options": options.options,
-            "fingerprint": spec.fingerprint(),
-        }
-    )
+    inputs = inputs_sha256(study, name, train)
     folder = study_dir.tokenizer_dir(name)
     manifest = study_dir.load_if_current(TOKENIZER, inputs, name)
     if manifest is not None:
@@ -62,6 +53,7 @@ def tokenize_with(name: str, study: Study, study_dir: StudyDir) -> TokenizerMani
         documents = documents_of(study_dir.corpus_dir, train)
         documents = track(documents, f"reading to learn {name}", total=train.documents)
         tokenizer = spec.prepare((text for document in documents for text, _ in _pieces(document)), building)
+        kept = tuple(describe_file(building, path.name) for path in sorted(building.iterdir()))
         vocab_size = len(tokenizer.token_bytes)
         lengths = np.array([len(piece) for piece in tokenizer.token_bytes], np.uint32)
         documents = documents_of(study_dir.corpus_dir, train)
@@ -78,10 +70,27 @@ def tokenize_with(name: str, study: Study, study_dir: StudyDir) -> TokenizerMani
             bytes=train.bytes,
             tokens=stream.length,
             escaped_bytes=tokenizer.escaped_bytes,
+            kept=kept,
         )
         write_record(building / TOKENIZER.file_name, manifest)
     say("tokenize", _summary(manifest))
     return manifest
+
+
+def inputs_sha256(study: Study, name: str, train: Split) -> str:
+    """Hash of all that decides a tokenizer: the training text, its table in the study and its files' content.
+
+    TokenizerError where a file that it reads is missing.
+    """
+    options = study.tokenizers[name]
+    return digest(
+        {
+            "train": train.model_dump(mode="json"),
+            "kind": options.name,
+            "options": options.options,
+            "fingerprint": tokenizer_spec(options.name, options.options).fingerprint(),
+        }
+    )
 
 
 def _encode(

@@ -20,7 +20,7 @@ from bytegap.schema.fit import Fit, NgramBaseline
 from bytegap.schema.runs import RunRow
 from bytegap.study.config import Fit as FitOptions
 from bytegap.study.config import Study
-from bytegap.study.directory import FIT, StudyDir
+from bytegap.study.directory import FIT, PLAN, RUNS, StudyDir
 
 BOOTSTRAPS = 2000
 NO_OPTIONS = FitOptions()
@@ -32,6 +32,7 @@ def run(study: Study, study_dir: StudyDir) -> Fit:
     StudyDirError where there is no runs.jsonl, FitError where its rows are too few or not comparable.
     """
     rows = study_dir.runs()
+    _warn_of_missing(study_dir, rows)
     current = study_dir.load_if_current(FIT, _inputs(rows, BOOTSTRAPS, study.seed, study.fit))
     if current:
         console.say("fit", "up to date")
@@ -43,6 +44,19 @@ def run(study: Study, study_dir: StudyDir) -> Fit:
     for line in fit.verdict:
         console.say("", line)
     return fit
+
+
+def _warn_of_missing(study_dir: StudyDir, rows: Sequence[RunRow]) -> None:
+    """Say how many runs of the plan, where there is one, have no row."""
+    if (plan := study_dir.find_readable(PLAN)) is None:
+        return
+    present = len({row.run for row in rows} & {spec.id for spec in plan.runs})
+    if present < len(plan.runs):
+        console.warn(
+            "fit",
+            f"{present} of {len(plan.runs)} planned runs are in {study_dir.path(RUNS)}: "
+            "run 'bytegap train', then 'bytegap collect', for the others",
+        )
 
 
 def fit_rows(

@@ -1,5 +1,9 @@
-"""Arrays on disk, raw and little-endian, memory-mapped when read; an `ArrayFile` describes each with its checksum."""
+"""Arrays on disk, raw and little-endian, memory-mapped when read; an `ArrayFile` describes each with its checksum.
 
+What is read has been compared with its checksum, once in each process; `map_array` alone leaves that to its caller.
+"""
+
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,30 +43,63 @@ def write_array(folder: Path, file: str, dtype: str, pieces: Iterable[NDArray[np
     return ArrayFile.model_validate({"file": file, "dtype": dtype, "length": length, "sha256": checksum.hexdigest()})
 
 
+def describe_file(folder: Path, file: str) -> ArrayFile:
+    """A file of any content as an array of its bytes."""
+    path = folder / file
+    return ArrayFile(file=file, dtype="uint8", length=path.stat().st_size, sha256=file_sha256(path))
+
+
 def read_array(folder: Path, array: ArrayFile) -> NDArray[np.generic]:
-    """Map an array read-only; StudyDirError if the file is missing or does not have its length."""
-    path = folder / array.file
-    expected = array.length * np.dtype(array.dtype).itemsize
-    if not path.is_file() or path.stat().st_size != expected:
-        found = f"{path.stat().st_size} bytes" if path.is_file() else "missing"
-        raise StudyDirError(f"{path}: {found}, {expected} bytes expected: delete its folder and make it again")
-    if not expected:
+    """Map an array read-only; StudyDirError if the file is missing or does not have its checksum."""
+    verify(folder, array)
+    return map_array(folder, array)
+
+
+def map_array(folder: Path, array: ArrayFile) -> NDArray[np.generic]:
+    """Map an array read-only without its checksum, which the process that started this one has compared.
+
+    StudyDirError if the file is missing or does not have its length.
+    """
+    if problem := wrong_size(folder, array):
+        raise StudyDirError(f"{problem}: {_repair(folder)}")
+    if not array.length:
         return np.empty(0, _little(array.dtype))
-    return np.memmap(path, dtype=_little(array.dtype), mode="r")
+    return np.memmap(folder / array.file, dtype=_little(array.dtype), mode="r")
+
+
+def wrong_size(folder: Path, array: ArrayFile) -> str:
+    """What is wrong with a file that is missing or does not have its length; empty if nothing is."""
+    path, expected = folder / array.file, array.length * np.dtype(array.dtype).itemsize
+    if not path.is_file():
+        return f"{path} is missing"
+    found = path.stat().st_size
+    return f"{path} has {found} bytes, {expected} expected" if found != expected else ""
 
 
 def verify(folder: Path, array: ArrayFile) -> None:
     """StudyDirError if the file is missing or does not have its checksum."""
-    read_array(folder, array)
-    if file_sha256(folder / array.file) != array.sha256:
-        raise StudyDirError(
-            f"{folder / array.file}: checksum differs from its manifest: delete its folder and make it again"
-        )
+    map_array(folder, array)  # checks its length
+    path = folder / array.file
+    stat = path.stat()
+    if _sha256(path, (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)) != array.sha256:
+        raise StudyDirError(f"{path}: checksum differs from its manifest: {_repair(folder)}")
+
+
+@functools.cache
+def _sha256(path: Path, version: tuple[int, ...]) -> str:
+    """The file's checksum, computed once as long as the system says that the file is the same `version`."""
+    del version
+    return file_sha256(path)
+
+
+def _repair(folder: Path) -> str:
+    """How to make the arrays of a folder again: those of the corpus and, for all others, those of tokens/."""
+    return f"delete {folder} and run 'bytegap {'corpus' if folder.name == 'corpus' else 'tokenize'}' again"
 
 
 def pieces_of(folder: Path, array: ArrayFile, length: int) -> Iterator[NDArray[np.generic]]:
     """An array in pieces of `length`, one in memory at a time: of a mapped array, all that was read stays resident."""
-    read_array(folder, array)  # checks its length
+    verify(folder, array)
     with (folder / array.file).open("rb") as file:
         while len(piece := np.fromfile(file, _little(array.dtype), length)):
             yield piece
@@ -70,7 +107,7 @@ def pieces_of(folder: Path, array: ArrayFile, length: int) -> Iterator[NDArray[n
 
 def documents_of(folder: Path, split: Split) -> Iterator[bytes]:
     """The documents of one split of the corpus in `folder`, in order, one in memory at a time."""
-    read_array(folder, split.text)  # checks its length
+    verify(folder, split.text)
     with (folder / split.text.file).open("rb") as text:
         begin = 0
         for end in map(int, read_array(folder, split.ends)):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from bytegap.errors import StudyDirError, sentence
+from bytegap.errors import StudyDirError, file_error, sentence
 from bytegap.io.atomic import write_bytes
 from bytegap.schema.base import SCHEMA_VERSION, Record, digest
 
@@ -42,6 +42,8 @@ def read_record(path: Path, model: type[R], verb: str) -> R:
         return parse(path.read_bytes(), model)
     except FileNotFoundError:
         raise StudyDirError(f"{path} is missing: run 'bytegap {verb}' first") from None
+    except OSError as error:
+        raise _refused(path, verb, error) from None
     except _OtherVersionError as error:
         raise StudyDirError(f"{path} {error}: delete it and run 'bytegap {verb}' again") from None
     except ValueError as error:
@@ -54,6 +56,8 @@ def read_table(path: Path, model: type[R], verb: str) -> list[R]:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         raise StudyDirError(f"{path} is missing: run 'bytegap {verb}' first") from None
+    except OSError as error:
+        raise _refused(path, verb, error) from None
     rows: list[R] = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -61,6 +65,14 @@ def read_table(path: Path, model: type[R], verb: str) -> list[R]:
         except ValueError as error:
             raise StudyDirError(f"{path}, line {number}: {error}: run 'bytegap {verb}' again") from None
     return rows
+
+
+def _refused(path: Path, verb: str, error: OSError) -> Exception:
+    """What to raise where the operating system does not let a file be read."""
+    if isinstance(error, IsADirectoryError):
+        return StudyDirError(f"{path} is a folder, not a file: delete it and run 'bytegap {verb}' again")
+    refused = file_error(error)
+    return StudyDirError(str(refused)) if refused else error
 
 
 def parse(data: bytes, model: type[R]) -> R:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bytegap.data.permutations.base import Permutation, permutation
 from bytegap.data.permutations.identity import Identity
-from bytegap.data.tokenizers.base import Tokenizer, load_tokenizer
+from bytegap.data.tokenizers.base import Tokenizer, load_prepared
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.errors import StudyDirError
 from bytegap.io.tensors import read_tensors
@@ -136,7 +136,7 @@ def load_run(run: RunDir, *, allow_permuted: bool = False) -> LanguageModel:
         network=load_network(run, spec).to(auto_device()),
         objective=objective(spec.objective, spec.objective_options),
         vocabulary=Vocabulary(manifest.vocab_size),
-        tokenizer=load_tokenizer(manifest.kind, study_dir.tokenizer_dir(manifest.name)),
+        tokenizer=load_prepared(manifest, study_dir.tokenizer_dir(manifest.name)),
         seq_len=spec.seq_len,
         permutation=own_permutation,
         mc_passes=spec.mc_passes,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.table import Table
 
 from bytegap.autotune.backends import ExecutionPlan, default_execution, default_workers
-from bytegap.autotune.memory import peak_bytes
+from bytegap.autotune.memory import check_memory, peak_bytes
 from bytegap.autotune.search import autotune
 from bytegap.autotune.step_timer import seconds_per_step, step_signature
 from bytegap.console import say, show, track, warn
@@ -58,7 +58,9 @@ def with_execution(plan: Plan, study: Study, study_dir: StudyDir) -> Plan:
 
     Those of an earlier plan in the folder are kept where they still apply, so that runs which the study's edit did not
     change keep their ids and their results.
+    PlanError, before a step is timed, where the largest model does not fit this machine.
     """
+    check_memory(plan.runs, plan.workers)
     chosen = _earlier_execution(study, study_dir) or autotune(plan.runs, study.compute)
     runs = tuple(run.model_copy(update={"execution": chosen.execution}) for run in plan.runs)
     return plan.model_copy(update={"runs": runs, "workers": chosen.workers})
@@ -66,13 +68,16 @@ def with_execution(plan: Plan, study: Study, study_dir: StudyDir) -> Plan:
 
 def warn_if_stale(study: Study, study_dir: StudyDir) -> None:
     """Say so where plan.json was made from another study file, or from other tokens."""
-    plan = study_dir.plan()
-    contexts = arm_contexts(study, study_dir, plan.runs[0].execution)
-    if _inputs_sha256(study, contexts) != plan.inputs_sha256:
+    if is_stale(study, study_dir, study_dir.plan()):
         warn(
             "plan",
             f"{study_dir.path(PLAN)} is used as it is; the study was edited since: run 'bytegap plan' to apply it",
         )
+
+
+def is_stale(study: Study, study_dir: StudyDir, plan: Plan) -> bool:
+    """Whether a plan was made from another study file, or from other tokens."""
+    return _inputs_sha256(study, arm_contexts(study, study_dir, plan.runs[0].execution)) != plan.inputs_sha256
 
 
 def extend_plan(study: Study, study_dir: StudyDir) -> int:

@@ -166,7 +166,9 @@ def _log_jobs(study_dir: StudyDir, plan: Plan) -> None:
 def _log_unplanned(study_dir: StudyDir, plan: Plan) -> None:
     """How many runs there are that the plan does not have."""
     known = {spec.id for spec in plan.specs}
-    unplanned = [path for path in study_dir.runs_dir.glob("*") if path.is_dir() and path.name not in known]
+    unplanned = [
+        path for path in study_dir.runs_dir.glob("*") if path.name not in known and study_dir.run(path.name).was_started
+    ]
     if unplanned:
         say("collect", f"{len(unplanned)} runs of earlier plans in {study_dir.runs_dir} are left out")
 

@@ -14,7 +14,7 @@ baselines.json          Baselines           lm-eval.json               LmEvalRes
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
@@ -134,6 +134,19 @@ class ArrayFile(FrozenModel):
     """Number of elements."""
     sha256: str
     """Of the file's bytes."""
+
+
+def arrays_in(value: object) -> Iterator[ArrayFile]:
+    """Every array that a record, or a value in one, describes."""
+    if isinstance(value, ArrayFile):
+        yield value
+    elif isinstance(value, FrozenModel):
+        for name in type(value).model_fields:
+            yield from arrays_in(getattr(value, name))
+    elif isinstance(value, (dict, tuple)):
+        parts = cast("dict[object, object] | tuple[object, ...]", value)
+        for each in parts.values() if isinstance(parts, dict) else parts:
+            yield from arrays_in(each)
 
 
 class Quantity(FrozenModel):

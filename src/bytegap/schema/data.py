@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bytegap.schema.base import ArrayFile, FrozenDict, FrozenModel, Record
+from bytegap.schema.base import ArrayFile, FrozenDict, FrozenModel, Record, digest
 
 SplitName = Literal["train", "validation", "test"]
 HeldOut = Literal["validation", "test"]
@@ -54,6 +54,13 @@ class TokenizerManifest(Record):
     """Of the stream, EOS included."""
     escaped_bytes: int
     """Bytes that the tokenizer's own segmentation could not represent, written as single-byte tokens."""
+    kept: tuple[ArrayFile, ...] = ()
+    """The files that the tokenizer keeps of itself, as bytes; empty in files older than this field."""
+
+    @property
+    def content_sha256(self) -> str:
+        """SHA-256 of every field but `kept`: what runs depend on is the tokens."""
+        return digest(self.model_dump(mode="json", exclude={"kept"}))
 
     @property
     def bytes_per_token(self) -> float:

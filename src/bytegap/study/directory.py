@@ -16,7 +16,7 @@ out/STUDY/
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,8 @@ from typing import Generic, TypeVar
 
 from bytegap.errors import StudyDirError
 from bytegap.io import records
-from bytegap.schema.base import Record
+from bytegap.io.arrays import wrong_size
+from bytegap.schema.base import ArrayFile, Record, arrays_in
 from bytegap.schema.data import CorpusManifest, OrderControls, TokenizerManifest, WindowsManifest
 from bytegap.schema.evaluate import Baselines, LmEvalResults
 from bytegap.schema.fit import Fit
@@ -67,8 +68,12 @@ class ArtifactFile(Generic[R_co]):
         return sorted(found[1] for path in paths if (found := pattern.fullmatch(path)))
 
 
+@dataclass(frozen=True)
 class Artifact(ArtifactFile[R_co]):
     """A JSON file of one record."""
+
+    arrays: str | None = None
+    """Folder of the arrays that the record describes, relative to the file's own; None where it describes none."""
 
     def read(self, path: Path) -> R_co:
         """The record; StudyDirError if it is missing or damaged."""
@@ -83,9 +88,9 @@ class TableArtifact(ArtifactFile[R_co]):
         return records.read_table(path, self.model, self.verb)
 
 
-CORPUS = Artifact("corpus/manifest.json", CorpusManifest, "corpus")
-TOKENIZER = Artifact("tokens/*/manifest.json", TokenizerManifest, "tokenize")
-WINDOWS = Artifact("tokens/windows.json", WindowsManifest, "tokenize")
+CORPUS = Artifact("corpus/manifest.json", CorpusManifest, "corpus", arrays=".")
+TOKENIZER = Artifact("tokens/*/manifest.json", TokenizerManifest, "tokenize", arrays=".")
+WINDOWS = Artifact("tokens/windows.json", WindowsManifest, "tokenize", arrays="windows")
 ORDER_CONTROLS = Artifact("order-controls.json", OrderControls, "order-controls")
 PLAN = Artifact("plan.json", Plan, "plan")
 JOBS = Artifact("jobs.json", Jobs, "train")
@@ -131,8 +136,14 @@ class RunDir:
 
     @property
     def study_dir(self) -> "StudyDir":
-        """The study folder that it is in."""
-        return StudyDir(self.path.resolve().parent.parent)
+        """The study folder that it is in; StudyDirError where it is elsewhere."""
+        runs_dir = self.path.resolve().parent
+        study_dir = StudyDir(runs_dir.parent)
+        if runs_dir.name != "runs" or not study_dir.tokens_dir.is_dir():
+            raise StudyDirError(
+                f"{self.path} is not in its study's folder, whose tokens/ it needs: name it as out/STUDY/runs/ID"
+            )
+        return study_dir
 
     @property
     def weights_path(self) -> Path:
@@ -166,6 +177,11 @@ class RunDir:
 
     def spec(self) -> RunSpec:
         """What was planned; StudyDirError where the folder is not a run's."""
+        if self.has_record and not self._path(SPEC).exists():
+            raise StudyDirError(
+                f"{self._path(SPEC)} is missing, and the run has ended: delete its folder and its line of "
+                f"{RUNS.pattern}, and run 'bytegap train' again"
+            )
         if not self._path(SPEC).is_file():
             raise StudyDirError(
                 f"{self.path} is not a run's folder: name one of out/STUDY/runs/; 'bytegap collect' lists them"
@@ -252,6 +268,13 @@ class StudyDir:
         path = self.path(artifact, name)
         return artifact.read(path) if path.exists() else None
 
+    def find_readable(self, artifact: Artifact[R], name: str = "") -> R | None:
+        """The record in a file; None also where it is damaged: for readers that can do without it."""
+        try:
+            return self.find(artifact, name)
+        except StudyDirError:
+            return None
+
     def write(self, artifact: Artifact[R], record: R, name: str = "") -> None:
         """Write a record atomically."""
         records.write_record(self.path(artifact, name), record)
@@ -270,10 +293,20 @@ class StudyDir:
         except ValueError as error:
             _logger.info("%s: %s; it is made again", path, error, extra={"stage": "stale"})
             return None
-        if getattr(record, "inputs_sha256", None) == inputs_sha256:
-            return record
-        _logger.info("%s: an input changed; it is made again", path, extra={"stage": "stale"})
-        return None
+        if getattr(record, "inputs_sha256", None) != inputs_sha256:
+            problem = f"{path}: an input changed"
+        else:
+            problem = next(filter(None, (wrong_size(*each) for each in self.arrays(artifact, record, name))), "")
+        if problem:
+            _logger.info("%s; it is made again", problem, extra={"stage": "stale"})
+            return None
+        return record
+
+    def arrays(self, artifact: Artifact[R], record: R, name: str = "") -> Iterator[tuple[Path, ArrayFile]]:
+        """Every array that the record of a file describes, with its folder."""
+        if artifact.arrays is not None:
+            folder = self.path(artifact, name).parent / artifact.arrays
+            yield from ((folder, array) for array in arrays_in(record))
 
     def corpus(self) -> CorpusManifest:
         """The manifest of the corpus."""

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.tokenizers.base import load_prepared
 from bytegap.data.windows import read_windows, token_starts
 from bytegap.errors import ModelError
-from bytegap.io.arrays import read_array
+from bytegap.io.arrays import map_array, read_array
 from bytegap.io.atomic import file_sha256
 from bytegap.lm.execution import is_out_of_memory
 from bytegap.lm.language_model import LanguageModel
@@ -77,7 +77,7 @@ def train_run(
     torch.set_num_threads(spec.execution.threads)
     if options.devices.is_first:
         study_dir.run(spec.id).write(SPEC, spec)
-    stream = read_array(study_dir.tokenizer_dir(spec.tokenizer), study_dir.tokenizer(spec.tokenizer).stream)
+    stream = map_array(study_dir.tokenizer_dir(spec.tokenizer), study_dir.tokenizer(spec.tokenizer).stream)
     try:
         trainer = Trainer(spec, stream, options, conditioning_starts(spec, study_dir))
         return _with_loggers(trainer, study_dir, report, stop or StopSignal())
@@ -100,7 +100,7 @@ def conditioning_starts(spec: RunSpec, study_dir: StudyDir) -> NDArray[np.bool_]
     if name is None:
         return None
     folder, manifest = study_dir.tokenizer_dir(name), study_dir.tokenizer(name)
-    return token_starts(read_array(folder, manifest.stream).astype(np.int64), read_array(folder, manifest.lengths))
+    return token_starts(map_array(folder, manifest.stream).astype(np.int64), read_array(folder, manifest.lengths))
 
 
 def _with_loggers(trainer: Trainer, study_dir: StudyDir, report: Report, stop: StopSignal) -> RunRecord:
@@ -238,7 +238,7 @@ def _language_model(trainer: Trainer, study_dir: StudyDir) -> LanguageModel:
         network=trainer.network,
         objective=trainer.objective,
         vocabulary=trainer.vocabulary,
-        tokenizer=load_tokenizer(study_dir.tokenizer(spec.tokenizer).kind, study_dir.tokenizer_dir(spec.tokenizer)),
+        tokenizer=load_prepared(study_dir.tokenizer(spec.tokenizer), study_dir.tokenizer_dir(spec.tokenizer)),
         seq_len=spec.seq_len,
         permutation=trainer.permutation,
         mc_passes=spec.mc_passes,

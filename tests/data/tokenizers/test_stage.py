@@ -10,7 +10,8 @@ import pytest
 
 from bytegap.data import prepare as corpus_stage
 from bytegap.data import tokenize as stage
-from bytegap.data.tokenizers.base import load_tokenizer
+from bytegap.data.tokenizers.base import load_prepared, load_tokenizer
+from bytegap.data.windows import read_windows
 from bytegap.errors import StudyDirError, TokenizerError
 from bytegap.io.arrays import documents_of, read_array, verify
 from bytegap.schema.data import TokenizerManifest
@@ -100,9 +101,36 @@ def test_learning_is_deterministic_and_reads_the_training_split_alone(text: Path
         if name == "three":
             held_out = study_dir.corpus_dir / splits["test"].text.file
             held_out.write_bytes(b"q" * splits["test"].bytes)
-        stage.run(study, study_dir)
+        stage.tokenize_with("bpe", study, study_dir)
         kept.append((study_dir.tokenizer_dir("bpe") / "tokenizer.json").read_bytes())
     assert kept[0] == kept[1] == kept[2]
+
+
+def test_a_tokenizer_and_windows_that_were_altered_are_refused(text: Path, tmp_path: Path) -> None:
+    study, study_dir = study_of(text, bpe=BPE), StudyDir(tmp_path / "out")
+    corpus_stage.run(study, study_dir)
+    split = stage.run(study, study_dir).splits["test"]
+    manifest, folder = study_dir.tokenizer("bpe"), study_dir.tokenizer_dir("bpe")
+    assert [file.file for file in manifest.kept] == ["tokenizer.json"]
+    load_prepared(manifest, folder)
+    path = folder / "tokenizer.json"
+    table = path.read_text().replace('"a":', '"_":').replace('"b":', '"a":').replace('"_":', '"b":')
+    assert table != path.read_text()
+    path.write_text(table)
+    with pytest.raises(StudyDirError, match=f"checksum differs.*delete {folder} and run 'bytegap tokenize' again"):
+        load_prepared(manifest, folder)
+    with pytest.raises(StudyDirError, match=r"tokenizer.json: checksum differs"):
+        stage.run(study, study_dir)
+    older = manifest.model_copy(update={"kept": ()})
+    load_prepared(older, folder)
+    assert older.content_sha256 == manifest.content_sha256, "runs that were trained before stay current"
+    path.unlink()
+    stage.run(study, study_dir)
+    load_prepared(manifest, folder)
+    path = study_dir.windows_dir / split.tokenizers["bpe"].tokens.file
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(StudyDirError, match=f"checksum differs.*delete {study_dir.windows_dir} and run 'bytegap tok"):
+        read_windows(study_dir.windows_dir, split, "bpe")
 
 
 _LEARN = """

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bytegap.errors import TokenizerError
+from bytegap.io.arrays import verify
+from bytegap.schema.data import TokenizerManifest
 from bytegap.study.registry import Part, build, part_class
 
 
@@ -36,7 +38,7 @@ class TokenizerSpec(Part, ABC):
 
     @abstractmethod
     def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Tokenizer:
-        """Make the tokenizer and keep in `folder` what `load` needs."""
+        """Make the tokenizer and keep in `folder` what `load` needs, in files with plain names."""
 
     @classmethod
     @abstractmethod
@@ -54,8 +56,15 @@ def tokenizer_spec(name: str, options: Mapping[str, object] | None = None) -> To
     return build(TokenizerSpec, name, options or {})
 
 
+def load_prepared(manifest: TokenizerManifest, folder: Path) -> Tokenizer:
+    """The tokenizer that a study prepared; StudyDirError where a file that it keeps is missing or altered."""
+    for file in manifest.kept:
+        verify(folder, file)
+    return load_tokenizer(manifest.kind, folder)
+
+
 def load_tokenizer(kind: str, folder: Path) -> Tokenizer:
-    """The tokenizer of that kind that a study, or an export, kept in `folder`."""
+    """The tokenizer of that kind that is kept in `folder`."""
     return tokenizer_class(kind).load(folder)
 
 
