@@ -143,10 +143,30 @@ def test_the_live_display_is_literal(terminal):
 
 def test_reasons_of_failed_runs_are_literal(capsys):
     row = simulated_rows()[0].model_copy(update={"arm": "[/x]", "status": "failed", "reason": "[Errno 5] [/]"})
-    console.show(collect._table([row]))
+    console.show(collect._widest_table([row]))
     shown = capsys.readouterr().out
     assert "[/x]" in shown
     assert "[Errno 5] [/]" in shown
+
+
+@pytest.mark.parametrize("width", [160, 80, 40, 20])
+def test_ids_of_runs_are_whole_at_any_width(capsys, monkeypatch, width):
+    monkeypatch.setattr(console, "_PIPE_WIDTH", width)
+    rows = simulated_rows()[:3]
+    failed = rows[2].model_copy(update={"status": "failed", "reason": "the loss is not finite at step 12", "bpb": None})
+    console.show(collect._widest_table([*rows[:2], failed]))
+    printed = capsys.readouterr().out
+    assert all(row.run in printed for row in rows)
+    assert ("unigram" in printed) is (width == 160)
+    assert max(map(len, printed.splitlines())) <= width
+
+
+def test_no_cell_is_cut_off(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_PIPE_WIDTH", 12)
+    table = Table("arm")
+    table.add_row("a-name-without-spaces")
+    console.show(table)
+    assert "a-name-without-spaces" in re.sub(r"[^a-z-]", "", capsys.readouterr().out)
 
 
 def test_file_names_are_literal(tmp_path, capsys, monkeypatch):

@@ -22,6 +22,7 @@ Verbosity = Literal["quiet", "normal", "verbose"]
 
 _LEVELS: dict[Verbosity, int] = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 _PIPE_WIDTH = 160  # columns of a table that is not printed to a terminal
+_UNLIMITED = 10_000
 _STAGE_WIDTH = 8
 _logger = logging.getLogger("bytegap")
 
@@ -94,8 +95,23 @@ def _log(level: int, stage: str, text: str) -> None:
 
 
 def show(table: Table) -> None:
-    """Print a table on standard output; without a terminal, at a fixed width."""
-    literal_console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    """Print a table on standard output; without a terminal, at a fixed width.
+
+    Where it is too wide, cells are broken into lines; none is cut off.
+    """
+    for column in table.columns:
+        column.overflow = "fold"
+    _output().print(table)
+
+
+def fits(table: Table) -> bool:
+    """Whether `show` has the width for the table without breaking words, or cells of a column that may not wrap."""
+    output = _output()
+    return output.measure(table, options=output.options.update(width=_UNLIMITED)).minimum <= output.width
+
+
+def _output() -> Console:
+    return literal_console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def track(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:

@@ -21,10 +21,11 @@ import errno
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class BytegapError(Exception):
@@ -95,6 +96,10 @@ _USER_ERRNOS = {
     errno.ENOTDIR: "a part of the path is a file; name a folder",
     errno.ENOENT: "check the path",
     errno.EEXIST: "it is in the way; move it, or name another path",
+    errno.EBUSY: "it is in use, as the current folder is; name another path",
+    errno.ENOTEMPTY: "something was put into it meanwhile; repeat the command",
+    errno.ELOOP: "a link points to itself; name another path",
+    errno.EIO: "the disk or the network fails; name another path",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOSPC: "free some space; the same command continues where it stopped",
     errno.EDQUOT: "free some space; the same command continues where it stopped",
@@ -104,11 +109,15 @@ _USER_ERRNOS = {
 """Errors of the operating system that a user can cause -> how to fix them."""
 
 
-def file_error(error: OSError) -> FileError | None:
-    """An error of the operating system that a user can correct, as one sentence; None for any other, which is a bug."""
+def file_error(error: OSError, path: object = None) -> FileError | None:
+    """An error of the operating system that a user can correct, as one sentence; None for any other, which is a bug.
+
+    It names `path`, or, without one, the file that the system names.
+    """
     if error.errno not in _USER_ERRNOS:
         return None
-    where = f"{error.filename}: " if error.filename is not None else ""
+    named = error.filename if path is None else path
+    where = f"{named}: " if named is not None else ""
     return FileError(f"{where}{error.strerror}: {_USER_ERRNOS[error.errno]}")
 
 
@@ -133,18 +142,80 @@ def sentence(error: "ValidationError", model: type[object]) -> str:
         return f"unknown key '{where}': {nearest(path[-1], _keys(model, path[:-1]))}"
     if first["type"] == "missing":
         return f"'{where}' is missing"
-    expected = re.sub(r"^Input", "it", first["msg"])
-    return f"'{where}': {expected}, not {first['input']!r}" if where else f"{expected}, not {first['input']!r}"
+    expected, given = _expected(first, _type_at(model, path)), f"not {first['input']!r}"
+    clause = expected if first["type"] in _SAY_IT_ALL else f"{expected}, {given}"
+    return f"'{where}': {clause}" if where else clause
+
+
+_IT_SHOULD_BE = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "path_type": "a path",
+    "dict_type": "a table of keys and values",
+    "model_type": "a table of keys and values",
+    "model_attributes_type": "a table of keys and values",
+    "dataclass_type": "a table of keys and values",
+    "literal_error": "{expected}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+}
+"""Type of a failed validation of pydantic -> what the value should be, with pydantic's own values in it."""
+_SAY_IT_ALL = {
+    "string_pattern_mismatch": "'{input}' is not a name: use letters, digits, dots, dashes and underscores, and begin "
+    "with a letter or a digit",  # every pattern of ours is that of a file's name
+    "too_short": "give at least {min_length} value{s}",
+    "too_long": "give at most {max_length} value{s}",
+    "value_error": "{error}",
+}
+"""The same, as whole clauses, which need no repetition of the value."""
+
+
+def _expected(error: "ErrorDetails", kind: object) -> str:
+    """What a value should be, as a clause; `kind` is the type of its field."""
+    own, given = error["type"], error.get("ctx", {})
+    context = {name: f"{each:g}" if isinstance(each, float) else each for name, each in given.items()}
+    if own in _SAY_IT_ALL:
+        plural = "" if 1 in {given.get("min_length"), given.get("max_length")} else "s"
+        return _SAY_IT_ALL[own].format(**context, input=error["input"], s=plural)
+    if own in {"tuple_type", "list_type"}:
+        return f"it should be a list of {_LISTS.get(_item_type(kind), 'values, in square brackets')}"
+    if own in _IT_SHOULD_BE:
+        return f"it should be {_IT_SHOULD_BE[own].format(**context)}"
+    return re.sub(r"^Input", "it", error["msg"])
+
+
+_LISTS: dict[object, str] = {float: "numbers such as [1e10, 3e10]", str: 'texts such as ["a", "b"]'}
+"""Type of an item -> a list of such, for example."""
+
+
+def _item_type(kind: object) -> object:
+    """The type of the items of a list, which may be one of several alternatives."""
+    return next((_value_type(each) for each in (kind, *get_args(kind)) if get_origin(each) in {tuple, list}), None)
 
 
 def _keys(model: type[object], path: Sequence[str]) -> list[str]:
     """The keys of the object at `path` of a `model`; none if no field of a known type is there."""
+    kind: Any = _type_at(model, path)
+    kind = next((each for each in (kind, *get_args(kind)) if hasattr(each, "model_fields")), None)
+    return list(kind.model_fields) if kind else []
+
+
+def _type_at(model: type[object], path: Sequence[str]) -> object:
+    """The type of the value at `path` of a `model`; None where that is not known."""
     kind: Any = model  # a type expression, which has no type of its own
     for part in path:
         fields = getattr(kind, "model_fields", None)
         kind = fields[part].annotation if fields and part in fields else _value_type(kind)
-    kind = next((each for each in (kind, *get_args(kind)) if hasattr(each, "model_fields")), None)
-    return list(kind.model_fields) if kind else []
+    return kind
 
 
 def _value_type(kind: object) -> object:

@@ -128,6 +128,42 @@ def test_a_command_line_that_does_not_parse_ends_with_2(capsys, arguments):
     assert "bytegap" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "--extend", "--dry-run"], "--extend changes the plan"),
+        (["plan", "--extend", "--simulate", "law.toml"], "--extend changes the plan"),
+        (["plan", "--studies", "3"], "--studies has no effect"),
+        (["train", "--shard"], "--shard has no effect"),
+        (["train", "--on", "slurm", "--workers", "2"], "--workers has no effect"),
+    ],
+)
+def test_flags_without_effect_are_refused(tmp_path, capsys, arguments, words):
+    verb, *flags = arguments
+    assert words in refused(capsys, verb, tmp_path / "study.toml", *flags)
+
+
+def test_a_suggested_command_quotes_its_path(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "my study [1].toml"]) == 0
+    command = capsys.readouterr().err.strip().partition("run: ")[2]
+    assert shlex.split(command) == ["bytegap", "run", "my study [1].toml"]
+
+
+def test_a_share_of_0_or_1_is_refused_as_such(capsys):
+    for share in "01":
+        with pytest.raises(SystemExit):
+            main(["evaluate", "run", "file", "--corrupt", share])
+        assert f"'{share}' is not a number above 0 and below 1" in capsys.readouterr().err
+
+
+def test_what_a_verb_needs_is_in_sentences(capsys):
+    for verb in VERBS:
+        needs = " ".join(output_of(capsys, verb.name, "--help").partition("needs: ")[2].split())
+        assert needs.endswith(".")
+        assert "]' " not in needs
+
+
 def test_without_a_verb_the_help_is_printed(capsys):
     assert main([]) == 2
     assert "a first study:" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from bytegap.codec.container import CODED, STORED, unpack
 from bytegap.data.windows import Windows, chunk_lengths
 from bytegap.lm.language_model import load_run
 from bytegap.lm.likelihood import token_nats
+from bytegap.objectives.ar import Autoregressive
+from bytegap.sampling.any_order import AnyOrder
 from tests.helpers.finished_runs import ARMS, finish
 from tests.helpers.tiny_study import write_text
 
@@ -140,3 +142,23 @@ def test_missing_files_and_folders_are_named(runs, tmp_path, capsys):
     (tmp_path / "original").write_bytes(b"x")
     assert main(["compress", str(tmp_path / "original"), *out, str(tmp_path)]) == 2
     assert "is not a run's folder" in capsys.readouterr().err
+
+
+def test_an_exact_run_that_does_not_read_from_left_to_right_is_refused(runs, texts, tmp_path, capsys, monkeypatch):
+    """The attention of a plug-in may be causal and its likelihood exact, though it reads the text backwards."""
+    monkeypatch.setattr(Autoregressive, "sampler", lambda _: AnyOrder())
+    original, packed = tmp_path / "original", tmp_path / "packed"
+    original.write_bytes(texts["like its training"])
+    assert main(["compress", str(original), "-o", str(packed), "--run", str(runs["byte-ar"].path)]) == 2
+    assert "does not read plain sequences from left to right" in capsys.readouterr().err
+    assert not packed.exists()
+
+
+@pytest.mark.parametrize("verb", ["compress", "decompress"])
+def test_a_file_is_not_overwritten_by_its_own_output(runs, packed, capsys, verb):
+    before = packed.read_bytes()
+    assert main([verb, str(packed), "-o", str(packed), "--run", str(runs["byte-ar"].path)]) == 2
+    assert "is what the command reads" in capsys.readouterr().err
+    assert packed.read_bytes() == before
+    assert main([verb, str(packed), "-o", ".", "--run", str(runs["byte-ar"].path)]) == 2
+    assert capsys.readouterr().err.endswith("bytegap: . is a folder: name a file\n")

@@ -79,6 +79,8 @@ def test_another_likelihood_is_named_and_its_parts_add_up(finished_study, tmp_pa
         (["{run}", "{home}/text", "--likelihood", "left"], "its likelihood is exact"),
         (["{masked}", "{home}/text", "--likelihood", "right"], "no likelihood is called 'right'"),
         (["{masked}", "{home}/text", "--likelihood", "left", "--mc-passes", "9"], "leave it out"),
+        (["{run}", "{home}/text", "--mc-passes", "3"], "--mc-passes 3 has no effect on byte-ar"),
+        (["{masked}", "--samples", "1", "--corrupt", "0.1"], "are about files: name some"),
         (["{masked}", "--length-mass", "999"], "name fewer bytes"),
         (["{run}", "{home}/text", "--corrupt", "0.999"], "corruption 'delete' leaves no byte of the text"),
     ],

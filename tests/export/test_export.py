@@ -17,6 +17,8 @@ from bytegap.lm.language_model import load_run
 from bytegap.lm.likelihood import score_windows, token_nats
 from bytegap.lm.open_model import open_pretrained
 from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL
+from bytegap.objectives.ar import Autoregressive
+from bytegap.sampling.any_order import AnyOrder
 from tests.helpers.finished_runs import ARMS, windows_of
 from tests.helpers.pretrained_folders import change_config
 
@@ -107,6 +109,14 @@ def test_transformers_refuses_a_model_that_is_not_causal(study, arm):
     _, runs, exports = study
     with pytest.raises(ValueError, match=f"bytegap-{runs[arm].spec().objective}"):
         AutoModelForCausalLM.from_pretrained(exports[arm])
+
+
+def test_a_causal_model_that_does_not_read_from_left_to_right_is_no_causal_lm(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(Autoregressive, "sampler", lambda _: AnyOrder())
+    stage.run(study[1]["byte-ar"].path, tmp_path / "made")
+    config = json.loads((tmp_path / "made" / "config.json").read_text())
+    assert (config["model_type"], config.get("architectures")) == ("bytegap-ar", None)
+    assert "It is not a causal language model" in (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_masked_export_is_a_bidirectional_llama(study):

@@ -236,6 +236,33 @@ def test_tables_are_printed_without_json(tmp_path: Path, capsys: pytest.CaptureF
         assert words in out
 
 
+def test_a_warning_names_its_arm_and_what_all_arms_share_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    bad = [row | {"flops": row["flops"] * (1.5 if number == 3 else 1)} for number, row in enumerate(runs(arm="two"))]
+    path = write(tmp_path / "runs.csv", runs(arm="one") + bad)
+    assert main(["fit-table", str(path), "--bootstraps", "40"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("assumed_units") == 1
+    named = {line.split()[1] for line in said.splitlines() if "budgets" in line or "6 N D" in line}
+    assert named <= {"one:", "two:"}
+    assert "two:" in named
+
+
+def test_a_column_that_is_read_as_another_is_not_suggested(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path / "runs.csv", [{"tokens": 1, "loss": 2, "flops": 3}])
+    error = refused(capsys, str(path), "--columns", "params=tokens")
+    assert "there is no column 'tokens' (the one of that name is read as 'params')" in error
+
+
+def test_advice_serves_the_verb_and_the_function(tmp_path: Path) -> None:
+    path = write(tmp_path / "runs.csv", [{"size": 1, "tokens": 1, "loss": 2, "flops": 3}])
+    with pytest.raises(FitError) as refused_:
+        bytegap.fit_table(path)
+    for words in ("--columns 'params=...'", "columns={'params': '...'}", "--convention 6nd", "convention='6nd'"):
+        assert words in str(refused_.value)
+
+
 # -- warnings ---------------------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,12 @@ def test_flops_are_those_of_torchs_counter(tmp_path, name, batch, tokens):
     )
 
 
+def test_the_rule_by_which_mdm_masks_is_named(tmp_path, capsys):
+    assert main(["flops", str(written(tmp_path, TINY_LLAMA))]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bytegap's own rule, k = ceil(t^2 S) with t uniform, masks a third on average" in said
+
+
 def printed(capsys, *arguments):
     assert main(["flops", *map(str, arguments)]) == 0
     return capsys.readouterr().out

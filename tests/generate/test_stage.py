@@ -18,7 +18,9 @@ from tests.helpers.finished_runs import ARMS
 def generate(finished_study, capfdbinary):
     def generated(arm, *flags):
         assert main(["generate", str(finished_study[1][arm].path), *flags]) == 0
-        return capfdbinary.readouterr().out
+        text = capfdbinary.readouterr().out
+        assert text.endswith(b"\n"), "or the log would follow on the same line"
+        return text[:-1]
 
     return generated
 
@@ -42,7 +44,7 @@ def test_an_export_generates_what_its_run_does(finished_study, generate, tmp_pat
     assert main(["export", str(finished_study[1][arm].path), "--out", str(tmp_path / "made")]) == 0
     capfdbinary.readouterr()
     assert main(["generate", f"hf:{tmp_path / 'made'}", "--prompt", "the "]) == 0
-    assert capfdbinary.readouterr().out == generate(arm, "--prompt", "the ")
+    assert capfdbinary.readouterr().out == generate(arm, "--prompt", "the ") + b"\n"
 
 
 def test_decode_gives_no_bytes_to_ids_that_stand_for_no_text():
@@ -55,9 +57,11 @@ def test_decode_gives_no_bytes_to_ids_that_stand_for_no_text():
     assert model.decode(torch.tensor([0, 1, 2]), "?") == b"a?bc"
 
 
-def test_samples_differ(generate):
-    one, other = generate("byte-mdm", "--num-samples", "2", "--max-new-tokens", "12", "--steps", "4").split(b"\n\n")[:2]
-    assert one != other
+def test_samples_differ_and_an_empty_line_is_between_them(generate):
+    flags = ["--max-new-tokens", "12", "--steps", "4"]
+    first, both = (generate("byte-mdm", *flags, "--num-samples", count) for count in "12")
+    assert both.startswith(first + b"\n\n")
+    assert both[len(first) + 2 :] != first
 
 
 @pytest.mark.parametrize("arm", ["byte-mdm", "byte-anyorder"])
@@ -87,6 +91,10 @@ def test_a_reader_that_closes_the_pipe_ends_the_process_by_sigpipe(finished_stud
         ("byte-block", ["--infill", "a _ b"], "cannot fill a gap"),
         ("byte-mdm", ["--infill", "nothing"], "nothing to fill in: write _"),
         ("byte-mdm", ["--max-new-tokens", "97"], "a sequence of byte-mdm"),
+        ("byte-mdm", ["--prompt", "ab", "--infill", "abc_"], "--prompt has no effect with --infill"),
+        ("byte-mdm", ["--max-new-tokens", "3", "--infill", "abc_"], "--max-new-tokens has no effect with --infill"),
+        ("byte-ar", ["--steps", "4"], "--steps 4 has no effect on byte-ar"),
+        ("byte-anyorder", ["--remasking", "ancestral"], "--remasking ancestral has no effect on byte-anyorder"),
         ("byte-mdm", ["--prompt", "x" * 96], "the prompt has 96 tokens and a sequence of byte-mdm"),
     ],
 )

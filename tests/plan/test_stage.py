@@ -91,6 +91,17 @@ def test_dry_run_writes_nothing(unplanned, capsys):
     assert plan.runs[0].id in {run.id for run in stage.make_plan(study, study_dir).runs}
 
 
+def test_more_workers_than_memory_are_warned_about(unplanned, capsys, monkeypatch):
+    study, study_dir = unplanned
+    plan = stage.resolve_plan(study, study_dir).model_copy(update={"workers": 3})
+    monkeypatch.setattr(stage, "peak_bytes", lambda _: 4e9)
+    for own, warned in ((13e9, False), (11e9, True)):
+        monkeypatch.setattr(stage, "memory_bytes", lambda _, own=own: own)
+        stage.dry_run(plan, study_dir)
+        printed = " ".join(capsys.readouterr().err.split())
+        assert ("this machine has 11.00 GB of memory: 2 workers fit; lower [compute] workers" in printed) is warned
+
+
 def test_budget_too_small_for_the_sizes_is_refused(unplanned, tmp_path):
     study = load_study(write_study(tmp_path, STUDY.replace("[1e10]", "[1e7]", 1)))
     with pytest.raises(PlanError, match=r"arms.byte-ar.* 1e\+07 FLOPs is too small.*raise the budget"):

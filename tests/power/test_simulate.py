@@ -1,13 +1,15 @@
 """Simulated studies of a plan: the fit is the real one, the laws are known."""
 
+import tomllib
+
 import numpy as np
 import pytest
 
 from bytegap.cli.main import main
 from bytegap.plan.stage import resolve_plan
 from bytegap.power import simulate
-from bytegap.power.laws_file import ArmLaw, default_laws
-from bytegap.power.simulate import Simulation, headline_interval, simulate_fit, simulate_row
+from bytegap.power.laws_file import ArmLaw, AssumedLaws, default_laws
+from bytegap.power.simulate import SimulatedFit, Simulation, headline_interval, simulate_fit, simulate_row
 from bytegap.schema.base import Quantity
 from bytegap.schema.fit import Estimand
 
@@ -71,4 +73,21 @@ def test_plan_simulate_prints_what_fits_find(tokenized, tmp_path, capsys):
     path.write_text("".join(law.format(name) for name in study.arms))
     arguments = ["plan", str(home / "tiny.toml"), "--out", str(home / "out"), "--studies", "1"]
     assert main([*arguments, "--simulate", str(path)]) == 0
-    assert "simulated studies: 1, with a noise of 0.50% between runs" in " ".join(capsys.readouterr().err.split())
+    out, err = capsys.readouterr()
+    assert "simulated studies: 1, with a noise of 0.50% between runs" in " ".join(err.split())
+    assert ("no headline was ever estimated" in err) is (out == ""), "a table only where it has rows"
+
+
+def test_no_table_is_printed_where_nothing_is_estimated(simulation, capsys):
+    simulate._print(simulation, [SimulatedFit((), 0)])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no headline was ever estimated" in err
+
+
+def test_the_example_in_the_help_is_a_law_file(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "--help"])
+    lines = capsys.readouterr().out.partition("  noise = ")[2].partition("\n\n")[0]
+    laws = AssumedLaws.model_validate(tomllib.loads(f"noise = {lines}"))
+    assert list(laws.arms) == ["byte-ar"]

@@ -50,8 +50,16 @@ def test_every_probe_has_rows_and_is_not_run_again(study, capsys, monkeypatch):
     assert {row.label for row in probe.linear_probe} == {"word", "bpe"}
     assert {len(row.accuracy) for row in probe.linear_probe} == {3}
     assert all(0 < row.base_rate < 1 for row in probe.segmentation)
+    capsys.readouterr()
     stage.run(*study)
-    assert "up to date" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "up to date" in printed
+    best = max(probe.segmentation, key=lambda row: row.auc)
+    assert f"{best.score} of {best.arm}" in printed
+    assert f"AUC {best.auc:.3f}" in printed
+    [used] = [row for row in probe.context if row.arm == "byte-ar"]
+    assert f"{used.effective} of {used.lengths[-1]} by byte-ar" in printed
+    assert "see 'bytegap report'" in printed
 
 
 def test_token_starts_and_labels_are_the_tokenizers(study):

@@ -51,7 +51,7 @@ def test_studies_of_the_repository_are_read(request):
         ('name = "tiny"', "", ["'name' is missing"]),
         ("[grid]", "[grid", ["not valid TOML"]),
         ("[grid]", "[fit]\nmargn = 1.1\n[grid]", ["unknown key 'fit.margn'", "did you mean 'margin'"]),
-        ("[grid]", "[fit]\nmargin = 1\n[grid]", ["'fit.margin'", "greater than 1"]),
+        ("[grid]", "[fit]\nmargin = 1\n[grid]", ["'fit.margin'", "above 1"]),
         (
             "[grid]",
             '[fit]\nslopes = [["byte-ar", "byte-arr"]]\n[grid]',

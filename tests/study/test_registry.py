@@ -31,6 +31,14 @@ def test_names_lists_every_part_of_a_kind_and_nothing_else(kind, expected):
         assert registry.part_class(kind, name).kind == kind
 
 
+@pytest.mark.parametrize("kind", registry.PACKAGES)
+def test_the_docstring_of_a_part_says_what_it_is(kind):
+    """Not what its options are, nor which methods it has."""
+    for name in registry.names(kind):
+        first = registry.part_class(kind, name).__doc__.split()[0]
+        assert first not in {"Which", "How", "No", "Attention,"}, name
+
+
 @dataclass(frozen=True)
 class Elsewhere(Autoregressive):
     """An objective of another package."""

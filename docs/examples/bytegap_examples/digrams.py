@@ -38,7 +38,7 @@ class DigramTokenizer:
 
 @dataclass(frozen=True)
 class Digrams(TokenizerSpec):
-    """How many tokens."""
+    """A vocabulary of all bytes and the most frequent pairs of bytes."""
 
     vocab_size: int = Field(ge=257, le=256 + 256**2)
     """V, the 256 bytes included."""

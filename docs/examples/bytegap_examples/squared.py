@@ -17,7 +17,7 @@ from bytegap.models.transformer import Transformer, TransformerConfig, Transform
 
 
 class SquaredConfig(TransformerConfig):
-    """The Transformer's sizes, with other costs."""
+    """Sizes of one Transformer with a squared-ReLU MLP, which costs less than a gated one."""
 
     def build(self) -> "Squared":
         """The network, its weights not yet initialized."""
@@ -48,7 +48,7 @@ class SquaredConfig(TransformerConfig):
 
 @dataclass(frozen=True)
 class SquaredFamily(ModelFamily):
-    """No options."""
+    """Squared-ReLU Transformers, of the Transformer's own sizes."""
 
     def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[SquaredConfig]:
         """Configs in ascending size, without end: the plan takes those that fit a budget."""
@@ -62,7 +62,7 @@ class SquaredFamily(ModelFamily):
 
 
 class SquaredReLU(nn.Module):
-    """down(relu(up x)^2)."""
+    """An MLP with a squared ReLU: down(relu(up x)^2)."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class SquaredReLU(nn.Module):
 
 
 class Squared(Transformer):
-    """Everything else, such as `features` and `initialize`, is the Transformer's."""
+    """A Transformer with squared-ReLU MLPs; all else, such as `features` and `initialize`, is the Transformer's."""
 
     def __init__(self, config: SquaredConfig) -> None:
         super().__init__(config)

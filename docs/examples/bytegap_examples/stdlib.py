@@ -13,7 +13,7 @@ from bytegap.errors import CorpusError
 
 @dataclass(frozen=True)
 class StandardLibrary(CorpusSource):
-    """Which part of the library."""
+    """The Python files of the standard library, or of some of its packages."""
 
     packages: tuple[str, ...] = ("",)
     """Folders of the library, such as `json`; the default is all of it."""

@@ -18,7 +18,7 @@ from bytegap.objectives.mdm import MaskedScoring, mask_tokens, num_masked_and_we
 
 @dataclass(frozen=True)
 class StretchInfilling(MaskedScoring):
-    """Attention, sampler and scoring are those of `MaskedScoring`."""
+    """Training on one masked stretch; attention, sampler and scoring are those of `MaskedScoring`."""
 
     trains_on_what_it_scores: ClassVar[bool] = False
 

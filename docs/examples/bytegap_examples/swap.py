@@ -9,7 +9,7 @@ from bytegap.data.train_sequences import Keys
 
 @dataclass(frozen=True)
 class Swap(IndexPermutation):
-    """No options; `IndexPermutation` derives `permute` and `restore` from the indices."""
+    """Neighbours change places; `IndexPermutation` derives `permute` and `restore` from the indices."""
 
     def indices(self, seq_len: int, keys_B: Keys) -> Indices:
         """1, 0, 3, 2, ...; the last token of an odd sequence stays."""

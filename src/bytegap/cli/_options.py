@@ -39,7 +39,7 @@ class Verb:
         """The end of the verb's help: details, examples and what to install."""
         details = [_wrapped(paragraph) for paragraph in self.details.split("\n\n") if paragraph]
         examples = "\n".join(f"  {line}" for line in self.examples.splitlines())
-        needs = f"pip install 'bytegap[{','.join(self.extras)}]'" if self.extras else "the base install."
+        needs = f"pip install 'bytegap[{','.join(self.extras)}]'." if self.extras else "the base install."
         return "\n\n".join([*details, f"examples:\n{examples}", _wrapped(f"needs: {needs} {self.also}".rstrip())])
 
 
@@ -82,7 +82,7 @@ def positive(text: str) -> int:
 
 def fraction(text: str) -> float:
     """A number above 0 and below 1."""
-    return _checked(text, float, lambda value: 0 < value < 1, "a number between 0 and 1")
+    return _checked(text, float, lambda value: 0 < value < 1, "a number above 0 and below 1")
 
 
 def flops(text: str) -> float:

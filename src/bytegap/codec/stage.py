@@ -17,7 +17,7 @@ from bytegap.codec import coder
 from bytegap.codec.container import CODED, STORED, Header, unpack
 from bytegap.console import say
 from bytegap.errors import CodecError
-from bytegap.io.atomic import write_bytes
+from bytegap.io.atomic import check_output, write_bytes
 from bytegap.lm.language_model import LanguageModel, load_run
 from bytegap.study.directory import RunDir
 
@@ -27,8 +27,9 @@ _THREADS = 1  # sums over several threads depend on how many there are
 def compress(file: Path, out: Path, run_dir: Path) -> None:
     """Write `file`, compressed with the run in `run_dir`, to `out`; an interrupted write leaves no file.
 
-    CodecError where the file cannot be read or the run is not autoregressive.
+    CodecError where the file cannot be read, the run is not autoregressive, or does not read from left to right.
     """
+    check_output(out, file, run_dir)
     text = _read(file)
     torch.set_num_threads(_THREADS)
     model = _load_autoregressive(run_dir)
@@ -51,6 +52,7 @@ def decompress(file: Path, out: Path, run_dir: Path) -> None:
 
     CodecError where the file is damaged, or was compressed with another run or on a machine with other arithmetic.
     """
+    check_output(out, file, run_dir)
     header, content = unpack(file, _read(file))
     spec = RunDir(run_dir).spec()
     if header.run != spec.id:
@@ -83,11 +85,16 @@ def _decoded(file: Path, header: Header, code: bytes, run_dir: Path) -> bytes:
 
 
 def _load_autoregressive(run_dir: Path) -> LanguageModel:
-    """The run; CodecError unless its likelihood is exact."""
+    """The run; CodecError unless its likelihood is exact and it reads from left to right, as the coder does."""
     model = load_run(RunDir(run_dir))
     if not model.objective.is_exact:
         raise CodecError(
             f"{run_dir} is {model.name}, which has no exact probabilities: compress with an autoregressive run"
+        )
+    if not model.objective.reads_left_to_right:
+        raise CodecError(
+            f"{run_dir} is {model.name}, which does not read plain sequences from left to right, as the coder does: "
+            "compress with an autoregressive run"
         )
     return model
 

@@ -15,7 +15,7 @@ from bytegap.io.atomic import file_sha256
 
 @dataclass(frozen=True)
 class GivenVocabulary(TokenizerSpec, ABC):
-    """Which vocabulary."""
+    """A vocabulary that a file gives, which is copied to the study."""
 
     kept: ClassVar[str]
     """Name of the copy."""

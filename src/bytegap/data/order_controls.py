@@ -23,6 +23,7 @@ LONGEST = 1024
 """Largest distance between bytes."""
 LOCAL = 4
 """Distances up to this one are local."""
+_UNPERMUTED = "identity"
 
 
 def run(study: Study, study_dir: StudyDir) -> OrderControls:
@@ -35,6 +36,7 @@ def run(study: Study, study_dir: StudyDir) -> OrderControls:
     inputs = digest({"pairs": pairs, "tokens": contents, "sample": SAMPLE_BYTES})
     if current := study_dir.load_if_current(ORDER_CONTROLS, inputs):
         say("order-controls", "up to date")
+        _say_findings(current)
         return current
     controls: list[OrderControl] = []
     for name in sorted(manifests):
@@ -46,7 +48,22 @@ def run(study: Study, study_dir: StudyDir) -> OrderControls:
     made = OrderControls(inputs_sha256=inputs, controls=tuple(controls))
     study_dir.write(ORDER_CONTROLS, made)
     say("order-controls", f"{len(controls)} permutations, on {controls[0].bytes:,} bytes of text")
+    _say_findings(made)
     return made
+
+
+def _say_findings(found: OrderControls) -> None:
+    """How much of the local information each permutation keeps."""
+    kept = [
+        f"{each.local_kept:.0%} under {each.permutation} of {each.tokenizer} tokens"
+        for each in found.controls
+        if each.permutation != _UNPERMUTED
+    ]
+    listed = ", ".join(kept) or "nothing is permuted"
+    say(
+        "order-controls",
+        f"information between bytes at most {LOCAL} apart that is kept: {listed}; see 'bytegap report'",
+    )
 
 
 def _label(plugin: Plugin) -> str:

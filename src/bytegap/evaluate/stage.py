@@ -59,6 +59,8 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
 
     EvaluateError where there is nothing to do, or a file cannot be read or is empty.
     """
+    if not files and (options.corruption_rate or options.mc_passes or options.likelihood != NELBO):
+        raise EvaluateError("--corrupt, --mc-passes and --likelihood are about files: name some after the model")
     if not files and not options.samples and not options.length_mass_bytes:
         raise EvaluateError("name the files to score after the model: bytegap evaluate MODEL FILE...")
     texts = [_read(file) for file in files]
@@ -88,9 +90,13 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
 
 
 def _open(model_name: str, options: EvaluateOptions) -> LanguageModel:
-    """The model; EvaluateError where it does not have the likelihood."""
+    """The model; EvaluateError where it does not have the likelihood, or needs no passes."""
     model = open_model(model_name, options.context)
     check_likelihood(options.likelihood, model)
+    if options.mc_passes is not None and model.objective.is_exact:
+        raise EvaluateError(
+            f"--mc-passes {options.mc_passes} has no effect on {model.name}, whose likelihood is exact: leave it out"
+        )
     if options.likelihood == NELBO:
         return with_mc_passes(model, options.mc_passes)
     if options.mc_passes is not None:

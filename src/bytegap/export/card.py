@@ -4,7 +4,6 @@ import inspect
 
 from bytegap.errors import StudyDirError
 from bytegap.lm.language_model import LanguageModel
-from bytegap.lm.pretrained.exported import is_causal
 from bytegap.objectives.base import Objective
 from bytegap.schema.base import label
 from bytegap.schema.plan import RunSpec
@@ -62,7 +61,8 @@ The architecture is Llama; no code but that of `transformers` is needed. It was 
 context."""
 
 _OTHER = """\
-It is not a causal model: `AutoModelForCausalLM` refuses it. bytegap loads it, and `AutoTokenizer` its tokenizer:
+It is not a causal language model: `AutoModelForCausalLM` refuses it.
+bytegap loads it, and `AutoTokenizer` its tokenizer:
 
 ```python
 import bytegap
@@ -81,7 +81,7 @@ def model_card(run: RunDir, spec: RunSpec, model: LanguageModel, tokenizer_kind:
         raise StudyDirError(f"{run.path} was never scored ({record.reason}): export a finished run")
     corpus = study_dir.corpus()
     ngrams = study_dir.windows().splits["test"].tokenizers[spec.tokenizer]
-    causal = is_causal(model.objective)
+    causal = model.objective.reads_left_to_right
     return _CARD.format(
         library="library_name: transformers\npipeline_tag: text-generation\n" if causal else "",
         arm=spec.arm,

@@ -53,7 +53,8 @@ def fit_table(
         for index, (name, own) in enumerate(by_arm.items())
     }
     if len(found) == 1:
-        return next(iter(found.values()))[0]
+        (only,) = (fit for fit, _ in found.values())
+        return only.model_copy(update={"warnings": (diagnostics.ASSUMED_UNITS, *only.warnings)})
     tested = separate_laws([arm for _, arm in found.values()], share_irreducible_loss=True)
     return ArmsFit(
         arms=FrozenDict({name: fit for name, (fit, _) in found.items()}),
@@ -80,7 +81,7 @@ def _check(who: str, rows: int, drop_worst: int) -> None:
 def _fit_arm(
     name: str, rows: Sequence[TableRow], bootstraps: int, rng: np.random.Generator, drop_worst: int
 ) -> tuple[TableFit, LabelledPoints]:
-    warnings = [diagnostics.ASSUMED_UNITS]
+    warnings: list[str] = []
     if drop_worst:
         rows, dropped = _without_worst(rows, drop_worst, rng)
         left_out = f"{diagnostics.name_rows(dropped)}, of largest residual in a first fit, left out"

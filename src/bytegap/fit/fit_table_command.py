@@ -73,7 +73,7 @@ def _show_arm(fit: TableFit, prefix: str) -> None:
         frontier.add_row("g", *_value_and_interval(fit.frontier.exponent))
         console.show(frontier)
     for warning in fit.warnings:
-        console.warn("fit", warning)
+        console.warn("fit", f"{prefix}{warning}")
 
 
 def _law_table(fit: TableFit, prefix: str) -> Table:

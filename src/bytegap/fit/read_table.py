@@ -136,28 +136,27 @@ def _index(table: str, header: list[str], columns: Mapping[str, str], convention
                 f"{table}: there is no column '{theirs}' to be '{ours}': {nearest(theirs, filter(None, header))}"
             )
     if repeated := sorted({theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1}):
-        raise FitError(f"--columns: '{repeated[0]}' is named for two columns: name it for one of them")
+        raise FitError(f"columns: '{repeated[0]}' is named for two columns: name it for one of them")
     names = {ours: columns.get(ours, ours) for ours in COLUMNS}
     names = {ours: theirs for ours, theirs in names.items() if ours in columns or theirs not in columns.values()}
     index = {ours: header.index(theirs) for ours, theirs in names.items() if theirs in header}
     if "loss" not in index:
         raise _missing(table, "loss", header, index)
     absent = [name for name in COUNTS if name not in index]
-    if len(absent) > 1:
+    if absent and (len(absent) > 1 or convention is None):
         raise _missing(table, absent[0], header, index)
-    if absent and convention is None:
-        raise FitError(
-            f"{table}: there is no column '{absent[0]}' ({nearest(absent[0], filter(None, header))}): name it with "
-            f"--columns '{absent[0]}=...', or compute it by C = 6 N D with --convention 6nd"
-        )
     return index
 
 
 def _missing(table: str, name: str, header: list[str], index: Mapping[str, int]) -> FitError:
-    free = [each for at, each in enumerate(header) if each and at not in index.values()]
+    """The error for a column that is needed; it serves the verb and the function alike."""
+    taken = {header[at]: ours for ours, at in index.items()}
+    free = [each for each in header if each and each not in taken]
+    where = f"the one of that name is read as '{taken[name]}'" if name in taken else nearest(name, free)
     return FitError(
-        f"{table}: there is no column '{name}' ({nearest(name, free)}): name it with --columns '{name}=...'; "
-        "a table needs 'loss' and two of 'flops', 'params', 'tokens'"
+        f"{table}: there is no column '{name}' ({where}): say which column it is, --columns '{name}=...' or in Python "
+        f"columns={{'{name}': '...'}}; a table needs 'loss', 'flops', 'params' and 'tokens', one of the last three not "
+        "with --convention 6nd or convention='6nd', which computes it by C = 6 N D"
     )
 
 

@@ -43,7 +43,8 @@ def run(path: Path, out: Path, context: int | None, *, as_json: bool) -> None:
     say(
         "flops",
         f"a sequence is {' or '.join(map(str, lengths))} tokens; AR processes BOS and all tokens but the last, MDM BOS "
-        "and all tokens, of which a third are masked on average; training costs 3 forwards",
+        "and all tokens, of which bytegap's own rule, k = ceil(t^2 S) with t uniform, masks a third on average, where "
+        "most others mask half; training costs 3 forwards",
     )
 
 

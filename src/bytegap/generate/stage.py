@@ -1,5 +1,7 @@
 """The verb `generate`: write text from a model to standard output while it is generated.
 
+After each text comes a newline that is not part of it, and between two texts an empty line.
+
 Reads the model, a run's folder or `hf:PATH`; writes no files.
 """
 
@@ -33,7 +35,7 @@ class GenerateOptions:
     prompt: str = ""
     """Text to continue."""
     infill: str | None = None
-    """Text to fill in instead, each `GAP` in it one token."""
+    """Text to fill in instead, each `GAP` in it one token; excludes `prompt` and `max_new_tokens`."""
     max_new_tokens: int | None = None
     """Tokens after the prompt; None: as many as the model's sequence holds."""
     num_samples: int = 1
@@ -43,8 +45,9 @@ class GenerateOptions:
 
 
 def run(model_name: str, options: GenerateOptions) -> None:
-    """Generate the texts; GenerateError where the model cannot."""
+    """Generate the texts; GenerateError where the model cannot, or an option would have no effect."""
     model = open_model(model_name)
+    _check_options(model, options)
     if sum(weight.numel() for weight in model.network.parameters()) < _SMALL_MODEL:
         torch.set_num_threads(1)
     if options.infill is not None:
@@ -53,12 +56,29 @@ def run(model_name: str, options: GenerateOptions) -> None:
         sequence_S = _with_prompt(model, options.prompt, options.max_new_tokens)
     for number in range(options.num_samples):
         if number:
-            _write(b"\n\n")
+            _write(b"\n")
         started = time.perf_counter()
         n_bytes = _generate(model, sequence_S.clone(), options.sampling, rng_for(options.seed, number))
-        if sys.stdout.isatty():
-            _write(b"\n")
+        _write(b"\n")
         say("generate", f"{n_bytes} bytes, {n_bytes / (time.perf_counter() - started):,.0f} bytes a second")
+
+
+def _check_options(model: LanguageModel, options: GenerateOptions) -> None:
+    """GenerateError for the first option that would have no effect."""
+    if options.infill is not None:
+        for flag, given in (("--prompt", options.prompt), ("--max-new-tokens", options.max_new_tokens)):
+            if given:
+                raise GenerateError(
+                    f"{flag} has no effect with --infill, which is the whole text: leave one of them out"
+                )
+    if model.objective.sampler().unmasks_in_steps:
+        return
+    settings, default = options.sampling, SamplingSettings()
+    for flag, given in (("--steps", settings.steps), ("--remasking", settings.remasking)):
+        if given not in {default.steps, default.remasking}:
+            raise GenerateError(
+                f"{flag} {given} has no effect on {model.name}, which draws one token a step: leave it out"
+            )
 
 
 def _with_prompt(model: LanguageModel, prompt: str, max_new_tokens: int | None) -> Tensor:

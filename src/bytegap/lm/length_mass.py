@@ -71,8 +71,7 @@ def length_mass(model: LanguageModel, n_bytes: int, samples: int = DEFAULT_SAMPL
             f"{model.name}: a text of {n_bytes} bytes has at least {least} tokens, and a sequence holds "
             f"{model.seq_len}: name fewer bytes"
         )
-    attention = model.objective.attention
-    if attention is not None and attention.causal:
+    if model.objective.reads_left_to_right:
         mass_R = _causal_mass(model, n_bytes, samples)
         error = float(mass_R.std()) / math.sqrt(samples)
         return LengthMass(n_bytes, float(mass_R.mean()), error, samples, (least, most))

@@ -16,7 +16,7 @@ from bytegap.sampling.autoregressive import LeftToRight
 
 @dataclass(frozen=True)
 class Autoregressive(Objective):
-    """Next-token prediction."""
+    """Autoregression, the prediction of each next token."""
 
     is_exact: ClassVar[bool] = True
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.vocabulary import Vocabulary
-from bytegap.nn.attention_spec import AttentionSpec, to_device
+from bytegap.nn.attention_spec import CAUSAL, AttentionSpec, to_device
 from bytegap.sampling.base import Sampler
 from bytegap.study.registry import Part, build
 
@@ -115,9 +115,17 @@ class Objective(Part, ABC):
     def attention(self) -> AttentionSpec | None:
         """The pattern of a plain sequence, BOS then tokens; None where the objective lays its inputs out otherwise.
 
-        Probes and causal export need models that accept plain sequences.
+        Probes need models that accept plain sequences.
         """
         return None
+
+    @property
+    def reads_left_to_right(self) -> bool:
+        """Whether its models are plain causal language models: each token given BOS and all before it, exactly.
+
+        Compression and causal export need this; causal attention alone does not say in which order a text is read.
+        """
+        return self.is_exact and self.attention == CAUSAL and self.sampler().left_to_right
 
     @property
     def known_length(self) -> KnownLength:

@@ -23,7 +23,7 @@ from bytegap.objectives.mdm import MaskedScoring, mask_tokens, num_masked_and_we
 
 @dataclass(frozen=True)
 class SpanMaskedDiffusion(MaskedScoring):
-    """Span masking."""
+    """Masked diffusion that trains on masked spans of tokens."""
 
     trains_on_what_it_scores: ClassVar[bool] = False
 

@@ -24,7 +24,7 @@ WORD = "word"
 
 @dataclass(frozen=True)
 class WholeWordMaskedDiffusion(MaskedScoring):
-    """Whole-word masking."""
+    """Masked diffusion that trains on masked whole words."""
 
     trains_on_what_it_scores: ClassVar[bool] = False
     bytes_only: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.table import Table
 
 from bytegap.autotune.backends import ExecutionPlan, default_execution, default_workers
-from bytegap.autotune.memory import check_memory, peak_bytes
+from bytegap.autotune.memory import check_memory, memory_bytes, peak_bytes
 from bytegap.autotune.search import autotune
 from bytegap.autotune.step_timer import seconds_per_step, step_signature
 from bytegap.console import say, show, track, warn
@@ -128,6 +128,12 @@ def dry_run(plan: Plan, study_dir: StudyDir) -> None:
     largest = [max(cell, key=lambda run: run.non_embedding_parameters) for cell in cells.values()]
     peak = max(peak_bytes(run) for run in track(largest, "estimating memory"))
     say("plan", f"about {peak / 1e9:.2f} GB of memory for each worker, {plan.workers * peak / 1e9:.2f} GB in all")
+    on_cpu = plan.runs[0].execution.device == "cpu"
+    if on_cpu and plan.workers * peak > (own := memory_bytes("cpu")):
+        warn(
+            "plan",
+            f"this machine has {own / 1e9:.2f} GB of memory: {int(own // peak)} workers fit; lower [compute] workers",
+        )
     if any(run.epochs > 1 for run in plan.runs):
         say("plan", "runs marked ! see their text more than once")
 

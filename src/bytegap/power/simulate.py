@@ -144,8 +144,9 @@ def _print(simulation: Simulation, fits: list[SimulatedFit]) -> None:
         by_headline.setdefault((interval.name, interval.arms), []).append(interval)
     for intervals in by_headline.values():
         table.add_row(*_cells(intervals, len(fits)))
-    show(table)
-    if not by_headline:
+    if by_headline:
+        show(table)
+    else:
         say("plan", "no headline was ever estimated: the arms share no loss, or too few minima are used")
 
 

@@ -15,6 +15,7 @@ from bytegap.io.arrays import read_array
 from bytegap.lm.language_model import load_run
 from bytegap.objectives.base import objective
 from bytegap.probe.context_length import context_loss
+from bytegap.probe.findings import findings
 from bytegap.probe.linear_probe import linear_probes
 from bytegap.probe.neighbour_ablation import neighbour_ablation
 from bytegap.probe.reconstruction import reconstruction
@@ -55,12 +56,20 @@ def run(study: Study, study_dir: StudyDir) -> Probe:
     inputs = digest([[spec.id for spec in specs], windows_sha256, WINDOWS, sorted(Probe.model_fields)])
     if found := study_dir.load_if_current(PROBE, inputs):
         say("probe", "up to date")
+        _say_findings(found)
         return found
     torch.set_num_threads(plan.workers * plan.runs[0].execution.threads)
     probe = _probe(study_dir, specs, inputs)
     study_dir.write(PROBE, probe)
     say("probe", f"{len(specs)} models on {probe.windows} windows: {study_dir.path(PROBE)}")
+    _say_findings(probe)
     return probe
+
+
+def _say_findings(probe: Probe) -> None:
+    for line in findings(probe):
+        say("probe", line)
+    say("probe", "every number and figure: see 'bytegap report'")
 
 
 def _probe(study_dir: StudyDir, specs: list[RunSpec], inputs_sha256: str) -> Probe:
@@ -106,11 +115,13 @@ def _best_runs(study: Study, study_dir: StudyDir, plan: Plan) -> list[RunSpec]:
 
 
 def _can_be_probed(spec: RunSpec) -> bool:
-    """Whether its model takes plain sequences, which are not permuted unless the model is causal."""
-    attention = objective(spec.objective, spec.objective_options).attention
-    if attention is None:
+    """Whether its model takes plain sequences, which are not permuted unless it is causal, and then left to right."""
+    own = objective(spec.objective, spec.objective_options)
+    if own.attention is None:
         return False
-    return attention.causal or permutation(spec.permutation, spec.permutation_options).is_identity
+    if own.attention.causal:
+        return own.sampler().left_to_right
+    return permutation(spec.permutation, spec.permutation_options).is_identity
 
 
 def _pair_counts(study_dir: StudyDir, spec: RunSpec) -> torch.Tensor:

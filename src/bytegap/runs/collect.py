@@ -4,12 +4,13 @@ Reads plan.json, runs/ID/*.json, the manifests and jobs.json; writes runs.jsonl,
 folder that has the tables alone, as a study's results are kept, it makes the results of the tuning audit from them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from rich.table import Table
 
-from bytegap.console import say, show, warn
+from bytegap.console import fits, say, show, warn
 from bytegap.errors import StudyDirError
 from bytegap.launch import slurm_queue
 from bytegap.runs.audit import EndedRuns, audit
@@ -48,7 +49,7 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
     if ended or not earlier:  # rows without records cannot be audited again
         study_dir.write(AUDIT, findings)
     if print_runs:
-        show(_table(rows))
+        show(_widest_table(rows))
         _log_times(study_dir, plan)
     from_table = f", {len(kept)} as it had them, without a folder" if kept else ""
     say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}{from_table}")
@@ -66,7 +67,7 @@ def _audit_again(study_dir: StudyDir, *, with_audit: bool, print_runs: bool) -> 
     if findings != earlier:
         study_dir.write(AUDIT, findings)
     if print_runs:
-        show(_table(rows))
+        show(_widest_table(rows))
     say("collect", f"{study_dir.path(PLAN)} is missing: {len(rows)} runs are taken from {study_dir.path(RUNS)}")
     _log_audit(findings, with_summary=with_audit)
     return rows
@@ -95,23 +96,37 @@ def _rows(study_dir: StudyDir, ended: EndedRuns) -> list[RunRow]:
     return rows
 
 
-def _table(rows: Sequence[RunRow]) -> Table:
+def _widest_table(rows: Sequence[RunRow]) -> Table:
+    """The table with as many columns as fit: ids must stay whole, to be copied."""
+    counts = range(len(_LEFT_OUT_FIRST) + 1)
+    tables = [_table(rows, set(_LEFT_OUT_FIRST[:count])) for count in counts]
+    return next((table for table in tables if fits(table)), tables[-1])
+
+
+def _table(rows: Sequence[RunRow], left_out: AbstractSet[str]) -> Table:
+    headings = [heading for heading in _COLUMNS if heading not in left_out]
     table = Table()
-    for heading in ("run", "arm", "budget", "N", "D", "epochs", "test BPB", "unigram", "status"):
-        table.add_column(heading, justify="left" if heading in {"run", "arm", "status"} else "right")
+    for heading in headings:
+        is_text = heading in {"run", "arm", "status"}
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=heading != "status")
     for row in rows:
-        table.add_row(
-            row.run,
-            row.arm,
-            f"{row.budget_flops:.2g}",
-            f"{row.non_embedding_parameters:,}",
-            f"{row.tokens / 1e6:.2f}M",
-            f"{row.epochs:.2f}",
-            f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb is not None else "-",
-            f"{row.unigram_bpb:.3f}",
-            row.status if row.status == "finished" else f"failed: {row.reason}",
-        )
+        table.add_row(*(_COLUMNS[heading](row) for heading in headings))
     return table
+
+
+_COLUMNS: dict[str, Callable[[RunRow], str]] = {
+    "run": lambda row: row.run,
+    "arm": lambda row: row.arm,
+    "budget": lambda row: f"{row.budget_flops:.2g}",
+    "N": lambda row: f"{row.non_embedding_parameters:,}",
+    "D": lambda row: f"{row.tokens / 1e6:.2f}M",
+    "epochs": lambda row: f"{row.epochs:.2f}",
+    "test BPB": lambda row: f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb is not None else "-",
+    "unigram": lambda row: f"{row.unigram_bpb:.3f}",
+    "status": lambda row: row.status if row.status == "finished" else f"failed: {row.reason}",
+}
+_LEFT_OUT_FIRST = ("epochs", "unigram", "D", "N", "budget", "arm", "status", "test BPB")
+"""Columns in the order in which a narrow terminal goes without them."""
 
 
 def _log_times(study_dir: StudyDir, plan: Plan) -> None:

@@ -15,7 +15,7 @@ from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, check
 
 @dataclass(frozen=True)
 class AnyOrder(Sampler):
-    """One token a step, in random order."""
+    """Sampling of one token a step, in random order."""
 
     left_to_right: ClassVar[bool] = False
 

@@ -62,6 +62,8 @@ class Sampler(ABC):
 
     left_to_right: ClassVar[bool]
     """Whether tokens come in the order of the text."""
+    unmasks_in_steps: ClassVar[bool] = False
+    """Whether `steps` and `remasking` of the settings have an effect; where they have none, `generate` refuses them."""
 
     @abstractmethod
     def generate(

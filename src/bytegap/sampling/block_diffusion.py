@@ -14,11 +14,12 @@ from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, Unmas
 
 @dataclass(frozen=True)
 class BlockDiffusion(Sampler):
-    """Unmasking within blocks, blocks in order."""
+    """Sampling by unmasking within blocks, blocks in order."""
 
     size: int
     """Tokens in a block."""
     left_to_right: ClassVar[bool] = True
+    unmasks_in_steps: ClassVar[bool] = True
 
     def generate(
         self, model: SamplerModel, sequence_S: Tensor, settings: SamplingSettings, rng: torch.Generator

@@ -14,9 +14,10 @@ from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, Unmas
 
 @dataclass(frozen=True)
 class MaskedDiffusion(Sampler):
-    """Unmasking in any order."""
+    """Sampling by unmasking a sequence in any order."""
 
     left_to_right: ClassVar[bool] = False
+    unmasks_in_steps: ClassVar[bool] = True
 
     def generate(
         self, model: SamplerModel, sequence_S: Tensor, settings: SamplingSettings, rng: torch.Generator

@@ -180,7 +180,7 @@ class RunRow(Record):
     vocab_size: int
     """V, the number of tokens that stand for text; the model has V + 3 ids."""
     context_bytes: int
-    """Most bytes of text in an scoring window; the mean of a training sequence."""
+    """Most bytes of text in a scoring window; the mean of a training sequence."""
     d_model: int
     """Width of the residual stream."""
     n_layers: int

@@ -41,7 +41,7 @@ class Context(Table):
     """The context length, equal for every arm: in bytes of text, or in tokens."""
 
     bytes: int | None = Field(default=None, ge=8)
-    """Most text in an scoring window, and mean text in a training sequence. Give this or `tokens`."""
+    """Most text in a scoring window, and mean text in a training sequence. Give this or `tokens`."""
     tokens: int | None = Field(default=None, ge=8)
     """Tokens in a training sequence of every arm, however much text they hold. Scoring windows are the same text for
     all arms, and so no longer than fits the arm with the shortest tokens."""

@@ -143,7 +143,7 @@ def test_mask_is_never_predicted(tmp_path):
     ("changes", "message"),
     [
         ({"time_conditioning": True}, "'time_conditioning': it should be False"),
-        ({"cond_dim": None}, "'cond_dim': it should be a valid integer"),
+        ({"cond_dim": None}, "'cond_dim': it should be a whole number"),
         ({"n_blocks": 3}, "weight 'backbone.blocks.2.adaLN_modulation.bias' is missing"),
     ],
 )

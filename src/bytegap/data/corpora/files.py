@@ -19,7 +19,7 @@ from bytegap.schema.base import digest
 
 @dataclass(frozen=True)
 class Files(CorpusSource):
-    """Which files, and where in a row the text is."""
+    """Local files as a corpus: the options say which, and where in a row the text is."""
 
     paths: list[str] = Field(min_length=1)
     """Files, folders (all files in them but hidden ones) and globs; relative to the current directory, `~` allowed."""

@@ -22,7 +22,7 @@ from bytegap.schema.base import digest
 
 @dataclass(frozen=True)
 class Hub(CorpusSource):
-    """Which rows of which data set."""
+    """A data set of the Hugging Face Hub as a corpus: the options say which rows of which."""
 
     dataset: str
     """`owner/name` on the Hub, or a directory."""

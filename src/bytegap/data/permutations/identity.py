@@ -10,7 +10,7 @@ from bytegap.data.train_sequences import Keys, Tokens
 
 @dataclass(frozen=True)
 class Identity(Permutation):
-    """No token moves."""
+    """The permutation that moves no token."""
 
     is_identity: ClassVar[bool] = True
 

@@ -8,7 +8,7 @@ from bytegap.data.train_sequences import Keys, Tokens
 
 @dataclass(frozen=True)
 class Reverse(Permutation):
-    """The last token of a sequence comes first."""
+    """The reversal of a sequence: its last token comes first."""
 
     def permute(self, tokens_BS: Tokens, keys_B: Keys) -> Tokens:
         """The sequences, reversed."""

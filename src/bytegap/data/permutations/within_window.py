@@ -17,7 +17,7 @@ from bytegap.data.train_sequences import Keys, check_divides
 
 @dataclass(frozen=True)
 class WithinWindow(IndexPermutation):
-    """Every window of `size` tokens is permuted."""
+    """A permutation within every window of `size` tokens."""
 
     size: int = Field(ge=1)
     """W, tokens in a window; it must divide the sequence. 1 moves nothing, S moves any token anywhere."""

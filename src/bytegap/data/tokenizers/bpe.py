@@ -18,7 +18,7 @@ from bytegap.data.tokenizers.huggingface import KEPT
 
 @dataclass(frozen=True)
 class BytePairEncoding(LearnedVocabulary):
-    """How many tokens."""
+    """Byte-pair encoding learned from the training split; the option says how many tokens it has."""
 
     vocab_size: int = Field(ge=256)
     """V, the 256 bytes included."""

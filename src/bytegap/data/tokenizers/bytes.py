@@ -26,7 +26,7 @@ class ByteTokenizer:
 
 @dataclass(frozen=True)
 class Bytes(TokenizerSpec):
-    """No options."""
+    """Bytes as tokens; there are no options."""
 
     def fingerprint(self) -> str:
         """Empty: nothing is read."""

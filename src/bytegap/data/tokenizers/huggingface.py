@@ -26,7 +26,7 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @dataclass(frozen=True)
 class HuggingFace(GivenVocabulary):
-    """The file is a `tokenizer.json`."""
+    """A tokenizer of Hugging Face `tokenizers`; the file is a `tokenizer.json`."""
 
     kept: ClassVar[str] = KEPT
 

@@ -30,7 +30,7 @@ class _Piece(Protocol):
 
 @dataclass(frozen=True)
 class SentencePiece(GivenVocabulary):
-    """The file is a `.model` file, of BPE or unigram type."""
+    """A SentencePiece vocabulary; the file is a `.model` file, of BPE or unigram type."""
 
     kept: ClassVar[str] = KEPT
 

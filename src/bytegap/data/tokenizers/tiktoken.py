@@ -27,7 +27,7 @@ _PUBLISHED = {50_256: "r50k", 100_256: "cl100k", 199_998: "o200k"}
 
 @dataclass(frozen=True)
 class Tiktoken(TokenizerSpec):
-    """Which vocabulary, and which pattern splits text into words."""
+    """A tiktoken vocabulary; the options say which, and which pattern splits text into words."""
 
     file: str
     """A `.tiktoken` file."""

@@ -21,7 +21,7 @@ _DECIMALS, _NEVER = 6, 10.0  # of a log-probability; how much less likely an unu
 
 @dataclass(frozen=True)
 class UnigramLM(LearnedVocabulary):
-    """How many tokens."""
+    """A unigram vocabulary learned from the training split; the option says how many tokens it has."""
 
     vocab_size: int = Field(ge=257)
     """V, the 256 bytes included."""

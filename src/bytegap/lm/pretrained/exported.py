@@ -17,7 +17,7 @@ from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.pretrained.config_file import ConfigFields, JsonObject, parse_config, sequence_length
 from bytegap.lm.pretrained.weight_files import copy_weights
 from bytegap.models.transformer import NORM_EPSILON, TransformerConfig, as_llama
-from bytegap.objectives.base import Objective, objective
+from bytegap.objectives.base import objective
 from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel
 from bytegap.schema.plan import RunSpec
 
@@ -54,15 +54,9 @@ class _LlamaConfig(ConfigFields):
     rope_theta: float
 
 
-def is_causal(own_objective: Objective) -> bool:
-    """Whether models of the objective are plain causal ones, which others can run."""
-    attention = own_objective.attention
-    return attention is not None and attention.causal
-
-
 def config_json(spec: RunSpec, network: TransformerConfig, model: LanguageModel, tokenizer_kind: str) -> JsonObject:
     """The config.json of a run."""
-    causal = is_causal(model.objective)
+    causal = model.objective.reads_left_to_right
     exported = Exported(
         run=spec.id,
         arm=spec.arm,
