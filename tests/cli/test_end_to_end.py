@@ -4,11 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from bytegap.cli.main import main
-from tests.helpers.tiny_study import STUDY, write_study
+from bytegap.study.directory import PILOT, PLAN, RECORD, StudyDir
+from tests.helpers.tiny_study import STUDY, with_hours, write_study
 
 SMALL = STUDY.replace("[1e10]", "[4e9]")
 
@@ -133,3 +135,28 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, capsys, old, new, v
     assert len(error) == 1
     for word in words:
         assert word in error[0]
+
+
+@pytest.mark.slow
+def test_hours_become_a_study(tmp_path):
+    """Two minutes of training: pilot, plan, runs, fit; killed in the pilot, and continued."""
+    text = with_hours(0.03, ("ar",), STUDY.replace("vocab_size = 300", "vocab_size = 257"))
+    study = write_study(tmp_path, text.replace("spacing = 1", "spacing = 2"))
+    out = StudyDir(tmp_path / "out" / "tiny")
+    first = subprocess.Popen([sys.executable, "-m", "bytegap", "run", str(study)], cwd=tmp_path)
+    while not (len(out.names(RECORD)) >= 2 or first.poll() is not None):
+        time.sleep(0.2)
+    first.terminate()
+    first.wait(60)
+    before = {name: out.path(RECORD, name).stat().st_mtime_ns for name in out.names(RECORD)}
+    assert not out.path(PLAN).exists()
+    done = bytegap("run", study, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(out.path(RECORD, name).stat().st_mtime_ns == was for name, was in before.items())
+    pilot, plan = out.read(PILOT), out.plan()
+    assert pilot.finished
+    assert {spec.arm for spec in pilot.runs} == {"byte-ar", "bpe-ar"}
+    assert {row.run for row in out.runs()} <= {spec.id for spec in plan.specs}
+    assert len(out.fit().cells) == len({(spec.arm, spec.budget_flops) for spec in plan.runs})
+    assert "part of the hours and of no fit" in " ".join(done.stderr.split())
+    assert bytegap("check", study, home=tmp_path).returncode == 0

@@ -282,6 +282,15 @@ def test_init_writes_the_bundled_study_under_the_files_name_and_overwrites_nothi
     assert path.read_bytes() == before
 
 
+def test_init_with_hours_writes_a_study_without_budgets(tmp_path):
+    path = tmp_path / "my study.toml"
+    assert main(["init", str(path), "--hours", "0.5"]) == 0
+    study = load_study(path)
+    assert (study.name, study.plan.hours) == ("my-study", 0.5)
+    assert set(study.arms) == {"byte-ar", "bpe-ar", "byte-mdm", "bpe-mdm"}
+    assert not path.read_text(encoding="utf-8").count("budgets =")
+
+
 def test_quickstart_runs_the_bundled_study(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(pipeline, "_run", lambda options: opened.append((load_study(options.study), options.out)))

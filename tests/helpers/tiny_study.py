@@ -48,6 +48,17 @@ workers = 2
 """
 
 
+def with_hours(hours: float, objectives: tuple[str, ...] = ("ar", "mdm"), text: str = STUDY) -> str:
+    """The tiny study with byte and BPE arms under these objectives, and hours in place of budgets."""
+    arms = "".join(
+        f'[arms.{tokenizer}-{objective}]\ntokenizer = "{tokenizer}"\nobjective = "{objective}"\n\n'
+        for objective in objectives
+        for tokenizer in ("byte", "bpe")
+    )
+    head, rest = text[: text.index("[arms.")], text[text.index("[grid]") :]
+    return f"{head}{arms}[plan]\nhours = {hours}\n\n{rest}"
+
+
 def write_text(folder: Path, documents: int = 60, seed: int = 0) -> None:
     """Documents of words drawn from a small vocabulary: text with something to learn."""
     draw = random.Random(seed)

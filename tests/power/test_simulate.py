@@ -1,6 +1,7 @@
 """Simulated studies of a plan: the fit is the real one, the laws are known."""
 
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from bytegap.cli.main import main
 from bytegap.plan.stage import resolve_plan
 from bytegap.power import simulate
 from bytegap.power.laws_file import ArmLaw, AssumedLaws, default_laws
-from bytegap.power.simulate import SimulatedFit, Simulation, headline_interval, simulate_fit, simulate_row
+from bytegap.power.simulate import SimulatedFit, assumed, headline_interval, simulate_fit, simulate_row
 from bytegap.schema.base import Quantity
 from bytegap.schema.fit import Estimand
 
@@ -19,15 +20,21 @@ LAWS = {name: ArmLaw(bpb=bpb, flops=1e12, params=1e5).law for name, bpb in [("a"
 @pytest.fixture
 def simulation(tokenized):
     _, study, study_dir = tokenized
-    return Simulation(study, resolve_plan(study, study_dir), study_dir.windows(), default_laws(study))
+    return assumed(study, study_dir, resolve_plan(study, study_dir), default_laws(study))
 
 
 def test_rows_scatter_around_their_law(simulation):
     run, rng = simulation.plan.runs[0], np.random.default_rng(0)
-    bpb = [simulate_row(simulation, run, rng).bpb for _ in range(400)]
-    expected = float(simulation.laws.arms[run.arm].law.bpb_of(run.non_embedding_parameters, run.flops))
-    assert np.mean(bpb) == pytest.approx(expected, rel=5 * simulation.laws.noise / 20)
-    assert np.std(bpb) / expected == pytest.approx(simulation.laws.noise, rel=0.15)
+    law, noise = simulation.world(0)[run.arm], simulation.noise[run.arm]
+    bpb = [simulate_row(simulation, run, law, rng).bpb for _ in range(400)]
+    expected = float(law.bpb_of(run.non_embedding_parameters, run.flops))
+    assert np.mean(bpb) == pytest.approx(expected, rel=5 * noise / 20)
+    assert np.std(bpb) / expected == pytest.approx(noise, rel=0.15)
+
+
+def test_simulated_studies_take_the_worlds_in_turn(simulation):
+    many = replace(simulation, worlds=[{"a": 0}, {"a": 1}, {"a": 2}])
+    assert [many.world(seed)["a"] for seed in range(5)] == [0, 1, 2, 0, 1]
 
 
 def test_every_run_of_the_plan_is_fitted(simulation, monkeypatch):

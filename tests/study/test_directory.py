@@ -8,7 +8,7 @@ import pytest
 
 from bytegap.errors import StudyDirError
 from bytegap.io.arrays import write_array
-from bytegap.schema import data, evaluate, fit, plan, probe, runs
+from bytegap.schema import data, evaluate, fit, pilot, plan, probe, runs
 from bytegap.schema.base import Record
 from bytegap.schema.data import CorpusManifest
 from bytegap.study import directory
@@ -24,7 +24,7 @@ MANIFEST = CorpusManifest(
 def test_every_kind_of_record_is_declared_once():
     kinds = {
         kind
-        for module in (data, evaluate, fit, plan, probe, runs)
+        for module in (data, evaluate, fit, pilot, plan, probe, runs)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Record) and kind is not Record
     }

@@ -45,7 +45,11 @@ def test_studies_of_the_repository_are_read(request):
         ('source = "files"', 'source = "file"', ["corpus", "did you mean 'files'"]),
         ('source = "files"', "", ["[corpus] needs 'source'"]),
         ("budgets = [1e10]\n\n[arms.bpe", "budgets = [2e10, 1e10]\n\n[arms.bpe", ["byte-ar", "ascending"]),
-        ("budgets = [1e10]\n\n[arms.bpe", "budgets = []\n\n[arms.bpe", ["arms.byte-ar.budgets"]),
+        (
+            "budgets = [1e10]\n\n[arms.bpe",
+            "budgets = []\n\n[arms.bpe",
+            ["[arms.byte-ar] has no budgets", "[plan] hours"],
+        ),
         ('name = "tiny"', 'name = "../up"', ["'name'"]),
         ("[tokenizers.byte]", '[tokenizers."../up"]', ["[tokenizers.'../up']", "a folder gets this name"]),
         ('name = "tiny"', "", ["'name' is missing"]),

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from time import perf_counter
 
@@ -22,6 +22,8 @@ class ExecutionPlan:
 
     execution: Execution
     workers: int
+    expected_s: float | None = field(default=None, compare=False)
+    """Seconds until the last run ends, as benchmarked; None where nothing was."""
 
 
 def default_execution(compute: Compute) -> Execution:

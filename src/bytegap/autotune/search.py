@@ -8,7 +8,8 @@ An execution whose gradients differ from those of PyTorch's kernels in float32 i
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bytegap.autotune.backends import (
     ExecutionPlan,
@@ -60,7 +61,8 @@ def autotune(runs: Sequence[RunSpec], compute: Compute) -> ExecutionPlan:
     ends |= _compiled_ends(runs, probes, best, found[best], reference)
     for each, end_s in ends.items():
         say("plan", f"{describe(each.execution)}, {each.workers} workers: {end_s / 60:.1f} minutes")
-    return min(ends, key=lambda each: ends[each])
+    chosen = min(ends, key=lambda each: ends[each])
+    return replace(chosen, expected_s=ends[chosen])
 
 
 def _probes(runs: Sequence[RunSpec]) -> list[RunSpec]:
@@ -120,7 +122,12 @@ def compile_seconds(runs: Sequence[RunSpec], result: BenchmarkResult, plan: Exec
 def makespan(runs: Sequence[RunSpec], probes: Sequence[RunSpec], result: BenchmarkResult, workers: int) -> float:
     """Seconds until the last run ends, started longest first, at the FLOPs a second of the probes."""
     flops_per_s = sum(probe.flops for probe in probes) / result.train_s
+    return end_of_runs([run.flops / flops_per_s for run in runs], workers)
+
+
+def end_of_runs(run_s: Iterable[float], workers: int) -> float:
+    """Seconds until the last of the runs ends, started longest first; `run_s` has the seconds of each."""
     busy_until_s = [0.0] * workers
-    for flops in sorted((run.flops for run in runs), reverse=True):
-        heapq.heapreplace(busy_until_s, busy_until_s[0] + flops / flops_per_s)
+    for seconds in sorted(run_s, reverse=True):
+        heapq.heapreplace(busy_until_s, busy_until_s[0] + seconds)
     return max(busy_until_s)

@@ -10,6 +10,7 @@ from bytegap.study.directory import (
     AUDIT,
     CORPUS,
     FIT,
+    PILOT,
     PLAN,
     RECORD,
     RUNS,
@@ -27,6 +28,7 @@ Findings = Iterator[str]
 _MADE_FROM: tuple[tuple[ArtifactFile[Record], ArtifactFile[Record]], ...] = (
     (WINDOWS, TOKENIZER),
     (TOKENIZER, CORPUS),
+    (PILOT, WINDOWS),
     (PLAN, WINDOWS),
     (SPEC, PLAN),
     (RECORD, PLAN),
@@ -37,8 +39,10 @@ _MADE_FROM: tuple[tuple[ArtifactFile[Record], ArtifactFile[Record]], ...] = (
 
 def files(study: Study, study_dir: StudyDir) -> Findings:
     """Files that others were made from. What a run's folder lacks is reported with the run."""
+    pilot = study_dir.find_readable(PILOT)
+    in_pilot = {spec.id for spec in pilot.specs} if pilot else set[str]()
     for made, source in _MADE_FROM:
-        if not (existing := study_dir.names(made)):
+        if not (existing := [name for name in study_dir.names(made) if name not in in_pilot]):
             continue
         names = study.tokenizers if source is TOKENIZER else ("",)
         for name in names:

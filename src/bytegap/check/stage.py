@@ -17,7 +17,7 @@ from bytegap.io.arrays import verify
 from bytegap.io.atomic import file_sha256
 from bytegap.schema.plan import RunSpec
 from bytegap.study.config import Study
-from bytegap.study.directory import ARTIFACTS, CORPUS, PLAN, RUNS, TOKENIZER, WINDOWS, Artifact, RunDir, StudyDir
+from bytegap.study.directory import ARTIFACTS, CORPUS, PILOT, PLAN, RUNS, TOKENIZER, WINDOWS, Artifact, RunDir, StudyDir
 
 if TYPE_CHECKING:
     from bytegap.schema.base import Record
@@ -154,10 +154,11 @@ def _temporary_files(_: Study, study_dir: StudyDir) -> Findings:
 
 
 def _unplanned(_: Study, study_dir: StudyDir) -> Findings:
-    """What is in the folder of runs and is not a run of the plan."""
+    """What is in the folder of runs and is not a run of the plan or of its pilot."""
     if (plan := study_dir.find_readable(PLAN)) is None:
         return
-    known = {spec.id for spec in plan.specs}
+    pilot = study_dir.find_readable(PILOT)
+    known = {spec.id for spec in [*plan.specs, *(pilot.specs if pilot else [])]}
     for path in sorted(study_dir.runs_dir.glob("[!.]*")):
         if path.name not in known:
             what = "a run of the plan, but of an earlier one" if RunDir(path).was_started else "a run's folder"

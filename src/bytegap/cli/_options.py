@@ -80,6 +80,11 @@ def positive(text: str) -> int:
     return _checked(text, int, lambda value: value >= 1, "an integer of at least 1")
 
 
+def hours(text: str) -> float:
+    """A finite number above 0."""
+    return _checked(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
 def fraction(text: str) -> float:
     """A number above 0 and below 1."""
     return _checked(text, float, lambda value: 0 < value < 1, "a number above 0 and below 1")

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bytegap.cli._options import Verb, open_study, out_argument, positive, study_argument
+from bytegap.cli._options import Verb, hours, open_study, out_argument, positive, study_argument
 from bytegap.errors import CommandError
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from bytegap.study.directory import StudyDir
 
 _STUDIES = 20
-_NAME_LINE = 'name = "quickstart"\n'
+_NAME_LINE, _HOURS_NAME_LINE = 'name = "quickstart"\n', 'name = "mine"\n'
+_HOURS = "hours = 1 "
 
 
 def _init_arguments(parser: ArgumentParser) -> None:
@@ -26,14 +27,23 @@ def _init_arguments(parser: ArgumentParser) -> None:
         metavar="PATH",
         help="the file to write; it must not exist (default: %(default)s)",
     )
+    parser.add_argument(
+        "--hours",
+        type=hours,
+        metavar="H",
+        help="write a study of your own text that names hours of training in place of budgets",
+    )
 
 
 def _init(options: Namespace) -> None:
     from importlib.resources import files
 
     path: Path = options.path
-    bundled = files("bytegap.study") / "quickstart.toml"
-    text = bundled.read_text(encoding="utf-8").replace(_NAME_LINE, f'name = "{_study_name(path)}"\n', 1)
+    name, line = ("hours.toml", _HOURS_NAME_LINE) if options.hours else ("quickstart.toml", _NAME_LINE)
+    text = (files("bytegap.study") / name).read_text(encoding="utf-8")
+    text = text.replace(line, f'name = "{_study_name(path)}"\n', 1)
+    if options.hours:
+        text = text.replace(_HOURS, f"hours = {options.hours:g} ", 1)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -76,6 +86,7 @@ def _run(options: Namespace) -> None:
     tokenize.run(study, study_dir)
     if any(arm.permutation.name != "identity" for arm in study.arms.values()):
         order_controls.run(study, study_dir)
+    _train_pilot(study, study_dir)
     plan.make_plan(study, study_dir)
     local.run(study_dir, options=run_options)
     while plan.extend_plan(study, study_dir):
@@ -84,6 +95,23 @@ def _run(options: Namespace) -> None:
     collect.run(study_dir, with_audit=True)
     fit.run(study, study_dir)
     report.run(study, study_dir)
+
+
+def _train_pilot(study: "Study", study_dir: "StudyDir") -> None:
+    """Train the pilot of a study that names hours, round after round; nothing for other studies."""
+    from bytegap.launch import local
+    from bytegap.plan.hours import current_pilot, pilot_round, start_pilot
+    from bytegap.power.forecast import forecast
+    from bytegap.train.trainer import RunOptions
+
+    if study.plan.hours is None:
+        return
+    if current_pilot(study, study_dir) is None:
+        start_pilot(study, study_dir)
+        forecast(study, study_dir)
+    options = RunOptions(study.compute.micro_batch_size, study.logging)
+    while pilot := pilot_round(study, study_dir):
+        local.train(study_dir, pilot.specs, pilot.workers, options)
 
 
 def _corpus(options: Namespace) -> None:
@@ -132,20 +160,32 @@ def _plan(options: Namespace) -> None:
     elif simulates:
         _dry_run(options, study, study_dir)
     else:
+        _train_pilot(study, study_dir)
         stage.make_plan(study, study_dir)
 
 
 def _dry_run(options: Namespace, study: "Study", study_dir: "StudyDir") -> None:
     """Print what a plan would hold, cost and find; write nothing."""
     from bytegap.plan import stage
+    from bytegap.power.forecast import forecast, simulation_of
     from bytegap.power.laws_file import default_laws, read_laws
-    from bytegap.power.simulate import simulate_studies
+    from bytegap.power.simulate import assumed, simulate_studies
 
-    laws = read_laws(options.simulate, study) if options.simulate else default_laws(study)
-    plan = stage.resolve_plan(study, study_dir)
+    laws = read_laws(options.simulate, study) if options.simulate else None
+    if study.plan.hours is not None:
+        simulation = simulation_of(study, study_dir, forecast(study, study_dir))
+        plan = simulation.plan
+    else:
+        plan = stage.resolve_plan(study, study_dir)
+        if options.dry_run:
+            plan = stage.with_execution(plan, study, study_dir)
+        simulation = assumed(study, study_dir, plan, laws or default_laws(study))
+    if not plan.runs:  # the forecast has said why
+        return
     if options.dry_run:
-        stage.dry_run(stage.with_execution(plan, study, study_dir), study_dir)
-    simulate_studies(study, study_dir, plan, laws, options.studies or _STUDIES)
+        stage.dry_run(plan, study_dir)
+    studies = options.studies or _STUDIES
+    simulate_studies(assumed(study, study_dir, plan, laws) if laws else simulation, studies)
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -217,7 +257,9 @@ _SOURCES = (
 )
 
 _PLAN_DETAILS = """\
-Writes plan.json. Benchmarks the training step first, to choose precision, backend and workers.
+Writes plan.json. Benchmarks the training step first, to choose precision, backend and workers. A study that names
+hours in place of budgets has a pilot of small runs first, pilot.json, which is part of the hours; --dry-run says what
+the hours are likely to identify, or how many it would take.
 
 A file for --simulate has a table for every arm of the study; the loss is that of the best model at that compute:
 
@@ -236,7 +278,7 @@ VERBS = (
         "Write the bundled study to a file of your own, as a start.",
         _init,
         _init_arguments,
-        examples="bytegap init mine.toml",
+        examples="bytegap init mine.toml\nbytegap init mine.toml --hours 1",
     ),
     Verb(
         "quickstart",

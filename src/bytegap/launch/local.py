@@ -6,6 +6,7 @@ Reads plan.json and tokens/; writes runs/ID/.
 import multiprocessing
 import queue
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +52,27 @@ _Event = tuple[int, StepReport | _RunEnded | _WorkerError]
 def run(study_dir: StudyDir, workers: int | None = None, options: RunOptions = DEFAULT_OPTIONS) -> None:
     """Train every planned run that has no record; says which failed and why."""
     plan = study_dir.plan()
-    waiting = runs_to_train(study_dir, plan.specs)
+    train(study_dir, plan.specs, workers or plan.workers, options)
+
+
+def train(study_dir: StudyDir, specs: Sequence[RunSpec], workers: int, options: RunOptions = DEFAULT_OPTIONS) -> None:
+    """Train those of these runs that have neither a record nor a row; says which failed and why."""
+    waiting = runs_to_train(study_dir, specs)
     if not waiting:
-        say("train", f"up to date: all {len(plan.specs)} runs have their records")
+        say("train", f"up to date: all {len(specs)} runs have their records")
         return
     check_device(study_dir, waiting)
     loggers.check(options.logging)
     check_token_files(study_dir, waiting)
     waiting.sort(key=lambda spec: -spec.flops)  # longest first, so that no core idles at the end
-    progress = Progress(waiting, len(plan.specs))
+    progress = Progress(waiting, len(specs))
     work = _Work(study_dir.root, waiting, options, verbosity())
-    _train_in_workers(work, min(workers or plan.workers, len(waiting)), progress)
-    failed = [record for _, record in study_dir.records(plan.specs) if record.status == "failed"]
+    _train_in_workers(work, min(workers, len(waiting)), progress)
+    failed = [record for _, record in study_dir.records(specs) if record.status == "failed"]
     for record in failed:
         folder = study_dir.run(record.run).path
         warn("train", f"run {record.run} failed: {record.reason} (delete {folder} to train it again)")
-    say("train", f"{len(plan.specs) - len(failed)} of {len(plan.specs)} runs finished in {progress.elapsed}")
+    say("train", f"{len(specs) - len(failed)} of {len(specs)} runs finished in {progress.elapsed}")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Make the plan, print it, extend it. Reads the manifests in tokens/ and the records of runs; writes plan.json."""
 
-from dataclasses import replace
-
 from rich.table import Table
 
 from bytegap.autotune.backends import ExecutionPlan, default_execution, default_workers
@@ -10,13 +8,14 @@ from bytegap.autotune.search import autotune
 from bytegap.autotune.step_timer import seconds_per_step, step_signature
 from bytegap.console import say, show, track, warn
 from bytegap.cost.disk import training_disk_bytes
-from bytegap.errors import StudyDirError
+from bytegap.errors import PlanError, StudyDirError
+from bytegap.plan import hours
+from bytegap.plan.contexts import arm_contexts, inputs_sha256
 from bytegap.plan.extend import missing_sizes
-from bytegap.plan.grid import ArmContext, check, isoflop_cell
-from bytegap.schema.base import digest
-from bytegap.schema.plan import Execution, Plan, RunSpec
+from bytegap.plan.grid import isoflop_cell
+from bytegap.schema.plan import Plan, RunSpec
 from bytegap.study.config import Study
-from bytegap.study.directory import PLAN, StudyDir
+from bytegap.study.directory import PILOT, PLAN, StudyDir
 
 
 def make_plan(study: Study, study_dir: StudyDir) -> Plan:
@@ -25,7 +24,8 @@ def make_plan(study: Study, study_dir: StudyDir) -> Plan:
     if is_current:
         say("plan", f"up to date: {len(plan.runs)} runs")
         return plan
-    plan = with_execution(plan, study, study_dir)
+    if study.plan.hours is None:
+        plan = with_execution(plan, study, study_dir)
     study_dir.write(PLAN, plan)
     say("plan", f"{len(plan.runs)} runs, {sum(run.flops for run in plan.runs):.3g} FLOPs")
     return plan
@@ -39,9 +39,11 @@ def resolve_plan(study: Study, study_dir: StudyDir) -> Plan:
 def _load_or_resolve(study: Study, study_dir: StudyDir) -> tuple[Plan, bool]:
     """The plan, and whether it is what plan.json holds."""
     contexts = arm_contexts(study, study_dir, default_execution(study.compute))
-    inputs = _inputs_sha256(study, contexts)
+    inputs = inputs_sha256(study, contexts)
     if plan := study_dir.load_if_current(PLAN, inputs):
         return plan, True
+    if study.plan.hours is not None:
+        return _placed(study, study_dir), False
     runs = tuple(
         run
         for context in contexts.values()
@@ -51,6 +53,17 @@ def _load_or_resolve(study: Study, study_dir: StudyDir) -> tuple[Plan, bool]:
     )
     workers = default_workers(study.compute, runs[0].execution)
     return Plan(inputs_sha256=inputs, study=study.name, workers=workers, rounds=0, runs=runs), False
+
+
+def _placed(study: Study, study_dir: StudyDir) -> Plan:
+    """The plan that follows from the study's finished pilot; StudyDirError where it has none."""
+    pilot = hours.current_pilot(study, study_dir)
+    if pilot is None or not pilot.finished:
+        raise StudyDirError(f"{study_dir.path(PILOT)} is missing or unfinished: run 'bytegap plan' with this study")
+    runs = tuple(hours.placed_runs(study, study_dir, pilot))
+    if not runs:
+        raise PlanError(f"[plan] hours = {pilot.hours:g}: no arm gets four sizes at any budget: raise the hours")
+    return Plan(inputs_sha256=pilot.inputs_sha256, study=study.name, workers=pilot.workers, rounds=0, runs=runs)
 
 
 def with_execution(plan: Plan, study: Study, study_dir: StudyDir) -> Plan:
@@ -77,7 +90,7 @@ def warn_if_stale(study: Study, study_dir: StudyDir) -> None:
 
 def is_stale(study: Study, study_dir: StudyDir, plan: Plan) -> bool:
     """Whether a plan was made from another study file, or from other tokens."""
-    return _inputs_sha256(study, arm_contexts(study, study_dir, plan.runs[0].execution)) != plan.inputs_sha256
+    return inputs_sha256(study, arm_contexts(study, study_dir, plan.runs[0].execution)) != plan.inputs_sha256
 
 
 def extend_plan(study: Study, study_dir: StudyDir) -> int:
@@ -160,20 +173,6 @@ def _table(plan: Plan, seconds: dict[str, float]) -> Table:
     return table
 
 
-def arm_contexts(study: Study, study_dir: StudyDir, execution: Execution) -> dict[str, ArmContext]:
-    """The context of each arm, by name, each checked; StudyDirError before `bytegap tokenize`."""
-    windows = study_dir.windows()
-    manifests = {name: study_dir.tokenizer(name) for name in study.tokenizers}
-    contexts: dict[str, ArmContext] = {}
-    for name, arm in study.arms.items():
-        context = ArmContext(study, name, arm, manifests[arm.tokenizer], windows, execution)
-        if conditioning := context.objective.conditioning_tokenizer:
-            context = replace(context, conditioning_tokenizer=manifests.get(conditioning))
-        check(context)
-        contexts[name] = context
-    return contexts
-
-
 def _earlier_execution(study: Study, study_dir: StudyDir) -> ExecutionPlan | None:
     """Execution and workers of plan.json, current or stale; None where the study or the machine now differs."""
     try:
@@ -188,19 +187,3 @@ def _earlier_execution(study: Study, study_dir: StudyDir) -> ExecutionPlan | Non
     return ExecutionPlan(
         execution, plan.workers if workers_were_measured else default_workers(study.compute, execution)
     )
-
-
-def _inputs_sha256(study: Study, contexts: dict[str, ArmContext]) -> str:
-    """Checksum of what a plan is made from: the study without its corpus, and the contents of tokens and windows."""
-    parts = study.model_dump(
-        mode="json", include={"seed": True, "arms": True, "grid": True, "compute": {"workers", "threads"}}
-    )
-    contents = {
-        name: [*_token_checksums(context), context.windows.content_sha256] for name, context in contexts.items()
-    }
-    return digest([parts, contents])
-
-
-def _token_checksums(context: ArmContext) -> list[str]:
-    conditioning = context.conditioning_tokenizer
-    return [context.tokenizer.content_sha256, *([conditioning.content_sha256] if conditioning else [])]

@@ -63,6 +63,11 @@ class AssumedLaws(Table):
     """Standard deviation between runs, as a share of BPB."""
     arms: FrozenDict[str, ArmLaw]
 
+    @property
+    def world(self) -> dict[str, Law]:
+        """The law of each arm."""
+        return {name: arm.law for name, arm in self.arms.items()}
+
 
 def read_laws(path: Path, study: Study) -> AssumedLaws:
     """The laws in a file; StudyError where the file is wrong, or does not have the study's arms."""

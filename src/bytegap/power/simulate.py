@@ -1,15 +1,16 @@
 """Power analysis: simulates studies of a plan under assumed laws, fits them, and prints what the fits found.
 
 Reads tokens/windows.json; writes nothing.
-A run's loss is that of its arm's Chinchilla law at its N and C, where D = C / 6N, times log-normal noise.
+A run's loss is that of its arm's law at its N and C, times log-normal noise.
 The fit is the one that `bytegap fit` makes, with fewer bootstraps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from typing import Protocol
 
 import numpy as np
 from rich.table import Table
@@ -21,7 +22,7 @@ from bytegap.models.base import model_family
 from bytegap.objectives.base import objective
 from bytegap.power.laws_file import AssumedLaws
 from bytegap.runs.row import Outcome, run_row
-from bytegap.scaling.laws import Law
+from bytegap.scaling.laws import Array, Numbers
 from bytegap.schema.data import WindowsManifest
 from bytegap.schema.fit import Estimand
 from bytegap.schema.plan import Plan, RunSpec
@@ -34,6 +35,18 @@ ESTIMATOR_NOISE = 0.2
 """Standard error of a Monte Carlo likelihood as a share of the noise between runs (assumption)."""
 
 
+class ArmWorld(Protocol):
+    """The law of one arm in a simulated study."""
+
+    def bpb_of(self, parameters: float, flops: float, /) -> Numbers | Array:
+        """L of one size at one compute."""
+        ...
+
+    def flops(self, bpb: float, /) -> float:
+        """C(L) at the best size."""
+        ...
+
+
 @dataclass(frozen=True)
 class Simulation:
     """What all simulated studies share."""
@@ -41,7 +54,14 @@ class Simulation:
     study: Study
     plan: Plan
     windows: WindowsManifest
-    laws: AssumedLaws
+    worlds: Sequence[Mapping[str, ArmWorld]]
+    """The law of each arm; simulated studies take them in turn."""
+    noise: Mapping[str, float]
+    """Standard deviation between runs of each arm, as a share of BPB."""
+
+    def world(self, seed: int) -> Mapping[str, ArmWorld]:
+        """The laws of one simulated study."""
+        return self.worlds[seed % len(self.worlds)]
 
 
 @dataclass(frozen=True)
@@ -70,9 +90,13 @@ class SimulatedFit:
     """IsoFLOP cells whose minimum was bracketed and used."""
 
 
-def simulate_studies(study: Study, study_dir: StudyDir, plan: Plan, laws: AssumedLaws, n_studies: int) -> None:
+def assumed(study: Study, study_dir: StudyDir, plan: Plan, laws: AssumedLaws) -> Simulation:
+    """Studies of a plan that all have the same laws."""
+    return Simulation(study, plan, study_dir.windows(), [laws.world], dict.fromkeys(study.arms, laws.noise))
+
+
+def simulate_studies(simulation: Simulation, n_studies: int) -> None:
     """Simulate that many studies of the plan and print what their fits found."""
-    simulation = Simulation(study, plan, study_dir.windows(), laws)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         results = pool.map(partial(simulate_fit, simulation), range(n_studies))
         fits = list(track(results, "simulating studies", total=n_studies))
@@ -80,16 +104,17 @@ def simulate_studies(study: Study, study_dir: StudyDir, plan: Plan, laws: Assume
 
 
 def simulate_fit(simulation: Simulation, seed: int) -> SimulatedFit:
-    """Simulate one study and fit it."""
+    """Simulate one study, the first repeat of the plan, and fit it."""
     rng = np.random.default_rng((simulation.study.seed, seed))
-    fit = fit_rows([simulate_row(simulation, run, rng) for run in simulation.plan.runs], BOOTSTRAPS, seed)
-    laws = {name: arm.law for name, arm in simulation.laws.arms.items()}
+    laws = simulation.world(seed)
+    rows = [simulate_row(simulation, run, laws[run.arm], rng) for run in simulation.plan.runs if not run.repeat]
+    fit = fit_rows(rows, BOOTSTRAPS, seed)
     headlines = [estimand for estimand in fit.estimands if estimand.headline and estimand.label == "estimated"]
     intervals = [interval for estimand in headlines if (interval := headline_interval(estimand, laws))]
     return SimulatedFit(tuple(intervals), sum(cell.in_frontier for cell in fit.cells))
 
 
-def headline_interval(estimand: Estimand, laws: Mapping[str, Law]) -> HeadlineInterval | None:
+def headline_interval(estimand: Estimand, laws: Mapping[str, ArmWorld]) -> HeadlineInterval | None:
     """The interval of an overhead or interaction at equal loss; None for other estimands."""
     if estimand.at_bpb is None or estimand.quantity.ci95 is None:
         return None
@@ -103,9 +128,9 @@ def headline_interval(estimand: Estimand, laws: Mapping[str, Law]) -> HeadlineIn
     return HeadlineInterval(estimand.name, estimand.objective, tuple(estimand.arms), float(truth), low, high)
 
 
-def simulate_row(simulation: Simulation, run: RunSpec, rng: np.random.Generator) -> RunRow:
-    """The row of runs.jsonl that a run would leave if the assumed laws held."""
-    law, noise = simulation.laws.arms[run.arm].law, simulation.laws.noise
+def simulate_row(simulation: Simulation, run: RunSpec, law: ArmWorld, rng: np.random.Generator) -> RunRow:
+    """The row of runs.jsonl that a run would leave if this law of its arm held."""
+    noise = simulation.noise[run.arm]
     bpb = float(law.bpb_of(run.non_embedding_parameters, run.flops) * np.exp(noise * rng.standard_normal()))
     is_exact = objective(run.objective, run.objective_options).is_exact
     return run_row(
@@ -132,7 +157,7 @@ def _print(simulation: Simulation, fits: list[SimulatedFit]) -> None:
     used = np.mean([fit.cells_in_frontier for fit in fits])
     say(
         "plan",
-        f"simulated studies: {len(fits)}, with a noise of {simulation.laws.noise:.2%} between runs; on average "
+        f"simulated studies: {len(fits)}, with a noise of {_range(simulation.noise)} between runs; on average "
         f"{used:.1f} of {cells} minima are bracketed and used in a frontier",
     )
     table = Table()
@@ -148,6 +173,12 @@ def _print(simulation: Simulation, fits: list[SimulatedFit]) -> None:
         show(table)
     else:
         say("plan", "no headline was ever estimated: the arms share no loss, or too few minima are used")
+
+
+def _range(noise: Mapping[str, float]) -> str:
+    """The noise of all arms, or the least and the most."""
+    ends = dict.fromkeys(f"{each:.2%}" for each in (min(noise.values()), max(noise.values())))
+    return " to ".join(ends)
 
 
 def _cells(intervals: list[HeadlineInterval], n_studies: int) -> list[str]:

@@ -51,6 +51,7 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
     if print_runs:
         show(_widest_table(rows))
         _log_times(study_dir, plan)
+        _log_pilot(study_dir)
     from_table = f", {len(kept)} as it had them, without a folder" if kept else ""
     say("collect", f"{len(rows)} of {len(plan.runs)} planned runs: {study_dir.path(RUNS)}{from_table}")
     _log_unplanned(study_dir, plan)
@@ -151,6 +152,15 @@ def _log_times(study_dir: StudyDir, plan: Plan) -> None:
         say("collect", f"checkpoints took {100 * share:.2f} % of training, {100 * largest:.2f} % of a run at most")
 
 
+def _log_pilot(study_dir: StudyDir) -> None:
+    """What the pilot took, whose runs are in no table."""
+    timings = (study_dir.run(spec.id).find_timings() for spec in study_dir.pilot_runs())
+    found = [each for each in timings if each is not None]
+    seconds = sum(each.train_s + each.evaluate_s for each in found)
+    if found:
+        say("collect", f"{len(found)} runs of the pilot, {seconds:.0f} s, are part of the hours and of no fit")
+
+
 def _span(timings: Timings) -> Span:
     return datetime.fromisoformat(timings.started).timestamp(), timings.train_s + timings.evaluate_s
 
@@ -180,7 +190,7 @@ def _log_jobs(study_dir: StudyDir, plan: Plan) -> None:
 
 def _log_unplanned(study_dir: StudyDir, plan: Plan) -> None:
     """How many runs there are that the plan does not have."""
-    known = {spec.id for spec in plan.specs}
+    known = {spec.id for spec in [*plan.specs, *study_dir.pilot_runs()]}
     unplanned = [
         path for path in study_dir.runs_dir.glob("*") if path.name not in known and study_dir.run(path.name).was_started
     ]

@@ -2,7 +2,7 @@
 
 corpus/manifest.json    CorpusManifest      tokens/NAME/manifest.json  TokenizerManifest
 tokens/windows.json     WindowsManifest     order-controls.json        OrderControls
-plan.json               Plan
+pilot.json              Pilot               plan.json              Plan
 runs/ID/spec.json       RunSpec             runs/ID/record.json        RunRecord
 runs/ID/timings.json    Timings             runs/ID/likelihoods.json   RunLikelihoods
 runs.jsonl              RunRow, one per line

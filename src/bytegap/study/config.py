@@ -78,8 +78,9 @@ class Arm(Table):
     """A name, or a table of `name` and options."""
     model: Plugin = Plugin(name="transformer")
     """A name, or a table of `name` and options."""
-    budgets: tuple[float, ...] = Field(min_length=1)
-    """Training FLOPs, ascending; a frontier needs two, and a useful interval three or more."""
+    budgets: tuple[float, ...] = ()
+    """Training FLOPs, ascending; a frontier needs two, and a useful interval three or more. Left out where `[plan]`
+    has `hours`."""
     expected_optimum: ExpectedOptimum = ExpectedOptimum()
     """The centre of each budget's model sizes; more sizes are added where the best turns out to lie elsewhere."""
 
@@ -104,6 +105,14 @@ class Grid(Table):
     """Most rounds in which sizes are added where the best size is the smallest or largest."""
     mc_passes: int = Field(default=8, ge=8)
     """Independent passes of a Monte Carlo likelihood estimate; an exact likelihood takes one."""
+
+
+class Plan(Table):
+    """How much is planned, in place of each arm's `budgets` and `expected_optimum`."""
+
+    hours: float | None = Field(default=None, gt=0)
+    """Wall-clock hours of training on this machine, those of a pilot included. The pilot shows where each arm learns;
+    budgets and sizes follow from it."""
 
 
 class Compute(Table):
@@ -172,6 +181,7 @@ class Study(Table):
     context: Context
     tokenizers: FrozenDict[str, Plugin]
     arms: FrozenDict[str, Arm]
+    plan: Plan = Plan()
     grid: Grid = Grid()
     compute: Compute = Compute()
     launch: Launch = Launch()

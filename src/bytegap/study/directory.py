@@ -7,7 +7,7 @@ out/STUDY/
   corpus/               manifest.json and the text of the splits
   tokens/NAME/          manifest.json and the training text as tokens, for each tokenizer
   tokens/windows.json   and tokens/windows/, the scoring windows as tokens
-  order-controls.json   plan.json   jobs.json
+  order-controls.json   pilot.json   plan.json   jobs.json
   runs/ID/              spec.json, record.json, timings.json, weights and checkpoints of a run;
                         likelihoods.json of masked runs of the best sizes
   runs.jsonl            tuning.jsonl  audit.json  fit.json  probe.json  baselines.json  lm-eval.json
@@ -29,6 +29,7 @@ from bytegap.schema.base import ArrayFile, Record, arrays_in
 from bytegap.schema.data import CorpusManifest, OrderControls, TokenizerManifest, WindowsManifest
 from bytegap.schema.evaluate import Baselines, LmEvalResults
 from bytegap.schema.fit import Fit
+from bytegap.schema.pilot import Pilot
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.probe import Probe
 from bytegap.schema.runs import Audit, Jobs, RunLikelihoods, RunRecord, RunRow, Timings, TuningRunRow
@@ -92,6 +93,7 @@ CORPUS = Artifact("corpus/manifest.json", CorpusManifest, "corpus", arrays=".")
 TOKENIZER = Artifact("tokens/*/manifest.json", TokenizerManifest, "tokenize", arrays=".")
 WINDOWS = Artifact("tokens/windows.json", WindowsManifest, "tokenize", arrays="windows")
 ORDER_CONTROLS = Artifact("order-controls.json", OrderControls, "order-controls")
+PILOT = Artifact("pilot.json", Pilot, "plan")
 PLAN = Artifact("plan.json", Plan, "plan")
 JOBS = Artifact("jobs.json", Jobs, "train")
 SPEC = Artifact("runs/*/spec.json", RunSpec, "train")
@@ -111,6 +113,7 @@ ARTIFACTS: tuple[Artifact[Record] | TableArtifact[Record], ...] = (
     TOKENIZER,
     WINDOWS,
     ORDER_CONTROLS,
+    PILOT,
     PLAN,
     JOBS,
     SPEC,
@@ -323,6 +326,11 @@ class StudyDir:
     def plan(self) -> Plan:
         """The plan."""
         return self.read(PLAN)
+
+    def pilot_runs(self) -> list[RunSpec]:
+        """The runs of the pilot of a study that names hours; none where there is no pilot."""
+        pilot = self.find(PILOT)
+        return pilot.specs if pilot else []
 
     def runs(self) -> list[RunRow]:
         """The rows of runs.jsonl."""

@@ -140,8 +140,25 @@ def _check_names(study: Study) -> None:
         if arm.tokenizer not in study.tokenizers:
             known = nearest(arm.tokenizer, study.tokenizers)
             raise StudyError(f"[arms.{name}] tokenizer = '{arm.tokenizer}': {known}")
-        if min(arm.budgets) <= 0 or list(arm.budgets) != sorted(set(arm.budgets)):
+        if arm.budgets and (arm.budgets[0] <= 0 or list(arm.budgets) != sorted(set(arm.budgets))):
             raise StudyError(f"[arms.{name}] budgets: give positive FLOPs, each once, in ascending order")
+    _check_budgets(study)
+
+
+def _check_budgets(study: Study) -> None:
+    """Either every arm has budgets, or the study has hours."""
+    for name, arm in study.arms.items():
+        if study.plan.hours is None and not arm.budgets:
+            raise StudyError(
+                f"[arms.{name}] has no budgets: give them, or give [plan] hours for the whole study, in place of the "
+                "budgets of all arms"
+            )
+        own = [key for key in ("budgets", "expected_optimum") if key in arm.model_fields_set]
+        if study.plan.hours is not None and own:
+            raise StudyError(
+                f"[plan] hours and [arms.{name}] {' and '.join(own)}: hours choose budgets and sizes of every arm; "
+                "remove one or the other"
+            )
 
 
 def _check_fit(study: Study) -> None:

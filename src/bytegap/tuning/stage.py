@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bytegap.console import say
 from bytegap.errors import StudyDirError
-from bytegap.plan.stage import arm_contexts
+from bytegap.plan.contexts import arm_contexts
 from bytegap.schema.plan import Plan
 from bytegap.study.config import Study
 from bytegap.study.directory import PLAN, StudyDir
