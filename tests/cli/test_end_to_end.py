@@ -83,6 +83,7 @@ def test_runs_of_a_committed_table_are_not_trained_again(finished, tmp_path, cap
     assert (out / "runs.jsonl").read_bytes() == before["runs.jsonl"], "the same row in the same place"
 
 
+@pytest.mark.slow
 def test_a_changed_arm_leaves_the_runs_of_the_other_arms_alone(finished):
     home, _, _ = finished
     out = home / "out" / "tiny"

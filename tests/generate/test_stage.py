@@ -107,6 +107,8 @@ def test_an_error_is_one_sentence(finished_study, capsys, arm, flags, message):
 
 def test_a_run_on_permuted_text_is_refused(finished_study, tmp_path, capsys):
     spec = finished_study[1]["byte-ar"].spec()
-    RunDir(tmp_path).write(SPEC, spec.model_copy(update={"permutation": "reverse"}))
-    assert main(["generate", str(tmp_path)]) == 2
+    (tmp_path / "tokens").mkdir()
+    run = RunDir(tmp_path / "runs" / spec.id)
+    run.write(SPEC, spec.model_copy(update={"permutation": "reverse"}))
+    assert main(["generate", str(run.path)]) == 2
     assert "was trained on text permuted by 'reverse'" in capsys.readouterr().err

@@ -56,6 +56,7 @@ def test_an_altered_token_file_is_named_and_nothing_is_trained(home, capsys, fil
     assert not list((home / "out" / "tiny" / "runs").glob("*/record.json"))
 
 
+@pytest.mark.slow
 def test_a_study_edited_after_planning_is_trained_as_planned_with_a_warning(home, capsys, monkeypatch):
     path = home / "tiny.toml"
     path.write_text(path.read_text().replace("budgets = [2e9]", "budgets = [3e9]", 1))

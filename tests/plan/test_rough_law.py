@@ -82,7 +82,7 @@ def test_first_two_budgets_of_committed_studies_predict_the_others():
                 bpb_K, best_K = law.bpb(flops), law.ln_params(flops)
                 loss_z.append((cell["optimum_bpb"]["value"] - bpb_K[0]) / bpb_K.std())
                 size_z.append((np.log(cell["optimum_parameters"]["value"]) - best_K[0]) / np.hypot(best_K.std(), 0.15))
-    assert len(loss_z) == 34
+    assert len(loss_z) == 35
     for z in (np.array(loss_z), np.array(size_z)):
         assert np.sqrt(np.mean(z**2)) < 1.2
         assert np.mean(np.abs(z) > 2) <= 0.1

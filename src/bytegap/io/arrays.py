@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bytegap.errors import StudyDirError
+from bytegap.io.array_size import wrong_size
 from bytegap.io.atomic import file_sha256
 from bytegap.schema.base import ArrayFile
 from bytegap.schema.data import Split
@@ -65,15 +66,6 @@ def map_array(folder: Path, array: ArrayFile) -> NDArray[np.generic]:
     if not array.length:
         return np.empty(0, _little(array.dtype))
     return np.memmap(folder / array.file, dtype=_little(array.dtype), mode="r")
-
-
-def wrong_size(folder: Path, array: ArrayFile) -> str:
-    """What is wrong with a file that is missing or does not have its length; empty if nothing is."""
-    path, expected = folder / array.file, array.length * np.dtype(array.dtype).itemsize
-    if not path.is_file():
-        return f"{path} is missing"
-    found = path.stat().st_size
-    return f"{path} has {found} bytes, {expected} expected" if found != expected else ""
 
 
 def verify(folder: Path, array: ArrayFile) -> None:

@@ -64,14 +64,14 @@ class TransformerConfig(ModelConfig):
 class TransformerFamily(ModelFamily):
     """Transformers of all sizes, about twice the parameters from one to the next.
 
-    Assumptions: d_model is 2^k or 3 x 2^k, from 8 on; n_layers is d_model / 64 but at least 2, because one layer never
+    Assumptions: d_model is 2^k or 3 x 2^k, from 4 on; n_layers is d_model / 64 but at least 2, because one layer never
     gets below its unigram under masking (docs/log.md); heads and MLP as in `cost/sizes.py`; the rotary base is the
     number of positions, so that every pair turns noticeably within a sequence.
     """
 
     def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[TransformerConfig]:
         """Configs in ascending size, without end."""
-        for power in count(3):
+        for power in count(2):
             for d_model in (2**power, 3 * 2 ** (power - 1)):
                 n_layers = max(2, d_model // 64)
                 yield TransformerConfig(

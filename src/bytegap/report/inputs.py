@@ -29,6 +29,7 @@ from bytegap.study.directory import (
     LIKELIHOODS,
     LM_EVAL,
     ORDER_CONTROLS,
+    PILOT,
     PLAN,
     PROBE,
     RECORD,
@@ -40,7 +41,7 @@ from bytegap.study.directory import (
     StudyDir,
 )
 
-NOT_SHOWN = (JOBS, SPEC, TIMINGS, LIKELIHOODS, TUNING, LM_EVAL)
+NOT_SHOWN = (JOBS, PILOT, SPEC, TIMINGS, LIKELIHOODS, TUNING, LM_EVAL)
 """Files of a study directory that the report does not depend on. Of RECORD it only needs to know which exist."""
 _PACKAGE = Path(__file__).parent
 

@@ -135,6 +135,11 @@ class ArrayFile(FrozenModel):
     sha256: str
     """Of the file's bytes."""
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return self.length * int(self.dtype.removeprefix("uint")) // 8
+
 
 def arrays_in(value: object) -> Iterator[ArrayFile]:
     """Every array that a record, or a value in one, describes."""

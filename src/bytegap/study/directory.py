@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from bytegap.errors import StudyDirError
 from bytegap.io import records
-from bytegap.io.arrays import wrong_size
+from bytegap.io.array_size import wrong_size
 from bytegap.schema.base import ArrayFile, Record, arrays_in
 from bytegap.schema.data import CorpusManifest, OrderControls, TokenizerManifest, WindowsManifest
 from bytegap.schema.evaluate import Baselines, LmEvalResults

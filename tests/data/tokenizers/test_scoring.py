@@ -101,7 +101,7 @@ def test_a_few_bytes_of_each_document(tmp_path, capsys):
     ("change", "words"),
     [
         ("held_out_bytes_per_document = 80", "is less than one window of 96 bytes ([context] bytes = 96)"),
-        ("held_out_bytes_per_document = 4", "greater than or equal to 8"),
+        ("held_out_bytes_per_document = 4", "it should be at least 8"),
     ],
 )
 def test_less_than_a_window_of_each_document_is_refused(tmp_path, capsys, change, words):
