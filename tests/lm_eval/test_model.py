@@ -120,7 +120,7 @@ def test_every_kind_of_task_runs(runs, tasks, arm):
         text = sample["resps"][0][0]
         assert "e" not in text
         assert len(text) <= 12 * (1 if arm.startswith("byte") else 8)
-    assert 1 < found["results"]["rolling"]["bits_per_byte,none"] < 9, "a hardly trained model"
+    assert 1 < found["results"]["rolling"]["bits_per_byte,none"] < 10, "a hardly trained model"
 
 
 @pytest.mark.parametrize("arm", ["byte-ar", "bpe-ar", "byte-mdm", "byte-block"])
