@@ -119,7 +119,9 @@ def test_the_commands_of_readme_and_model_pages_run(tmp_path):
 @pytest.mark.slow
 def test_the_tutorials_commands_run_from_text_to_report(tmp_path):
     """Its own study file with smaller budgets, on text that is made here."""
-    [shown] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    shown, of_hours = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    (tmp_path / "hours.toml").write_text(of_hours)
+    assert load_study(tmp_path / "hours.toml").plan.hours
     short = re.sub(r"budgets = \[[^]]*\]", "budgets = [5e9, 1e10]", shown)
     assert short.count("budgets = [5e9, 1e10]") == 2
     write_text(tmp_path / "texts", documents=200)
