@@ -60,8 +60,7 @@ def test_two_devices_train_as_one_and_exchange_checkpoints(study_dir, tmp_path, 
 
 def test_a_study_is_trained_under_torchrun(study_dir):
     plan = study_dir.plan()
-    seed = plan.runs[0].seed
-    short = [trainers.shortened(spec, 40) for spec in plan.runs if spec.seed == seed][::4]
+    short = [trainers.shortened(spec, 40) for spec in plan.runs][::4]  # a run of each arm
     study_dir.write(PLAN, plan.model_copy(update={"runs": short}))
     torchrun("-m", "bytegap", "train", "tiny.toml", "--shard", cwd=study_dir.root.parent.parent)
     assert {spec.arm for spec in short} == {"byte-ar", "bpe-mdm"}
