@@ -30,7 +30,7 @@ return [...document.querySelectorAll(".chart")].map((chart) => ({
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of each study, written anew from its committed records, without images."""
+    """The page of each study, made from its committed records, without images."""
     root = tmp_path_factory.mktemp("committed")
     with pytest.MonkeyPatch.context() as patch:
         for kind in ("png", "pdf"):

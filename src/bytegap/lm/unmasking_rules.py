@@ -117,7 +117,7 @@ def rule_token_nats(model: LanguageModel, windows: Windows, rule: str) -> Tensor
 
 
 def order_nats(model: LanguageModel, windows: Windows, orders: int) -> Tensor:
-    """Exact nats of each token under each of K random orders, drawn for each window anew, (K, T), float64.
+    """Exact nats of each token under K random orders, (K, T), float64; every window has orders of its own.
 
     The mean over orders of a window's sum is an unbiased estimate of its NELBO.
     """
