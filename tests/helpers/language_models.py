@@ -1,5 +1,7 @@
 """Language models for tests: any network with any objective, over bytes or small made-up vocabularies."""
 
+import torch
+
 from bytegap.data.tokenizers.bytes import ByteTokenizer
 from bytegap.lm.language_model import LanguageModel
 
@@ -15,3 +17,15 @@ def language_model(network, objective, vocabulary, seq_len, **fields):
         seq_len=seq_len,
         **fields,
     )
+
+
+class Unigram(torch.nn.Module):
+    """A model without context: the same distribution at every position."""
+
+    def __init__(self, n_ids):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.randn(n_ids, generator=torch.Generator().manual_seed(2)))
+
+    def forward(self, ids_BP, positions_M, attention):
+        del ids_BP, attention
+        return self.logits.expand(len(positions_M), -1)

@@ -23,7 +23,7 @@ from bytegap.lm.unmasking_rules import (
     window_sums,
 )
 from bytegap.objectives.base import Objective, objective
-from tests.helpers.language_models import language_model
+from tests.helpers.language_models import Unigram, language_model
 from tests.helpers.parts import OBJECTIVES, build_model, random_tokens, shake
 
 S, VOCABULARY = 4, Vocabulary(3)
@@ -42,18 +42,6 @@ class TokensOnly(torch.nn.Module):
         logits_MV = self.network(ids_BP, positions_M, attention).clone()
         logits_MV[:, OUTCOMES:] = -torch.inf
         return logits_MV
-
-
-class Unigram(torch.nn.Module):
-    """The same distribution at every position."""
-
-    def __init__(self, n_ids):
-        super().__init__()
-        self.logits = torch.nn.Parameter(torch.randn(n_ids, generator=torch.Generator().manual_seed(2)))
-
-    def forward(self, ids_BP, positions_M, attention):
-        del ids_BP, attention
-        return self.logits.expand(len(positions_M), -1)
 
 
 def toy(name="mdm", options=None, *, tokens_only=True, seq_len=S, seed=0):

@@ -15,7 +15,7 @@ from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL
 from bytegap.objectives.ar import Autoregressive
 from bytegap.objectives.base import Sequences, objective
 from bytegap.objectives.mdm import MaskedDiffusion
-from tests.helpers.language_models import language_model
+from tests.helpers.language_models import Unigram, language_model
 from tests.helpers.parts import OBJECTIVES, build_model, logits_of, random_tokens, shake
 
 S = 6
@@ -92,18 +92,6 @@ def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule
     estimates = MaskedDiffusion().loss(logits_of(masked_model, batch), batch).weighted_nats_B
     error = float(estimates.double().std() / math.sqrt(rows))
     assert float(estimates.double().mean()) == pytest.approx(truth, abs=4 * error)
-
-
-class Unigram(torch.nn.Module):
-    """A model without context: the same distribution at every position."""
-
-    def __init__(self, n_ids):
-        super().__init__()
-        self.logits = torch.nn.Parameter(torch.randn(n_ids, generator=torch.Generator().manual_seed(2)))
-
-    def forward(self, ids_BP, positions_M, attention):
-        del ids_BP, attention
-        return self.logits.expand(len(positions_M), -1)
 
 
 @pytest.mark.parametrize("objective_name", OBJECTIVES)
