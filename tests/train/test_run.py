@@ -27,7 +27,8 @@ def test_a_run_has_a_record_weights_and_no_checkpoint(tiny):
             assert sum(score.document_nats) == pytest.approx(score.nats, rel=1e-12)
             assert score.document_bytes == record.test.document_bytes
             assert sum(score.document_bytes) == score.bytes == record.test.bytes
-            assert score.passes == (1 if spec.objective == "ar" else 8 if edge == "tokens" else 4)
+            assert score.passes == (1 if spec.objective == "ar" else 8 if edge == "tokens" else 2)
+        assert record.validation.passes == (1 if spec.objective == "ar" else 2)
         assert len(record.test.document_nats) == windows.splits["test"].n_documents > 1
         assert set(record.update_rms) == {"embedding", "head", "body", "gains"}
         assert not run_dir.checkpoint_path.exists()

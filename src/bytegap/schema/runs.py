@@ -110,7 +110,7 @@ class RunRecord(Record):
     validation: Score | None = None
     test: Score | None = None
     test_by_edge: FrozenDict[Edge, Score] = FrozenDict()
-    """The test text in windows that end elsewhere than the study's; an estimate takes half as many passes as `test`.
+    """The test text in windows that end elsewhere than the study's; an estimate takes fewer passes than `test`.
     Empty in records older than this field."""
     weights_sha256: str = ""
     """Of weights.safetensors."""
