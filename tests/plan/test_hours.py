@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from bytegap.autotune import memory
 from bytegap.autotune.backends import ExecutionPlan, default_execution
 from bytegap.check import missing
-from bytegap.errors import StudyDirError, StudyError
+from bytegap.errors import PlanError, StudyDirError, StudyError
 from bytegap.plan import hours, machine, stage
 from bytegap.plan.outlook import CONTEXT_BPB
 from bytegap.plan.placement import LEAST_BUDGETS
@@ -14,7 +15,7 @@ from bytegap.schema.data import WindowsManifest
 from bytegap.schema.pilot import SizeTiming
 from bytegap.schema.runs import RunRecord, Score, Timings
 from bytegap.study.config import Compute
-from bytegap.study.directory import PILOT, RECORD, RUNS, TIMINGS, WINDOWS, StudyDir
+from bytegap.study.directory import PILOT, PLAN, RECORD, RUNS, TIMINGS, WINDOWS, StudyDir
 from bytegap.study.load import load_study
 from tests.helpers.rough_worlds import PARAMS_J, world
 from tests.helpers.tiny_study import STUDY, with_hours, write_study
@@ -207,6 +208,15 @@ def test_the_planned_runs_fit_into_the_hours_and_share_losses(unpiloted):
         minima = [min(cell) for cell in cells.values()]
         ends.append((min(minima), max(minima)))
     assert min(high for _, high in ends) - max(low for low, _ in ends) >= 0.15
+
+
+def test_models_too_large_for_the_machine_are_refused(unpiloted, monkeypatch):
+    study, study_dir = unpiloted
+    pilot_to_its_end(study, study_dir)
+    monkeypatch.setattr(memory, "memory_bytes", lambda _: 100)
+    with pytest.raises(PlanError, match="lower the budget or the hours"):
+        stage.make_plan(study, study_dir)
+    assert not study_dir.path(PLAN).exists()
 
 
 def test_seeds_at_ends_and_extensions_know_the_planned_budgets(unpiloted):

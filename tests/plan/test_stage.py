@@ -130,7 +130,7 @@ def test_memory_is_that_of_the_machine_and_of_the_process(unplanned, monkeypatch
     with pytest.raises(PlanError, match=r"for 3 workers at the same time.*workers to fewer"):
         memory.check_memory(runs, 3)
     monkeypatch.setattr(memory, "process_memory_bytes", lambda: needed - 1)
-    with pytest.raises(PlanError, match="lower the budget, or plan where there is more memory"):
+    with pytest.raises(PlanError, match="lower the budget or the hours, or plan where there is more memory"):
         memory.check_memory(runs, 2)
 
 

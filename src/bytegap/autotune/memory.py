@@ -32,17 +32,18 @@ def check_memory(runs: Sequence[RunSpec], workers: int) -> None:
     own, device = STATE_BYTES * largest.parameters, largest.execution.device
     fits = min(memory_bytes(device), process_memory_bytes()) if device == "cpu" else memory_bytes(device)
     what = (
-        f"[arms.{largest.arm}] budgets: {largest.budget_flops:.3g} FLOPs needs models too large for this machine, of "
-        f"{largest.parameters:.3g} parameters, which take {own / 1e9:.3g} GB to train"
+        f"[arms.{largest.arm}]: its budget of {largest.budget_flops:.3g} FLOPs needs models too large for this "
+        f"machine, of {largest.parameters:.3g} parameters, which take {own / 1e9:.3g} GB to train"
     )
     if own > fits:
         raise PlanError(
-            f"{what}, and there are {fits / 1e9:.3g} GB: lower the budget, or plan where there is more memory"
+            f"{what}, and there are {fits / 1e9:.3g} GB: lower the budget or the hours, or plan where there is more "
+            "memory"
         )
     if device == "cpu" and workers * own > (total := memory_bytes(device)):
         raise PlanError(
             f"{what} each, for {workers} workers at the same time, and there are {total / 1e9:.3g} GB: set [compute] "
-            "workers to fewer, lower the budget, or plan where there is more memory"
+            "workers to fewer, lower the budget or the hours, or plan where there is more memory"
         )
 
 

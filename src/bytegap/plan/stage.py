@@ -26,6 +26,8 @@ def make_plan(study: Study, study_dir: StudyDir) -> Plan:
         return plan
     if study.plan.hours is None:
         plan = with_execution(plan, study, study_dir)
+    else:
+        check_memory(plan.runs, plan.workers)
     study_dir.write(PLAN, plan)
     say("plan", f"{len(plan.runs)} runs, {sum(run.flops for run in plan.runs):.3g} FLOPs")
     return plan
