@@ -14,6 +14,7 @@ A study:
     reestimate.py        the headlines again, from other frontiers:
     conventions.py         under other conventions of counting FLOPs
     sensitivity.py         under other gates on cells and other edges of the scoring windows
+    repeats.py             from each repeat of the study alone, and the spread between repeats
     likelihoods.py         under other likelihoods of masked models
     nested.py            whether arms need separate exponents
     slopes.py            whether two arms' exponents are equivalent

@@ -1,13 +1,17 @@
-"""The headline estimates again, from other frontiers: at the same losses, in the same forms."""
+"""The headline estimates again, from other frontiers or other rows: at the same losses, in the same forms."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bytegap.fit import interaction, overhead
+from bytegap.fit.cells import LEARNS_CONTEXT_BPB, fit_cells
 from bytegap.fit.estimand_builder import EstimandBuilder
-from bytegap.fit.estimands import pair_in_form
-from bytegap.fit.frontiers import Arm, FittedFrontier
-from bytegap.schema.fit import Estimand
+from bytegap.fit.estimands import comparisons, estimate, pair_in_form
+from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers
+from bytegap.schema.fit import Estimand, Refit
+from bytegap.schema.runs import RunRow
 
 BOOTSTRAPS = 200
 """At most: these intervals are shown next to those of the fit, which have more draws."""
@@ -64,3 +68,22 @@ def estimate_again(
             found = interaction.at_loss(builder, pair, base_pair, row.at_bpb)
         if found:
             yield found
+
+
+def refit(
+    rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int, gate_bpb: float = LEARNS_CONTEXT_BPB
+) -> Refit:
+    """The headlines from these rows, with at most `BOOTSTRAPS` draws; FitError where the rows are too few.
+
+    Arms whose headline is no estimate get their new headline as well, where it is one.
+    """
+    fewer = min(bootstraps, BOOTSTRAPS)
+    arms = arms_of(rows, fit_cells(rows, fewer, np.random.default_rng(seed), gate_bpb).cells)
+    frontiers, _ = fit_frontiers(arms)
+    headlines = headlines_and_parities(default.estimands)
+    found = list(estimate_again(headlines, arms, frontiers))
+    known = {row.arms for row in headlines if row.headline and row.label == "estimated"}
+    if any(tuple(arm.name for arm in compared) not in known for compared in comparisons(default.arms)):
+        new = [row for row in estimate(arms, frontiers) if row.headline and row.label == "estimated"]
+        found += [row for row in new if row.arms not in known]
+    return Refit(bootstraps=fewer, cells_in_frontier=sum(arm.budgets for arm in arms), estimands=tuple(found))

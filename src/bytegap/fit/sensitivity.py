@@ -8,24 +8,13 @@ headline as well, where it is one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from bytegap.fit.cells import LEARNS_CONTEXT_BPB, fit_cells
-from bytegap.fit.estimands import comparisons, estimate
-from bytegap.fit.frontiers import arms_of, fit_frontiers
-from bytegap.fit.reestimate import BOOTSTRAPS, DefaultFit, estimate_again, headlines_and_parities
-from bytegap.schema.fit import EdgeResult, Estimand, GateResult
+from bytegap.fit.cells import LEARNS_CONTEXT_BPB
+from bytegap.fit.reestimate import DefaultFit, headlines_and_parities, refit
+from bytegap.schema.fit import EdgeResult, GateResult
 from bytegap.schema.runs import RunRow
 
 GATES_BPB = (0.4, 0.7)
-
-
-@dataclass(frozen=True)
-class _Refit:
-    cells_in_frontier: int
-    estimands: tuple[Estimand, ...]
 
 
 def by_gate(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int) -> list[GateResult]:
@@ -38,11 +27,9 @@ def by_gate(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: 
             estimands=tuple(headlines_and_parities(default.estimands)),
         )
     ]
-    fewer = min(bootstraps, BOOTSTRAPS)
-    for gate in GATES_BPB:
-        found = _refit(rows, default, fewer, seed, gate)
-        gates.append(GateResult(gate_bpb=gate, bootstraps=fewer, **vars(found)))
-    return gates
+    return gates + [
+        GateResult(gate_bpb=gate, **vars(refit(rows, default, bootstraps, seed, gate))) for gate in GATES_BPB
+    ]
 
 
 def by_edge(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int) -> list[EdgeResult]:
@@ -60,10 +47,9 @@ def by_edge(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: 
             estimands=tuple(headlines_and_parities(default.estimands)),
         )
     ]
-    fewer = min(bootstraps, BOOTSTRAPS)
     for edge in others:
-        found = _refit([_at_edge(row, edge) for row in scored], default, fewer, seed, LEARNS_CONTEXT_BPB)
-        edges.append(EdgeResult(edge=edge, bootstraps=fewer, **vars(found)))
+        moved = [_at_edge(row, edge) for row in scored]
+        edges.append(EdgeResult(edge=edge, **vars(refit(moved, default, bootstraps, seed))))
     return edges
 
 
@@ -78,17 +64,3 @@ def _at_edge(row: RunRow, edge: str) -> RunRow:
         "document_nats": row.document_nats_by_edge.get(edge, row.document_nats),
     }
     return row.model_copy(update=scores)
-
-
-def _refit(rows: Sequence[RunRow], default: DefaultFit, bootstraps: int, seed: int, gate_bpb: float) -> _Refit:
-    arms = arms_of(rows, fit_cells(rows, bootstraps, np.random.default_rng(seed), gate_bpb).cells)
-    frontiers, _ = fit_frontiers(arms)
-    headlines = headlines_and_parities(default.estimands)
-    again = list(estimate_again(headlines, arms, frontiers))
-    known = {row.arms for row in headlines if row.headline and row.label == "estimated"}
-    if all(tuple(arm.name for arm in compared) in known for compared in comparisons(default.arms)):
-        return _Refit(sum(arm.budgets for arm in arms), tuple(again))
-    new = [
-        row for row in estimate(arms, frontiers) if row.headline and row.label == "estimated" and row.arms not in known
-    ]
-    return _Refit(sum(arm.budgets for arm in arms), (*again, *new))

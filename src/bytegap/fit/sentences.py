@@ -6,6 +6,7 @@ import numpy as np
 
 from bytegap.fit.frontiers import Arm
 from bytegap.schema.claims import Claim, Missing
+from bytegap.schema.fit import RepeatSpread
 
 LEAST_DOCUMENTS = 20
 """With fewer held-out documents the verdict opens with saying so."""
@@ -17,8 +18,13 @@ _SIDES = {">": "more than", "<": "less than"}
 _NUMERALS = {2: "two", 4: "four"}
 
 
-def verdict(claims: Sequence[Claim], held_out_documents: int | None) -> list[str]:
-    """The conclusions as a reader sees them, one claim after the other.
+def verdict(
+    claims: Sequence[Claim],
+    held_out_documents: int | None,
+    repeat_spread: Sequence[RepeatSpread],
+    repeats: int,
+) -> list[str]:
+    """The conclusions as a reader sees them, one claim after the other, each with its spread between the repeats.
 
     Apart from the interaction of MDM over AR on text as written, an interaction is left out where the overhead that it
     is about is not identified itself.
@@ -30,9 +36,15 @@ def verdict(claims: Sequence[Claim], held_out_documents: int | None) -> list[str
         if claim.objective == HEADLINE
         or not (claim.kind in {"interaction", "permutation"} and claim.arms[:2] in unknown)
     ]
+    of_spread: dict[tuple[tuple[str, ...], float | None], str] = {
+        (spread.arms, spread.at_bpb): _of_spread(spread, repeats) for spread in repeat_spread
+    }
     return [
         *_about_documents(held_out_documents),
-        *(" ".join(filter(None, [claim.sentence, claim.remedy])) for claim in shown),
+        *(
+            " ".join(filter(None, [claim.sentence, claim.remedy, of_spread.get((claim.arms, claim.at_bpb))]))
+            for claim in shown
+        ),
     ]
 
 
@@ -45,6 +57,21 @@ def _about_documents(number: int | None) -> list[str]:
             f"The test text is of only {have}, fewer than {LEAST_DOCUMENTS}, so the intervals say little about others."
         ]
     return []
+
+
+def _of_spread(spread: RepeatSpread, repeats: int) -> str:
+    """A claim's number in the repeats of a study, of which there are `repeats`; it follows the claim's sentence."""
+    have = {0: "none has an estimate", 1: "1 has an estimate"}.get(spread.repeats, f"{spread.repeats} have an estimate")
+    if not spread.repeats:
+        return f"Of the {repeats} repeats of the study, each fitted alone, {have}."
+    opening = f"Of the {repeats} repeats of the study, each fitted alone, {have}:"
+    if spread.repeats == repeats:
+        opening = f"The {repeats} repeats of the study, each fitted alone, have"
+    name, deviates = ("I", "I") if spread.name == "interaction" else ("k", "ln k")
+    *others, last = (f"{value:.3g}" for value in spread.values)
+    listed = " and ".join(filter(None, [", ".join(others), last]))
+    deviation = "" if spread.sd_ln is None else f" (standard deviation of {deviates} {spread.sd_ln:.2g})"
+    return f"{opening} {name} = {listed}{deviation}; {spread.within} of {spread.repeats} within the interval."
 
 
 def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bytegap import console
 from bytegap.errors import FitError
-from bytegap.fit import conventions, goodness_of_fit, reestimate, sensitivity, sentences
+from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensitivity, sentences
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.claims import Evidence, conclude, identified
 from bytegap.fit.equal_size import equal_size
@@ -15,6 +15,7 @@ from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.likelihoods import likelihoods
 from bytegap.fit.nested import separate_laws
 from bytegap.fit.slopes import compare_slopes
+from bytegap.runs.row import rows_by_repeat
 from bytegap.schema.base import FrozenDict, digest
 from bytegap.schema.fit import Fit, NgramBaseline
 from bytegap.schema.runs import RunRow
@@ -88,7 +89,9 @@ def fit_rows(
             margin=options.margin,
         )
     )
-    documents = _held_out_documents(rows)
+    documents, of_repeat = _held_out_documents(rows), rows_by_repeat(rows)
+    by_repeat, about_repeats = repeats.by_repeat(of_repeat, default, bootstraps, seed)
+    spread = tuple(repeats.spreads(by_repeat, estimands, claims))
     return Fit(
         inputs_sha256=_inputs(rows, bootstraps, seed, options),
         convention=conventions.DEFAULT,
@@ -103,6 +106,8 @@ def fit_rows(
         by_convention=tuple(conventions.by_convention(default, adjusted, bootstraps)),
         by_edge=tuple(sensitivity.by_edge(rows, default, bootstraps, seed)),
         by_gate=tuple(sensitivity.by_gate(rows, default, bootstraps, seed)),
+        by_repeat=tuple(by_repeat),
+        repeat_spread=spread,
         likelihoods=likelihoods(rows, default, bootstraps, seed),
         margin=options.margin,
         separate_laws=separate_laws(arms),
@@ -110,8 +115,8 @@ def fit_rows(
         held_out_documents=documents,
         claims=tuple(claims),
         identified=identified(claims),
-        verdict=tuple(sentences.verdict(claims, documents)),
-        warnings=(*cells.warnings, *warnings, *goodness_of_fit.warnings(frontiers)),
+        verdict=tuple(sentences.verdict(claims, documents, spread, len(of_repeat))),
+        warnings=(*cells.warnings, *warnings, *goodness_of_fit.warnings(frontiers), *about_repeats),
     )
 
 

@@ -110,7 +110,7 @@ class Refit(FrozenModel):
     cells_in_frontier: int
     estimands: tuple[Estimand, ...]
     """At the losses and in the forms of the fit's headlines, and the parities of the same arms. Under another edge or
-    gate, also the new headline of arms whose headline in the fit is not an estimate."""
+    gate, and in one repeat, also the new headline of arms whose headline in the fit is not an estimate."""
 
 
 class ConventionResult(Refit):
@@ -133,6 +133,40 @@ class GateResult(Refit):
     """With another gate on cells: how far below its unigram model a minimum must be to be used."""
 
     gate_bpb: float
+
+
+class RepeatResult(Refit):
+    """From the runs of one repeat of the study alone."""
+
+    repeat: int
+    """As `RunRow.repeat`."""
+    runs: int
+    """Its finished runs."""
+
+
+class RepeatSpread(FrozenModel):
+    """How far the repeats of a study differ in one estimated headline, each repeat fitted alone.
+
+    The intervals do not include this spread: it is a check of them.
+    """
+
+    name: EstimandName
+    """overhead or interaction."""
+    objective: str
+    """As in `Estimand`."""
+    arms: tuple[str, ...]
+    """As in `Estimand`."""
+    form: Form | Literal["minima"]
+    at_bpb: float
+    """Loss that the headline and all values are evaluated at."""
+    repeats: int
+    """Repeats in which it is an estimate: neither a bound nor an extrapolation."""
+    values: tuple[float, ...]
+    """Of these repeats, by rising number: a ratio of compute or, of an interaction, a natural log."""
+    sd_ln: float | None = None
+    """Standard deviation of ln k or of I over the repeats, with n - 1; None for fewer than two."""
+    within: int
+    """Number of `values` inside the 95 % interval of all repeats together, as the claim states it."""
 
 
 Gain = Literal["order gain", "slack"]
@@ -295,6 +329,10 @@ class Fit(Record):
     """The headlines under each edge of the scoring windows that all runs were scored under, the study's own first."""
     by_gate: tuple[GateResult, ...] = ()
     """The headlines under other gates."""
+    by_repeat: tuple[RepeatResult, ...] = ()
+    """The headlines from each repeat's runs alone; empty where the study has one repeat."""
+    repeat_spread: tuple[RepeatSpread, ...] = ()
+    """Of each overhead and interaction that a claim states as an estimate; empty where `by_repeat` is."""
     likelihoods: Likelihoods | None = None
     """None where no run has other likelihoods."""
     held_out_documents: int | None = None
