@@ -1,18 +1,20 @@
-"""Other likelihoods of the best masked run of a budget: scored once, collected, left out where weights are gone."""
+"""What is scored of the best run of a budget: scored once, collected, left out where weights are gone."""
 
 import shutil
 
 import numpy as np
 import pytest
 
+from bytegap.data.windows import window_texts
 from bytegap.launch import likelihoods
 from bytegap.lm.language_model import load_run
+from bytegap.lm.length_mass import length_mass
 from bytegap.lm.likelihood import score_windows
 from bytegap.lm.unmasking_rules import RULES, rule_nats
 from bytegap.runs import collect
 from bytegap.schema.plan import Plan
-from bytegap.schema.runs import chosen_rule
-from bytegap.study.directory import LIKELIHOODS, PLAN, StudyDir
+from bytegap.schema.runs import RunLikelihoods, chosen_rule
+from bytegap.study.directory import LIKELIHOODS, PLAN, RUNS, StudyDir
 from bytegap.train import likelihoods as scoring
 from bytegap.train.likelihoods import _sample, spread
 from tests.helpers.finished_runs import windows_of
@@ -32,13 +34,14 @@ def scored(finished_study, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "ORDERS", ORDERS)
         patch.setattr(scoring, "ORDER_WINDOWS", 10)
-        likelihoods.run(study_dir)
+        likelihoods.run(study_dir)  # one masked run: in this process, whose constants are patched
     return study_dir, runs
 
 
 def test_masked_runs_have_every_rule_and_the_orders(scored):
     study_dir, runs = scored
-    assert study_dir.names(LIKELIHOODS) == [runs["bpe-mdm"].path.name]
+    assert study_dir.names(LIKELIHOODS) == sorted(run.path.name for run in runs.values())
+    assert study_dir.read(LIKELIHOODS, runs["byte-ar"].path.name).scores == ()
     found = study_dir.read(LIKELIHOODS, runs["bpe-mdm"].path.name)
     assert [(own.split, own.likelihood) for own in found.scores] == [
         *(("validation", rule) for rule in RULES),
@@ -68,16 +71,45 @@ def test_scores_of_all_windows_are_those_of_the_model(scored):
     assert orders.nats < orders.nelbo_nats
 
 
+@pytest.mark.parametrize("arm", ["byte-ar", "bpe-mdm"])
+def test_the_mass_of_the_median_window_is_that_of_the_model(scored, arm):
+    study_dir, runs = scored
+    found = study_dir.read(LIKELIHOODS, runs[arm].path.name)
+    sizes = sorted(map(len, window_texts(study_dir, "test", study_dir.windows().splits["test"])))
+    assert sizes[0] < found.length_mass.bytes < sizes[-1]
+    assert found.length_mass.bytes == sizes[(len(sizes) - 1) // 2]
+    expected = length_mass(load_run(runs[arm]), found.length_mass.bytes, scoring.MASS_SAMPLES)
+    assert found.length_mass == expected.numbers
+    assert found.weights_sha256 == runs[arm].record().weights_sha256
+    assert found.length_mass.log_mass < 0
+
+
 def test_they_are_scored_once_and_collected(scored):
     study_dir, runs = scored
-    path = study_dir.path(LIKELIHOODS, runs["bpe-mdm"].path.name)
-    before = path.stat().st_mtime_ns
+    paths = [study_dir.path(LIKELIHOODS, run.path.name) for run in runs.values()]
+    before = [path.stat().st_mtime_ns for path in paths]
     likelihoods.run(study_dir)
-    assert path.stat().st_mtime_ns == before
+    assert [path.stat().st_mtime_ns for path in paths] == before
     rows = {row.arm: row for row in collect.run(study_dir, print_runs=False)}
-    assert rows["bpe-mdm"].likelihoods == study_dir.read(LIKELIHOODS, runs["bpe-mdm"].path.name).scores
-    assert rows["byte-ar"].likelihoods == ()
+    for arm, run in runs.items():
+        found = study_dir.read(LIKELIHOODS, run.path.name)
+        assert (rows[arm].likelihoods, rows[arm].length_mass) == (found.scores, found.length_mass)
     assert study_dir.runs() == list(rows.values())
+    older = rows["byte-ar"].model_copy(update={"length_mass": None})
+    assert "length_mass" not in older.model_dump(exclude_defaults=True), "its hash is that of a row of earlier versions"
+    assert older.content_sha256 != rows["byte-ar"].content_sha256
+
+
+def test_a_file_of_a_version_without_the_mass_gets_it_and_keeps_its_scores(scored, tmp_path, monkeypatch):
+    shutil.copytree(scored[0].root, tmp_path / "tiny")
+    copy, run = StudyDir(tmp_path / "tiny"), scored[1]["bpe-mdm"].path.name
+    complete = copy.read(LIKELIHOODS, run)
+    older = RunLikelihoods.model_validate(complete.model_dump(exclude={"length_mass"}))
+    assert older.length_mass is None
+    copy.write(LIKELIHOODS, older, run)
+    monkeypatch.delattr(scoring, "_scores")
+    likelihoods.run(copy)
+    assert copy.read(LIKELIHOODS, run) == complete
 
 
 def test_runs_without_weights_are_named_and_left_out(scored, tmp_path, capsys):
@@ -90,16 +122,57 @@ def test_runs_without_weights_are_named_and_left_out(scored, tmp_path, capsys):
     printed = capsys.readouterr().err
     assert "other likelihoods are not scored" in printed
     assert "weights.safetensors" in printed
-    assert copy.names(LIKELIHOODS) == []
+    assert copy.names(LIKELIHOODS) == [runs["byte-ar"].path.name]
 
 
 def test_only_budgets_all_of_whose_runs_ended_have_a_best(scored):
     study_dir, runs = scored
-    plan, masked = study_dir.plan(), runs["bpe-mdm"].spec()
-    assert [spec.id for spec in likelihoods.best_masked_runs(study_dir, plan)] == [masked.id]
+    plan, causal, masked = study_dir.plan(), runs["byte-ar"].spec(), runs["bpe-mdm"].spec()
+    assert [best.spec.id for best in likelihoods.best_runs(study_dir, plan)] == [causal.id, masked.id]
     other = masked.model_copy(update={"seed": 99})
     unfinished = plan.model_copy(update={"runs": (*plan.runs, other)})
-    assert likelihoods.best_masked_runs(study_dir, unfinished) == []
+    assert [best.spec.id for best in likelihoods.best_runs(study_dir, unfinished)] == [causal.id]
+
+
+def test_no_other_run_takes_the_part_of_a_best_one_that_has_no_folder(scored, tmp_path):
+    """As in a study that was published without its weights, one run of which was trained again."""
+    shutil.copytree(scored[0].root, tmp_path / "tiny")
+    copy, causal = StudyDir(tmp_path / "tiny"), scored[1]["byte-ar"].spec()
+    again = causal.model_copy(update={"seed": 99})
+    plan = copy.plan().model_copy(update={"runs": (causal, again)})
+    copy.write(PLAN, plan)
+    shutil.copytree(copy.run(causal.id).path, copy.run(again.id).path)
+    bpb = copy.run(causal.id).record().validation.bpb
+    for better, best in ((bpb - 1, []), (bpb + 1, [again.id])):
+        (row,) = [row for row in collect.run(scored[0], print_runs=False) if row.run == causal.id]
+        copy.write_rows(RUNS, [row.model_copy(update={"validation_bpb": better})])
+        shutil.rmtree(copy.run(causal.id).path, ignore_errors=True)
+        assert [each.spec.id for each in likelihoods.best_runs(copy, plan)] == best
+
+
+def test_the_mass_is_scored_at_the_largest_budget_of_arms_that_have_one(scored, finished_study, tmp_path):
+    shutil.copytree(scored[0].root, tmp_path / "tiny")
+    copy, runs = StudyDir(tmp_path / "tiny"), finished_study[1]
+
+    def planned(own, **changes):
+        """The run of an arm, as if it were planned otherwise."""
+        spec = runs[own].spec().model_copy(update=changes)
+        if not copy.run(spec.id).has_record:
+            shutil.copytree(runs[own].path, copy.run(spec.id).path)
+        return spec
+
+    specs = [planned(arm) for arm in ("byte-ar", "unigram-ar", "byte-mdm", "byte-block", "byte-anyorder")]
+    specs += [planned(arm, budget_flops=1e9) for arm in ("byte-ar", "byte-mdm")]
+    specs += [planned(arm, arm="permuted " + arm, permutation="reverse") for arm in ("byte-ar", "byte-mdm")]
+    best = likelihoods.best_runs(copy, copy.plan().model_copy(update={"runs": tuple(specs)}))
+    assert {(each.spec.arm, each.spec.budget_flops): each.with_length_mass for each in best} == {
+        ("byte-ar", 1e10): True,
+        ("unigram-ar", 1e10): True,
+        ("byte-mdm", 1e10): True,
+        ("byte-block", 1e10): False,
+        ("byte-mdm", 1e9): False,
+        ("permuted byte-mdm", 1e10): False,
+    }
 
 
 def test_a_sample_has_the_tokens_and_bytes_of_its_windows(scored):
@@ -124,11 +197,10 @@ def test_several_processes_score_all_runs(scored, finished_study, tmp_path):
     copy.write(PLAN, copy.plan().model_copy(update={"runs": specs}))
     copy.path(LIKELIHOODS, runs["bpe-mdm"]).unlink()
     likelihoods.run(copy, workers=2)
-    assert copy.names(LIKELIHOODS) == sorted(runs.values())
     for run in runs.values():
         assert copy.read(LIKELIHOODS, run).scores[-1].likelihood == "orders:8"
-    one, other = (each.read(LIKELIHOODS, runs["bpe-mdm"]).scores[:-1] for each in (copy, scored[0]))
-    assert one == other
+    one, other = (each.read(LIKELIHOODS, runs["bpe-mdm"]) for each in (copy, scored[0]))
+    assert (one.scores[:-1], one.length_mass) == (other.scores[:-1], other.length_mass)
 
 
 def test_windows_are_spread_over_all_documents():

@@ -70,7 +70,10 @@ def test_the_estimate_is_the_enumerated_sum(name, probability_of):
     assert found.token_counts == (2, 4)
     assert found.mass_se < 0.04 * truth
     assert found.mass == pytest.approx(truth, abs=4 * found.mass_se)
-    assert found.log_mass == pytest.approx(math.log(truth), abs=4 * found.log_mass_se)
+    recorded = found.numbers
+    assert (recorded.bytes, recorded.samples, recorded.token_counts) == (N_BYTES, 4000, (2, 4))
+    assert recorded.log_mass == pytest.approx(math.log(truth), abs=4 * recorded.log_mass_se)
+    assert recorded.log_mass_se == pytest.approx(found.mass_se / truth, rel=0.1)
 
 
 def test_the_standard_error_is_the_spread_of_estimates():
@@ -92,6 +95,13 @@ def test_a_consistent_model_has_at_most_one(name):
     found = length_mass(toy(name, unigram), N_BYTES, samples=4000)
     assert found.mass == pytest.approx(z[N_BYTES], abs=4 * found.mass_se)
     assert z[N_BYTES] < 1
+
+
+@pytest.mark.parametrize("name", ["ar", "mdm"])
+def test_where_no_sample_has_the_length_no_logarithm_is_recorded(name):
+    found = length_mass(replace(toy(name), tokenizer=Pieces((b"aa", b"bb", b"cccc"))), 3)
+    assert found.mass == 0
+    assert (found.numbers.log_mass, found.numbers.log_mass_se) == (None, 0)
 
 
 def test_a_length_that_no_sequence_holds_is_one_sentence():

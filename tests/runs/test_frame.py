@@ -15,6 +15,7 @@ import pytest
 import bytegap
 from bytegap.errors import MissingExtraError, StudyDirError
 from bytegap.schema import base, runs
+from bytegap.schema.evaluate import LengthMassNumbers
 from bytegap.schema.runs import RunRow
 from bytegap.study.directory import RUNS, StudyDir
 from tests.helpers.synthetic_runs import simulated_rows
@@ -25,7 +26,7 @@ PAGE = ROOT / "docs" / "runs.md"
 KINDS = {"str": "text", "int": "integer", "float": "number", "float | None": "number or none", "bool": "true or false"}
 KINDS |= {"FrozenDict[str, float]": "number by name", "FrozenDict[str, FrozenJson]": "options by name"}
 KINDS |= {"Literal['finished', 'failed']": "text", "Literal[2]": "integer"}
-KINDS |= {"tuple[RuleScore, ...]": "list of scores"}
+KINDS |= {"tuple[RuleScore, ...]": "list of scores", "LengthMassNumbers | None": "numbers by name, or none"}
 KINDS |= {"tuple[float, ...]": "list of numbers", "tuple[int, ...]": "list of integers"}
 KINDS |= {"FrozenDict[str, tuple[float, ...]]": "list of numbers by name"}
 
@@ -59,19 +60,23 @@ def test_a_frame_has_the_rows_of_the_file(path):
     assert frame.columns == list(RunRow.model_fields)
     lines = [json.loads(line) for line in (LAPTOP / "runs.jsonl").read_text().splitlines()]
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
-        nested = ("objective_options", "permutation_options", "likelihoods", *NEW_BY_EDGE)
+        nested = ("objective_options", "permutation_options", "likelihoods", "length_mass", *NEW_BY_EDGE)
         decoded = {key: json.loads(row[key]) for key in nested}
         given = {key: line[key] for key in RunRow.model_fields if key in line}
         assert RunRow.model_validate(given).model_dump(mode="json") == row | decoded
 
 
 def test_a_checksum_is_checked_and_left_out(tmp_path):
-    rows = simulated_rows(sizes=4)
+    first, *others = simulated_rows(sizes=4)
+    mass = LengthMassNumbers(bytes=9, log_mass=-0.5, log_mass_se=0.1, samples=48, token_counts=(3, 9))
+    rows = [first.model_copy(update={"length_mass": mass}), *others]
     path = tmp_path / "runs.jsonl"
     StudyDir(tmp_path).write_rows(RUNS, rows)
     frame = bytegap.load_runs(tmp_path)
     assert frame.columns == list(RunRow.model_fields)
     assert frame["bpb"].to_list() == [row.bpb for row in rows]
+    assert json.loads(frame["length_mass"][0]) == mass.model_dump(mode="json")
+    assert set(frame["length_mass"][1:]) == {"null"}
     assert list(pd.read_json(path, lines=True).columns) == [*RunRow.model_fields, "checksum"]
     path.write_text(path.read_text().replace('"n_layers":4', '"n_layers":5', 1))
     with pytest.raises(StudyDirError, match="line 1"):

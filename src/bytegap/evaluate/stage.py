@@ -29,7 +29,6 @@ from bytegap.schema.evaluate import (
     Corruption,
     Evaluation,
     FileNumbers,
-    LengthMassNumbers,
     TextNumbers,
 )
 
@@ -80,7 +79,7 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
         by_utf8_role=_by_class(scored, by_utf8_role),
         corruption=_corrupted(model, scored, options) if options.corruption_rate and scored else None,
         samples=validity_of_samples(model, options.samples) if options.samples else None,
-        length_mass=_length_mass(model, options.length_mass_bytes) if options.length_mass_bytes else None,
+        length_mass=length_mass(model, options.length_mass_bytes).numbers if options.length_mass_bytes else None,
     )
     if options.as_json:
         print(evaluation.model_dump_json(indent=1))
@@ -104,17 +103,6 @@ def _open(model_name: str, options: EvaluateOptions) -> LanguageModel:
             f"--mc-passes is for the {NELBO}, and has no effect on '{options.likelihood}': leave it out"
         )
     return model
-
-
-def _length_mass(model: LanguageModel, n_bytes: int) -> LengthMassNumbers:
-    found = length_mass(model, n_bytes)
-    return LengthMassNumbers(
-        bytes=n_bytes,
-        log_mass=found.log_mass if found.mass else None,
-        log_mass_se=found.log_mass_se,
-        samples=found.samples,
-        token_counts=found.token_counts,
-    )
 
 
 def _read(file: Path) -> bytes:

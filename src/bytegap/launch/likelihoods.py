@@ -1,5 +1,7 @@
-"""Score other likelihoods of the best masked run of each arm and budget, in processes on this machine.
+"""Score the best run of each arm and budget once more when a study's runs end, in processes on this machine.
 
+A masked run gets other likelihoods; a run of the arm's largest budget gets ln Z(n), the mass of all token sequences of
+n bytes, if its objective has one and its text is not permuted.
 Reads plan.json, runs/ID/ and tokens/; writes runs/ID/likelihoods.json.
 """
 
@@ -8,52 +10,82 @@ import signal
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from bytegap.console import Verbosity, say, set_verbosity, track, verbosity, warn
+from bytegap.data.permutations.base import permutation
 from bytegap.errors import ModelError, StudyDirError
+from bytegap.lm.length_mass import has_length_mass
 from bytegap.objectives.base import objective
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.study.directory import LIKELIHOODS, StudyDir
 from bytegap.train.likelihoods import score_likelihoods
 
 
+@dataclass(frozen=True)
+class BestRun:
+    """The run of lowest validation BPB of an arm and budget."""
+
+    spec: RunSpec
+    is_masked: bool
+    """Whether it has other likelihoods."""
+    with_length_mass: bool
+    """Whether ln Z(n) is scored."""
+
+    def is_scored(self, study_dir: StudyDir) -> bool:
+        """Whether its likelihoods.json has everything; one without ln Z(n) is of a version that did not score it."""
+        found = study_dir.find_readable(LIKELIHOODS, self.spec.id)
+        return found is not None and not (self.with_length_mass and found.length_mass is None)
+
+
 def run(study_dir: StudyDir, workers: int | None = None) -> None:
-    """Score the runs that have no likelihoods.json yet; says which cannot be, and why, and goes on."""
+    """Score the runs that are not scored yet; says which cannot be, and why, and goes on."""
     plan = study_dir.plan()
-    waiting = [spec for spec in best_masked_runs(study_dir, plan) if not study_dir.path(LIKELIHOODS, spec.id).exists()]
+    waiting = [best for best in best_runs(study_dir, plan) if not best.is_scored(study_dir)]
     if not waiting:
         return
     start_s = time.monotonic()
-    waiting.sort(key=lambda spec: -spec.flops)
-    with _results(study_dir, waiting, min(workers or plan.workers, len(waiting))) as results:
+    waiting.sort(key=lambda best: -best.spec.flops)
+    masked = sum(best.is_masked for best in waiting)  # the others take no longer than a process takes to start
+    with _results(study_dir, waiting, max(1, min(workers or plan.workers, masked))) as results:
         failures = [error for error in track(results, "scoring other likelihoods", len(waiting)) if error]
     for error in failures:
         warn("train", f"other likelihoods are not scored: {error}")
     done = len(waiting) - len(failures)
     if done:
-        say("train", f"other likelihoods of {done} masked runs scored in {time.monotonic() - start_s:.0f} s")
+        say("train", f"other likelihoods of {done} run{'s' * (done > 1)} scored in {time.monotonic() - start_s:.0f} s")
 
 
-def best_masked_runs(study_dir: StudyDir, plan: Plan) -> list[RunSpec]:
-    """Of each arm and budget all of whose runs have ended: the run with the lowest validation BPB, if it is masked."""
+def best_runs(study_dir: StudyDir, plan: Plan) -> list[BestRun]:
+    """Of each arm and budget all of whose runs have ended: the best run, if something is scored of it.
+
+    A run that is in runs.jsonl and has no folder may be the best, and cannot be scored: then none is.
+    """
     cells: dict[tuple[str, float], list[RunSpec]] = {}
     for spec in plan.runs:
-        if objective(spec.objective, spec.objective_options).can_unmask:
-            cells.setdefault((spec.arm, spec.budget_flops), []).append(spec)
-    best: list[RunSpec] = []
-    for specs in cells.values():
-        scored = study_dir.runs_with_validation_bpb(specs)
-        if scored and not study_dir.unfinished(specs):
-            best.append(min(scored, key=lambda pair: pair[1])[0])
-    return best
+        cells.setdefault((spec.arm, spec.budget_flops), []).append(spec)
+    largest = {arm: max(budget for other, budget in cells if other == arm) for arm, _ in cells}
+    found: list[BestRun] = []
+    for (arm, budget), specs in cells.items():
+        own = objective(specs[0].objective, specs[0].objective_options)
+        is_permuted = not permutation(specs[0].permutation, specs[0].permutation_options).is_identity
+        with_length_mass = budget == largest[arm] and has_length_mass(own) and not is_permuted
+        if not (own.can_unmask or with_length_mass):
+            continue
+        bpb = study_dir.validation_bpb(specs)
+        if not bpb or study_dir.unfinished(specs):
+            continue
+        best = min((spec for spec in specs if spec.id in bpb), key=lambda spec: bpb[spec.id])
+        if study_dir.run(best.id).has_record:
+            found.append(BestRun(best, own.can_unmask, with_length_mass))
+    return found
 
 
 @contextmanager
-def _results(study_dir: StudyDir, specs: Sequence[RunSpec], workers: int) -> Generator[Iterator[str]]:
+def _results(study_dir: StudyDir, runs: Sequence[BestRun], workers: int) -> Generator[Iterator[str]]:
     """For each run, as it is done: what is wrong, or nothing."""
     score = partial(_score, study_dir, verbosity())
-    runs = [spec.id for spec in specs]
     if workers == 1:
         yield map(score, runs)
         return
@@ -66,12 +98,14 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _score(study_dir: StudyDir, level: Verbosity, run: str) -> str:
+def _score(study_dir: StudyDir, level: Verbosity, best: BestRun) -> str:
     """Score one run and write its record; returns what is wrong, in one sentence, or nothing."""
     set_verbosity(level)
-    run_dir = study_dir.run(run)
+    run_dir = study_dir.run(best.spec.id)
+    earlier = study_dir.find_readable(LIKELIHOODS, best.spec.id)
     try:
-        run_dir.write(LIKELIHOODS, score_likelihoods(run_dir))
+        scored = score_likelihoods(run_dir, earlier, with_length_mass=best.with_length_mass)
     except (StudyDirError, ModelError) as error:
         return str(error)
+    run_dir.write(LIKELIHOODS, scored)
     return ""

@@ -26,8 +26,9 @@ from bytegap.errors import EvaluateError
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
 from bytegap.nn.attention_spec import CAUSAL
-from bytegap.objectives.base import with_bos
+from bytegap.objectives.base import Objective, with_bos
 from bytegap.sampling.base import never_drawn
+from bytegap.schema.evaluate import LengthMassNumbers
 
 DEFAULT_SAMPLES = 200
 _PILOT_SAMPLES = 64
@@ -59,10 +60,31 @@ class LengthMass:
         """Its standard error, to first order."""
         return self.mass_se / self.mass if self.mass else 0.0
 
+    @property
+    def numbers(self) -> LengthMassNumbers:
+        """What is recorded of it."""
+        return LengthMassNumbers(
+            bytes=self.n_bytes,
+            log_mass=self.log_mass if self.mass else None,
+            log_mass_se=self.log_mass_se,
+            samples=self.samples,
+            token_counts=self.token_counts,
+        )
+
+
+def has_length_mass(objective: Objective) -> bool:
+    """Whether Z(n) of its models is estimated: if they are autoregressive, or masked with one block a sequence."""
+    return objective.reads_left_to_right or (objective.can_unmask and objective.known_length == "all")
+
 
 @torch.no_grad()
 def length_mass(model: LanguageModel, n_bytes: int, samples: int = DEFAULT_SAMPLES) -> LengthMass:
     """Z(n) of a model; EvaluateError where its objective has no sampler here, or its sequences hold no n bytes."""
+    if not has_length_mass(model.objective):
+        raise EvaluateError(
+            f"{model.name}: the mass of {n_bytes} bytes is estimated for autoregressive models and for masked ones "
+            "whose sequence is one block: name another run"
+        )
     lengths_V = token_lengths(model)
     widths_V = lengths_V[lengths_V > 0]
     least, most = -(-n_bytes // int(widths_V.max())), min(model.seq_len, n_bytes // int(widths_V.min()))
@@ -75,11 +97,6 @@ def length_mass(model: LanguageModel, n_bytes: int, samples: int = DEFAULT_SAMPL
         mass_R = _causal_mass(model, n_bytes, samples)
         error = float(mass_R.std()) / math.sqrt(samples)
         return LengthMass(n_bytes, float(mass_R.mean()), error, samples, (least, most))
-    if not (model.objective.can_unmask and model.objective.known_length == "all"):
-        raise EvaluateError(
-            f"{model.name}: the mass of {n_bytes} bytes is estimated for autoregressive models and for masked ones "
-            "whose sequence is one block: name another run"
-        )
     middle = _likeliest_count(model, n_bytes, (least, most))
     masses = _outwards(lambda m: _mass_of_count(model, m, n_bytes, samples), middle, (least, most))
     variance = sum(float(mass_R.var()) for mass_R in masses.values()) / samples

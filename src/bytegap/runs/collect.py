@@ -93,7 +93,9 @@ def _rows(study_dir: StudyDir, ended: EndedRuns) -> list[RunRow]:
         tokenizer = tokenizers[spec.tokenizer]
         row = run_row(spec, windows, tokenizer.kind, tokenizer.vocab_size, outcome(spec, record, windows))
         other = study_dir.find(LIKELIHOODS, spec.id)
-        rows.append(row.model_copy(update={"likelihoods": other.scores}) if other else row)
+        if other:
+            row = row.model_copy(update={"likelihoods": other.scores, "length_mass": other.length_mass})
+        rows.append(row)
     return rows
 
 

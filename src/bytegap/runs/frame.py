@@ -17,6 +17,7 @@ _JSON_COLUMNS = (
     "bpb_by_edge",
     "document_nats_by_edge",
     "likelihoods",
+    "length_mass",
 )
 
 

@@ -146,7 +146,7 @@ class LengthMassNumbers(FrozenModel):
     samples: int
     """Of each token count."""
     token_counts: tuple[int, int]
-    """Least and largest number of tokens that was counted."""
+    """Least and largest number of tokens that was summed over; of an autoregressive model, that is possible."""
 
 
 class Evaluation(FrozenModel):

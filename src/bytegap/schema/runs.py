@@ -5,6 +5,7 @@ from typing import Literal
 
 from bytegap.schema.base import FrozenDict, FrozenJson, FrozenModel, Record, label, sha256_without_defaults
 from bytegap.schema.data import Edge
+from bytegap.schema.evaluate import LengthMassNumbers
 from bytegap.schema.tuning import TuningRow
 
 
@@ -60,15 +61,17 @@ def chosen_rule(scores: Iterable[RuleScore]) -> str | None:
 
 
 class RunLikelihoods(Record):
-    """runs/ID/likelihoods.json: other likelihoods of a masked run, one of the best of its budget."""
+    """runs/ID/likelihoods.json: what is scored of a run besides its BPB, if it is the best of its arm and budget."""
 
     run: str
     """The run's id."""
     weights_sha256: str
     """Of the weights that were scored, as in the run's record."""
     scores: tuple[RuleScore, ...]
-    """Every rule on validation windows, from which one is chosen; that one on most test windows, the others and
-    `orders:K` on fewer."""
+    """Of a masked run, else empty: every rule on validation windows, from which one is chosen; that one on most test
+    windows, the others and `orders:K` on fewer."""
+    length_mass: LengthMassNumbers | None = None
+    """Of the best run of an arm at its largest budget; None of other runs, and in files older than this field."""
 
 
 class Spread(FrozenModel):
@@ -241,6 +244,9 @@ class RunRow(Record):
     """The same by document, in nats."""
     likelihoods: tuple[RuleScore, ...] = ()
     """Other likelihoods of a masked run of the best size, with the NELBO of the same windows; none of other runs."""
+    length_mass: LengthMassNumbers | None = None
+    """ln Z(n), where Z(n) is the probability of all token sequences of n bytes together, of the arm's best run at its
+    largest budget; none of other runs."""
 
     @property
     def content_sha256(self) -> str:

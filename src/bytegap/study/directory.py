@@ -9,7 +9,7 @@ out/STUDY/
   tokens/windows.json   and tokens/windows/, the scoring windows as tokens
   order-controls.json   pilot.json   plan.json   jobs.json
   runs/ID/              spec.json, record.json, timings.json, weights and checkpoints of a run;
-                        likelihoods.json of masked runs of the best sizes
+                        likelihoods.json of runs of the best sizes
   runs.jsonl            tuning.jsonl  audit.json  fit.json  probe.json  baselines.json  lm-eval.json
   report/
 """

@@ -1,5 +1,6 @@
-"""Other likelihoods of a finished masked run, on some of its scoring windows, each paired with the NELBO.
+"""What is scored of a finished run besides its BPB: other likelihoods of a masked run, and the mass of a length.
 
+Other likelihoods are scored on some of the run's scoring windows, each paired with the NELBO.
 Reads a run's folder and tokens/; returns what launch/likelihoods.py writes to runs/ID/likelihoods.json.
 W windows, P passes, K orders, T tokens of all windows.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 from bytegap.data.windows import Windows, read_windows
 from bytegap.io.arrays import read_array
 from bytegap.lm.language_model import LanguageModel, load_run
+from bytegap.lm.length_mass import length_mass
 from bytegap.lm.likelihood import window_nats
 from bytegap.lm.unmasking_rules import RULES, jackknife_sums, log_mean_exp_bound, order_nats, rule_nats, window_sums
 from bytegap.schema.runs import RuleScore, RunLikelihoods, chosen_rule
@@ -29,6 +31,8 @@ VALIDATION_WINDOWS, OTHER_WINDOWS = 50, 100
 """Windows scored by each rule before one is chosen, and test windows scored by the rules not chosen."""
 ORDER_WINDOWS = 50
 """Test windows scored in K random orders, whose NELBO has the same orders and so little noise against the bound."""
+MASS_SAMPLES = 48
+"""Sampled texts of each token count from which Z(n) is estimated: an error of 0.15 in ln Z where Z is a third."""
 _NELBO_POINTS = 4
 """Times at which each pass of the paired NELBO scores a window: its error is then below that of the windows."""
 
@@ -53,28 +57,42 @@ class _Estimate:
     """Of all windows, by each independent pass: one where the nats are exact."""
 
 
-def score_likelihoods(run_dir: RunDir) -> RunLikelihoods:
-    """Every rule on validation windows; every rule, and K random orders, on test windows.
+def score_likelihoods(
+    run_dir: RunDir, earlier: RunLikelihoods | None = None, *, with_length_mass: bool = False
+) -> RunLikelihoods:
+    """Likelihoods of a masked run, and ln Z(n) where that is wanted; what `earlier` has is kept, not scored again.
 
+    n is the bytes of the median test window, the shorter of two. Windows are cut to fit every arm's sequences, so n
+    bytes do as well, and n is the same for all arms; the context's bytes are their maximum, which need not fit.
     StudyDirError where the run's weights are missing or damaged.
     """
-    spec = run_dir.spec()
+    spec, study_dir = run_dir.spec(), run_dir.study_dir
     torch.set_num_threads(spec.execution.threads)
     model = load_run(run_dir, allow_permuted=True)
+    scores = earlier.scores if earlier else ()
+    if earlier is None and model.objective.can_unmask:
+        scores = _scores(model, study_dir, spec.tokenizer)
+    mass = earlier.length_mass if earlier else None
+    if with_length_mass and mass is None:
+        test = _sample(study_dir, "test", spec.tokenizer, study_dir.windows().splits["test"].windows)
+        n_bytes = int(np.quantile(test.byte_W, 0.5, method="lower"))
+        mass = length_mass(model, n_bytes, MASS_SAMPLES).numbers
+    weights_sha256 = run_dir.record().weights_sha256
+    return RunLikelihoods(run=spec.id, weights_sha256=weights_sha256, scores=scores, length_mass=mass)
+
+
+def _scores(model: LanguageModel, study_dir: StudyDir, tokenizer: str) -> tuple[RuleScore, ...]:
+    """Every rule on validation windows; every rule, and K random orders, on test windows."""
 
     def sample(split: Split, count: int) -> _Sample:
-        return _sample(run_dir.study_dir, split, spec.tokenizer, count)
+        return _sample(study_dir, split, tokenizer, count)
 
     validation = _rule_scores(model, sample("validation", VALIDATION_WINDOWS), RULES)
     chosen = chosen_rule(validation)
     chosen_score = _rule_scores(model, sample("test", TEST_WINDOWS), [rule for rule in RULES if rule == chosen])
     others = _rule_scores(model, sample("test", OTHER_WINDOWS), [rule for rule in RULES if rule != chosen])
     orders = _order_score(model, sample("test", ORDER_WINDOWS))
-    return RunLikelihoods(
-        run=spec.id,
-        weights_sha256=run_dir.record().weights_sha256,
-        scores=(*validation, *chosen_score, *others, orders),
-    )
+    return (*validation, *chosen_score, *others, orders)
 
 
 def spread(document_W: NDArray[np.int64] | None, n_windows: int, count: int) -> NDArray[np.int64]:
