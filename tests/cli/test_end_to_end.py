@@ -1,5 +1,6 @@
 """A study through the command line, in processes of its own: all of it, again, and again with a changed arm."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from bytegap.cli.main import main
-from bytegap.study.directory import PILOT, PLAN, RECORD, StudyDir
+from bytegap.study.directory import LIKELIHOODS, PILOT, PLAN, RECORD, StudyDir
 from tests.helpers.tiny_study import STUDY, with_hours, write_study
 
 SMALL = STUDY.replace("[1e10]", "[4e9]")
@@ -46,13 +47,27 @@ def test_run_goes_from_text_to_report(finished):
     assert "all within 1 %" in done.stderr
 
 
+def test_the_mass_of_a_length_is_recorded_of_the_best_run_of_each_arm_and_reported(finished):
+    home, _, _ = finished
+    out = StudyDir(home / "out" / "tiny")
+    best = {}
+    for row in sorted(out.runs(), key=lambda row: -row.validation_bpb):
+        best[row.arm] = row.run
+    masses = {row.run: row.length_mass for row in out.runs() if row.length_mass}
+    assert masses == {run: out.read(LIKELIHOODS, run).length_mass for run in best.values()}
+    with (out.report_dir / "tables" / "length_mass.csv").open() as file:
+        table = {row["arm"]: float(row["log_mass"]) for row in csv.DictReader(file)}
+    assert table == {arm: masses[run].log_mass for arm, run in best.items()}
+
+
 def test_finished_stages_are_not_repeated(finished):
     home, study, _ = finished
-    record = next((home / "out" / "tiny" / "runs").glob("*/record.json"))
-    before = record.stat().st_mtime_ns
+    out = StudyDir(home / "out" / "tiny")
+    files = [out.path(kind, name) for kind in (RECORD, LIKELIHOODS) for name in out.names(kind)]
+    before = [file.stat().st_mtime_ns for file in files]
     again = bytegap("run", study, home=home)
     assert again.returncode == 0, again.stderr
-    assert record.stat().st_mtime_ns == before
+    assert [file.stat().st_mtime_ns for file in files] == before
     for stage in ("corpus", "tokenize", "plan", "train", "fit", "report"):
         line = next(line for line in again.stderr.splitlines() if line.split()[:1] == [stage])
         assert "up to date" in line, line

@@ -12,7 +12,7 @@ MISSING = "\N{EN DASH}"
 """Stands for a number that is not known."""
 FRONTIER_LAW = "L(C) = E + A C\N{SUPERSCRIPT MINUS}\N{MODIFIER LETTER SMALL G}"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_MINUS = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def flops(value: float) -> str:
@@ -42,7 +42,7 @@ def ratio(value: float) -> str:
 
 def signed(value: float) -> str:
     """A difference to three significant digits, with its sign."""
-    return f"{value:+.3g}".replace("-", _MINUS)
+    return f"{value:+.3g}".replace("-", MINUS)
 
 
 def integer(value: float) -> str:
@@ -57,7 +57,7 @@ def six_decimals(value: float) -> str:
 
 def four_digits(value: float) -> str:
     """Any other number, to four significant digits."""
-    return f"{value:.4g}".replace("-", _MINUS)
+    return f"{value:.4g}".replace("-", MINUS)
 
 
 def with_interval(quantity: Quantity, formatter: Formatter) -> str:

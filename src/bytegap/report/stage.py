@@ -27,7 +27,7 @@ from bytegap.report.figures import (
 )
 from bytegap.report.figures.base import Figure
 from bytegap.report.inputs import Inputs, read_inputs
-from bytegap.report.tables import compressors, exponents, fit, order_controls, provenance, runs
+from bytegap.report.tables import compressors, exponents, fit, length_mass, order_controls, provenance, runs
 from bytegap.report.tables import probes as probe_tables
 from bytegap.report.tables.base import Table
 from bytegap.study.config import Study
@@ -92,6 +92,7 @@ def all_tables(inputs: Inputs) -> list[Table]:
         fit.cells(inputs),
         fit.estimands(inputs),
         fit.conventions(inputs),
+        length_mass.table(inputs),
         fit.frontiers(inputs),
         exponents.separate_laws(inputs),
         exponents.slopes(inputs),
