@@ -15,7 +15,7 @@ from bytegap.schema.runs import Audit, AuditRow, RunRow
 from bytegap.schema.tuning import TuningRow
 from bytegap.study.config import Arm, Context, Corpus, Plugin, Study
 from bytegap.study.directory import AUDIT, CORPUS, FIT, RECORD, RUNS, StudyDir
-from tests.report import chromium
+from tests.report import chromium, records
 
 BUDGETS = (1e13, 1e14, 1e15)
 # tokenizer, objective, irreducible loss, amplitude and exponent of L(C)
@@ -178,7 +178,10 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Study
         cells=cells,
         frontiers=[_frontier(rename.get(name, name), name, form, shift)
                    for form, shift in (("shared irreducible loss", 0.0), ("power law", 0.015)) for name in ARMS],
-        estimands=_estimands(), by_convention=_by_convention(), identified=True,
+        estimands=_estimands(), by_convention=_by_convention(), identified=True, noise=records.NOISE,
+        skew=records.skew({name: rename.get(name, name) for name in ARMS}), by_edge=records.by_edge(_estimands()),
+        by_gate=records.by_gate(_estimands()), by_repeat=records.by_repeat(_estimands()),
+        repeat_spread=records.repeat_spread(_estimands()), likelihoods=records.likelihoods(cells, rename),
         claims=[Claim(kind="overhead", objective="ar", arms=("byte-ar", "bpe-ar"), at_bpb=2.0, status="estimated",
                       value=1.5, ci95=(1.2, 1.8), forms=2, sentence="At 2.0 BPB bytes cost AR 1.5 times the compute.")],
         verdict=[

@@ -25,7 +25,7 @@ def page(study, study_dir):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_draws_without_errors_or_network(browser, page, width, scheme, tmp_path):
     opened(browser, page, width, scheme)
-    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 8
+    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") == 10
     assert browser.execute_script("return document.querySelectorAll('.chart svg path').length") > 100
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
@@ -109,7 +109,7 @@ def test_an_arm_can_be_hidden_and_shown_in_every_figure(browser, page):
     browser.find_element("id", "arms-none").click()
     drawn_again(browser, f"document.getElementById('chart-isoflop').textContent.includes('{NOTHING}')")
     browser.find_element("id", "arms-all").click()
-    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 8")
+    drawn_again(browser, f"{PANELS} === 4 && document.querySelectorAll('.chart svg').length === 10")
     assert "#" not in browser.current_url
     assert browser.get_log("browser") == []
 

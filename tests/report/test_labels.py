@@ -1,4 +1,4 @@
-"""Texts in the figures of the committed studies neither overlap nor leave their figure, whatever the page's width."""
+"""Texts in the figures of committed studies and of the tests' own neither overlap nor leave their figure."""
 
 import shutil
 from pathlib import Path
@@ -29,18 +29,18 @@ return [...document.querySelectorAll(".chart")].map((chart) => ({
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """The page of each study, made from its committed records, without images."""
+def pages(tmp_path_factory, study, build):
+    """The page of each study, made from its committed records, and of the tests' own study, without images."""
     root = tmp_path_factory.mktemp("committed")
     with pytest.MonkeyPatch.context() as patch:
         for kind in ("png", "pdf"):
             patch.setattr(vl_convert, f"vegalite_to_{kind}", lambda *_, **__: b"drawn")
-        found = {}
+        found = {"fixture": stage.run(study, build(root / "fixture"))}
         for name in STUDIES:
             shutil.copytree(ROOT / "results" / name, root / name, ignore=shutil.ignore_patterns("report"))
-            study = load_study(ROOT / "studies" / f"{name}.toml")
-            compared = study.report.model_copy(update={"compare_to": ROOT / "results" / "laptop"})
-            found[name] = stage.run(study.model_copy(update={"report": compared}), StudyDir(root / name))
+            committed = load_study(ROOT / "studies" / f"{name}.toml")
+            compared = committed.report.model_copy(update={"compare_to": ROOT / "results" / "laptop"})
+            found[name] = stage.run(committed.model_copy(update={"report": compared}), StudyDir(root / name))
         return found
 
 
@@ -73,11 +73,11 @@ def problems(browser):
     return found
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("name", [*STUDIES, "fixture"])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_are_apart_and_inside(browser, pages, study, width, scheme):
-    opened(browser, pages[study], width, scheme)
+def test_texts_are_apart_and_inside(browser, pages, name, width, scheme):
+    opened(browser, pages[name], width, scheme)
     assert problems(browser) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 

@@ -192,6 +192,7 @@ def test_no_headlines_if_nothing_is_identified(study, build, tmp_path: Path):
     study_dir = build(tmp_path / "out")
     fit = study_dir.fit()
     bare = {"estimands": [], "frontiers": [], "identified": False, "cells": fit.cells[:1], "claims": []}
+    bare |= {"by_repeat": [], "repeat_spread": []}
     study_dir.write(FIT, fit.model_copy(update=bare))
     page = stage.run(study, study_dir)
     text = "".join(Reader(page.read_text()).text)

@@ -4,8 +4,11 @@ import csv
 import io
 
 import pytest
+from scipy import stats
 
 from bytegap.report import stage
+from bytegap.report.figures import probes
+from bytegap.report.inputs import read_inputs
 from bytegap.schema.data import OrderControl, OrderControls
 from bytegap.schema.probe import ContextLoss, LinearProbe, NeighbourAblation, Probe, Reconstruction, Segmentation
 from bytegap.study.directory import ORDER_CONTROLS, PROBE
@@ -78,6 +81,19 @@ def test_tables_keep_every_digit(page):
     assert rows("neighbour_ablation")[0]["none_visible_nats"] == "2.5"
     assert rows("reconstruction")[0]["exact_match"] == "0.2"
     assert rows("linear_probe")[0]["layer_2"] == "0.4321987654"
+
+
+@pytest.mark.parametrize("windows", [400, 3])
+def test_bars_of_the_neighbour_ablation_are_t_intervals(study, build, tmp_path, windows):
+    study_dir = build(tmp_path / "out")
+    study_dir.write(PROBE, probe().model_copy(update={"windows": windows}))
+    figures = {figure.name: figure for figure in probes.figures(read_inputs(study_dir, study.name, study.arms))}
+    (rows,) = figures["neighbour_ablation"].spec["datasets"].values()
+    expected = [
+        stats.t.interval(0.95, windows - 1, loc=nats, scale=se)
+        for nats, se in zip((2.5, 2.0, 1.4), (0.05, 0.05, 0.04), strict=True)
+    ]
+    assert [(row["low"], row["high"]) for row in rows] == [pytest.approx(ends) for ends in expected]
 
 
 def test_a_study_without_records_shows_neither(study, build, tmp_path):

@@ -7,10 +7,11 @@ from typing import get_type_hints
 import pytest
 
 from bytegap.report import format as fmt
-from bytegap.report.figures import conventions, tuning
+from bytegap.report.figures import tuning
 from bytegap.report.inputs import NOT_SHOWN, Inputs, read_inputs
 from bytegap.report.tables import exponents, fit, provenance, runs
-from bytegap.schema.base import Quantity
+from bytegap.schema.base import ArrayFile, Quantity
+from bytegap.schema.data import ScoringSet, ScoringSplit, WindowsManifest
 from bytegap.schema.fit import NestedModel, SeparateLaws, SlopePair
 from bytegap.study.directory import ARTIFACTS, RECORD
 
@@ -65,20 +66,33 @@ def test_the_prediction_of_a_pure_shift_has_its_columns(inputs):
     assert other["pure_shift"] == ""
 
 
-def test_conventions_agree_with_the_fit(inputs):
-    found = inputs.study_dir.fit().by_convention
-    rows = parsed(fit.conventions(inputs))
-    pairs = [(one, item) for one in found for item in one.estimands]
-    for row, (one, item) in zip(rows, pairs, strict=True):
-        assert (row["convention"], row["name"], row["label"]) == (one.convention, item.name, item.label)
-        assert float(row["value"]) == item.quantity.value
-        assert (float(row["low"]), float(row["high"])) == item.quantity.ci95
-        assert float(row["largest_adjustment"]) == one.largest_adjustment
-        assert row["excluded_arms"] == ", ".join(one.excluded_arms)
-    assert rows[-1]["excluded_arms"] == "bpe-ar, byte-ar"
-    overheads = [item for _, item in pairs if item.name == "overhead"]
-    marks = conventions.figure(inputs).chart.layer[-1].data.values
-    assert [each["value"] for each in marks] == [i.quantity.value for i in overheads]
+def test_noise_agrees_with_the_fit(inputs):
+    for row, level in zip(parsed(fit.noise(inputs)), inputs.study_dir.fit().noise, strict=True):
+        assert (row["objective"], row["permutations"]) == (level.objective, ", ".join(level.permutations))
+        assert (float(row["residual_sd"]), float(row["seed_effect_sd"])) == (level.residual_sd, level.seed_effect_sd)
+        assert (row["pooled"], row["dof"], row["seed_effect"]) == (str(level.pooled), str(level.dof), level.seed_effect)
+    shown = [[entry.text for entry in row] for row in fit.noise(inputs).rows]
+    assert shown[0] == [
+        "ar",
+        "identity, fixed",
+        "yes",
+        "0.312\N{NO-BREAK SPACE}%",
+        "21",
+        "0.123\N{NO-BREAK SPACE}%",
+        "estimated",
+    ]
+    assert fit.noise(replace(inputs, fit=inputs.fit.model_copy(update={"noise": ()}))) is None
+
+
+def test_skew_agrees_with_the_fit(inputs):
+    found = inputs.study_dir.fit().skew
+    rows = parsed(fit.skew(inputs))
+    assert {row["arm"]: float(row["skew"]) for row in rows} == {arm: d.value for arm, d in found.items()}
+    assert {(row["skew_low"], row["skew_high"]) for row in rows} == {
+        ("", ""),
+        tuple(map(repr, found["byte-mdm"].ci95)),
+    }
+    assert fit.skew(replace(inputs, fit=inputs.fit.model_copy(update={"skew": {}}))) is None
 
 
 def test_frontiers_agree_with_the_fit(inputs):
@@ -174,6 +188,37 @@ def test_provenance_has_every_digit_of_the_corpus(inputs):
     rows = {(row["what"], row["which"]): row["value"] for row in parsed(provenance.table(inputs))}
     assert rows["corpus", "test, bytes"] == "5678901"
     assert rows["corpus", "source"] == "fixture"
+
+
+def test_provenance_has_the_edge_documents_and_fallbacks_of_the_windows(inputs):
+    array = ArrayFile(file="x.bin", dtype="uint64", length=3, sha256="ab" * 32)
+    scoring = ScoringSet(tokens=array, counts=array, unigram_bpb=4.0, bigram_bpb=3.0, count_entropy_bpb=0.0123456)
+
+    def split(**counts):
+        return ScoringSplit(ends=array, bytes=4567, sha256="cd" * 32, tokenizers={"bpe": scoring}, **counts)
+
+    splits = {"validation": split(windows=310), "test": split(windows=1200, n_documents=77, fallbacks=5)}
+    manifest = WindowsManifest(
+        inputs_sha256="", context_bytes=256, seq_len={"bpe": 64}, edge="tokens", splits=splits,
+        other_edges={"words": {"test": split(windows=1234, n_documents=77, fallbacks=9)}},
+    )  # fmt: skip
+    table = parsed(provenance.table(replace(inputs, windows=manifest)))
+    rows = {row["which"]: row["value"] for row in table if row["what"] == "windows"}
+    assert rows["end at"] == "tokens: boundaries of all tokenizers"
+    assert (rows["test, windows"], rows["test, documents with a window"]) == ("1200", "77")
+    assert rows["test, windows that end elsewhere"] == "5"
+    assert rows["test, bpe H(S | bytes), BPB"] == "0.0123456"
+    assert (rows["test, edge words, windows"], rows["test, edge words, windows that end elsewhere"]) == ("1234", "9")
+    assert rows["validation, windows"] == "310"
+    assert "validation, documents with a window" not in rows  # an older file does not count them
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0031234, "0.312"), (0.5, "50"), (-0.0625, "\N{MINUS SIGN}6.25"), (12.3456, "1230"), (0.0, "0")],
+)
+def test_percentages_have_three_significant_digits(value, shown):
+    assert fmt.percent(value) == f"{shown}\N{NO-BREAK SPACE}%"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def signed(value: float) -> str:
     return f"{value:+.3g}".replace("-", MINUS)
 
 
+def percent(value: float) -> str:
+    """A share as a percentage to three significant digits."""
+    return f"{float(f'{100 * value:.3g}'):g}\N{NO-BREAK SPACE}%".replace("-", _MINUS)
+
+
 def integer(value: float) -> str:
     """An integer in groups of three digits."""
     return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -18,6 +18,7 @@ from bytegap.report.figures import (
     estimands,
     frontiers,
     isoflop,
+    likelihoods,
     mutual_information,
     overview,
     probes,
@@ -27,7 +28,17 @@ from bytegap.report.figures import (
 )
 from bytegap.report.figures.base import Figure
 from bytegap.report.inputs import Inputs, read_inputs
-from bytegap.report.tables import compressors, exponents, fit, length_mass, order_controls, provenance, runs
+from bytegap.report.tables import (
+    compressors,
+    exponents,
+    fit,
+    length_mass,
+    order_controls,
+    provenance,
+    runs,
+    sensitivity,
+)
+from bytegap.report.tables import likelihoods as likelihood_tables
 from bytegap.report.tables import probes as probe_tables
 from bytegap.report.tables.base import Table
 from bytegap.study.config import Study
@@ -78,6 +89,7 @@ def all_figures(inputs: Inputs) -> list[Figure]:
         estimands.figure(inputs, "interaction"),
         estimands.figure(inputs, "gap"),
         *side_by_side.figures(inputs),
+        *likelihoods.figures(inputs),
         conventions.figure(inputs),
         tuning.figure(inputs),
         mutual_information.figure(inputs),
@@ -91,11 +103,19 @@ def all_tables(inputs: Inputs) -> list[Table]:
     tables = [
         fit.cells(inputs),
         fit.estimands(inputs),
-        fit.conventions(inputs),
+        likelihood_tables.shares(inputs),
+        likelihood_tables.gains(inputs),
         length_mass.table(inputs),
+        sensitivity.conventions(inputs),
+        sensitivity.edges(inputs),
+        sensitivity.gates(inputs),
+        sensitivity.spread(inputs),
+        sensitivity.repeats(inputs),
         fit.frontiers(inputs),
         exponents.separate_laws(inputs),
         exponents.slopes(inputs),
+        fit.noise(inputs),
+        fit.skew(inputs),
         compressors.table(inputs),
         order_controls.table(inputs),
         *probe_tables.tables(inputs),

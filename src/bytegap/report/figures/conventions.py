@@ -45,6 +45,7 @@ def figure(inputs: Inputs) -> Figure | None:
         "color": alt.Color("objective:N", title="objective").scale(domain=objectives(inputs)).legend(values=shown),
     }
     x = alt.X("value:Q", title="overhead k", scale=frame.scale(log=True))
+    x = x.axis(labelOverlap="greedy", labelSeparation=6)
     point: alt.typing.EncodeKwds = {**shared, "x": x, "shape": status_shape(points), "tooltip": tooltips(*_TOOLTIPS)}
     ends: alt.typing.EncodeKwds = {**shared, "x": alt.X("low:Q"), "x2": "high:Q"}
     layers = with_data(

@@ -3,6 +3,7 @@
 The chart rearranges fit.json; the only arithmetic is value plus or minus one standard error.
 """
 
+import math
 from collections.abc import Iterable
 
 import altair as alt
@@ -20,8 +21,11 @@ from bytegap.report.figures.base import (
     with_data,
 )
 from bytegap.report.inputs import Inputs
+from bytegap.scaling.window import WIDE
 from bytegap.schema.fit import Cell
 
+_ROUNDING = 1e-9
+"""Relative difference of a size and the end of a curve that is at that size."""
 _POINT_TOOLTIPS = (
     ("run", "run"),
     ("arm", "arm"),
@@ -60,12 +64,13 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
         title="IsoFLOP grid",
         caption=(
             "Test bits per byte against non-embedding parameters N; one panel per arm, one colour per budget of "
-            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), curves the fit of "
-            "each cell, diamonds their minima with 95 % CI. Hollow points and dashed curves are cells excluded from "
-            "the frontier fits. Click a budget in the legend to highlight it, or a point to open its record."
+            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), diamonds the minima "
+            f"of the curves with 95 % CI. {_curves_in_words(inputs)} Hollow points and dashed curves are cells "
+            "excluded from the frontier fits. Click a budget in the legend to highlight it, or a point to open its "
+            "record."
         ),
         alt=(
-            f"Scatter plots with parabolas: {len(inputs.cells)} cells of {len(arms)} arms "
+            f"Scatter plots with fitted curves: {len(inputs.cells)} cells of {len(arms)} arms "
             f"at budgets of {', '.join(budgets)} FLOPs. The table of cells holds the same numbers."
         ),
         source="../fit.json",
@@ -77,13 +82,43 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
     )
 
 
+def _curves_in_words(inputs: Inputs) -> str:
+    """What the curves are: parabolas, or cubics where an arm's curves are skewed; and whether any is local."""
+    skewed = [arm for arm in inputs.drawn_arms if arm in inputs.fit.skew]
+    cubic = "a cubic whose third-order coefficient is the same at all budgets of an arm"
+    if not skewed:
+        form = "a parabola"
+    elif len(skewed) == len(inputs.drawn_arms):
+        form = cubic
+    else:
+        form = f"a parabola, and for {', '.join(skewed)} {cubic}"
+    local = sum(map(_is_local, inputs.cells))
+    curved = sum(len(cell.curve) > 1 for cell in inputs.cells)
+    window = (
+        f" In {local} of {curved} cells, whose sizes differ by a factor of more than {math.exp(WIDE):.0f}, it is "
+        "fitted to, and drawn over, the sizes near the minimum only."
+    )
+    return f"Each curve is fitted to ln L as a function of ln N: {form}.{window if local else ''}"
+
+
+def _is_local(cell: Cell) -> bool:
+    """Whether a cell's curve leaves out its smallest or its largest size."""
+    ends = [n for n, _ in cell.curve]
+    return bool(ends) and not (
+        ends[0] < min(cell.parameters) * (1 + _ROUNDING) and ends[-1] > max(cell.parameters) * (1 - _ROUNDING)
+    )
+
+
 def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
     cells = [cell for cell in inputs.cells if cell.arm == arm]
     colour = alt.Color("budget:O", sort=budgets, title="budget, FLOPs").scale(domain=budgets)
     opacity = alt.when(selection).then(alt.value(1)).otherwise(alt.value(0.07))
     x = alt.X("N:Q", title="non-embedding parameters N").scale(type="log", nice=False, padding=12)
     x = x.axis(
-        format="~s", values=size_ticks([n for cell in inputs.cells for n in cell.parameters]), labelOverlap="greedy"
+        format="~s",
+        values=size_ticks([n for cell in inputs.cells for n in cell.parameters]),
+        labelOverlap="greedy",
+        labelSeparation=6,
     )
     y = alt.Y("bpb:Q", title="bits per byte").scale(zero=False, padding=6, nice=False).axis(tickCount=5)
     shared: alt.typing.EncodeKwds = {"color": colour, "opacity": opacity}

@@ -8,10 +8,8 @@ import altair as alt
 from bytegap.report import format as fmt
 from bytegap.report.figures.base import DataRow, Figure, inline, tooltips, with_data
 from bytegap.report.inputs import Inputs
+from bytegap.scaling.student_t import t_quantile
 from bytegap.schema.probe import LinearProbe, NeighbourAblation, Probed, Segmentation
-
-_NORMAL_95 = 1.96
-"""Two-sided 95 % quantile of the standard normal distribution."""
 
 P = TypeVar("P", bound=Probed)
 
@@ -25,7 +23,7 @@ def figures(inputs: Inputs) -> list[Figure]:
     if probe.segmentation:
         found.append(_boundaries(_at_largest_budget(probe.segmentation)))
     if probe.neighbour_ablation:
-        found.append(_neighbour_ablation(_at_largest_budget(probe.neighbour_ablation)))
+        found.append(_neighbour_ablation(_at_largest_budget(probe.neighbour_ablation), probe.windows))
     if probe.linear_probe:
         found.append(_linear_probes(_at_largest_budget(probe.linear_probe)))
     return found
@@ -87,12 +85,13 @@ def _boundaries(results: list[Segmentation]) -> Figure:
     )
 
 
-def _neighbour_ablation(results: list[NeighbourAblation]) -> Figure:
+def _neighbour_ablation(results: list[NeighbourAblation], windows: int) -> Figure:
     """Loss against the share of visible neighbours.
 
-    The bars are nats +- 1.96 standard errors: the normal quantile, although each standard error is estimated from a
-    finite number of windows. The t quantile would be right.
+    The bars are nats +- t standard errors. A window has several losses, which are not independent, so t has the degrees
+    of freedom of the windows: their number less 1.
     """
+    t = t_quantile(0.975, max(windows - 1, 1))
     radii: dict[str, list[DataRow]] = {}
     for row in results:
         radius = f"within {row.radius} byte{'s' * (row.radius > 1)}"
@@ -104,8 +103,8 @@ def _neighbour_ablation(results: list[NeighbourAblation]) -> Figure:
                     "radius": radius,
                     "share": visible / row.visible[-1],
                     "nats": nats,
-                    "low": nats - _NORMAL_95 * se,
-                    "high": nats + _NORMAL_95 * se,
+                    "low": nats - t * se,
+                    "high": nats + t * se,
                     "visible_text": f"{visible} of {row.visible[-1]}",
                     "nats_text": fmt.four_digits(nats),
                 }

@@ -1,5 +1,7 @@
 """Headline overheads side by side, and the gaps between IsoFLOP minima: one row per pair of arms."""
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from bytegap.report import format as fmt
@@ -63,11 +65,28 @@ def _figure(inputs: Inputs, items: list[Estimand], estimand: EstimandName, capti
         return None
     labels = [f"{item.objective}, {inputs.traits(item.arms[1]).tokenizer}" for item in items]
     points = [Point(item, preferred=True) for item in items]
+    return Figure(
+        name=f"{estimand}s",
+        title=f"{estimand.capitalize()}s side by side",
+        caption=caption,
+        alt=f"{len(items)} values of {fmt.ESTIMAND_NAMES[estimand]}; the table of estimands holds the same numbers.",
+        source="../fit.json",
+        chart=rows_chart(inputs, points, labels, estimand).properties(name=f"{estimand}s"),
+        columns=1,
+        palette="objectives",
+        tables=("estimands",),
+    )
+
+
+def rows_chart(
+    inputs: Inputs, points: Sequence[Point], labels: Sequence[str], estimand: EstimandName
+) -> alt.LayerChart | alt.FacetChart:
+    """One row per value of an estimand, named by its label; a label has a line for each part between commas."""
     frame = framed(points, NEUTRAL[estimand], log=estimand == "overhead")
     rows = [point.row(frame) | {"baseline": label} for point, label in zip(points, labels, strict=True)]
-    lines = max(label.count(", ") + 1 for label in labels)
-    y = alt.Y("baseline:N", title=None, sort=labels).axis(
-        labelExpr="split(datum.label, ', ')", labelOffset=-_LINE_HEIGHT / 2
+    lines = [label.count(", ") + 1 for label in labels]
+    y = alt.Y("baseline:N", title=None, sort=list(labels)).axis(
+        labelExpr="split(datum.label, ', ')", labelOffset=-_LINE_HEIGHT * (sum(lines) / len(lines) - 1) / 2
     )
     x_scale = frame.scale(log=estimand == "overhead")
     colour = alt.Color("objective:N", scale=alt.Scale(domain=objectives(inputs)), legend=None)
@@ -80,23 +99,14 @@ def _figure(inputs: Inputs, items: list[Estimand], estimand: EstimandName, capti
         alt.Chart(inline(rows))
         .mark_point(filled=True, size=64)
         .encode(
-            x=alt.X("value:Q", title=AXIS_TITLES[estimand], scale=x_scale),
+            x=alt.X("value:Q", title=AXIS_TITLES[estimand], scale=x_scale).axis(
+                tickCount=8, labelOverlap="greedy", labelSeparation=6
+            ),
             y=y,
             color=colour,
             shape=status_shape(points),
             tooltip=tooltips(*TOOLTIPS, ("baseline", "compared with")),
         ),
     )
-    return Figure(
-        name=f"{estimand}s",
-        title=f"{estimand.capitalize()}s side by side",
-        caption=caption,
-        alt=f"{len(items)} values of {fmt.ESTIMAND_NAMES[estimand]}; the table of estimands holds the same numbers.",
-        source="../fit.json",
-        chart=alt.layer(*layers).properties(
-            width=520, height=max(_ROW_HEIGHT, _LINE_HEIGHT * lines + 6) * len(rows), name=f"{estimand}s"
-        ),
-        columns=1,
-        palette="objectives",
-        tables=("estimands",),
-    )
+    height = max(_ROW_HEIGHT, _LINE_HEIGHT * max(lines) + 6) * len(rows)
+    return alt.layer(*layers).properties(width=520, height=height)

@@ -61,7 +61,8 @@ function withoutHidden(spec) {
       layerNames.add(layer.name);
       for (const channel of [layer.encoding.color, layer.encoding.shape]) {
         if (channel?.field !== "arm" || channel.legend === null) continue;
-        channel.legend = { ...channel.legend, values: channel.scale.domain.filter((arm) => !hidden.has(arm)) };
+        const shown = channel.legend?.values ?? channel.scale.domain;
+        channel.legend = { ...channel.legend, values: shown.filter((arm) => !hidden.has(arm)) };
       }
     }
     return panel.layer ? { ...panel, layer: remaining } : panel;

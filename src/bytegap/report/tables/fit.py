@@ -1,11 +1,9 @@
-"""Tables of fit.json: IsoFLOP cells, estimands, frontiers, and the headlines under every FLOPs convention."""
-
-from typing import NamedTuple
+"""Tables of fit.json: IsoFLOP cells and the noise and skew about their curves, estimands, frontiers."""
 
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
-from bytegap.schema.fit import Cell, ConventionResult, Estimand, Frontier
+from bytegap.schema.fit import Cell, Estimand, Frontier, NoiseLevel
 
 _FIT = "../fit.json"
 _PURE_SHIFT = (
@@ -14,31 +12,26 @@ _PURE_SHIFT = (
 )
 
 
-class _Converted(NamedTuple):
-    """An estimand under a convention."""
-
-    result: ConventionResult
-    estimand: Estimand
-
-
 def _formatter(item: Estimand) -> fmt.Formatter:
     return fmt.ESTIMAND_FORMATTERS[item.name]
 
 
-_IDENTITY: tuple[Column[Estimand] | Interval[Estimand], ...] = (
+IDENTITY: tuple[Column[Estimand] | Interval[Estimand], ...] = (
     Column("name", "estimand", lambda item: item.name),
     Column("objective", "objective", lambda item: item.objective),
     Column("arms", "arms", lambda item: " / ".join(item.arms)),
     Column("form", "form of frontier", lambda item: item.form),
     Column("at_bpb", "at BPB", lambda item: item.at_bpb, fmt.bpb),
 )
+"""What is estimated."""
 _AT_PARAMETERS = Column[Estimand]("at_parameters", "at N", lambda item: item.at_parameters, fmt.count)
 _AT_FLOPS = Column[Estimand]("at_flops", "at FLOPs", lambda item: item.at_flops, fmt.flops)
-_RESULT: tuple[Column[Estimand] | Interval[Estimand], ...] = (
+RESULT: tuple[Column[Estimand] | Interval[Estimand], ...] = (
     Column("bound", "bound", lambda item: item.bound),
     Interval("value", "value", lambda item: item.quantity, format_of=_formatter),
     Column("label", "status", lambda item: item.label),
 )
+"""The estimate."""
 _HEADLINE = Column[Estimand]("headline", "headline", lambda item: item.headline)
 _SHIFT = Interval[Estimand]("pure_shift", "under a pure shift", lambda item: item.pure_shift, format_of=_formatter)
 
@@ -50,6 +43,37 @@ _FRONTIERS: tuple[Column[Frontier] | Interval[Frontier], ...] = (
     Interval("exponent", "exponent g", lambda item: item.exponent),
     Column("flops_observed_low", "observed from, FLOPs", lambda item: item.flops_observed[0], fmt.flops),
     Column("flops_observed_high", "to, FLOPs", lambda item: item.flops_observed[1], fmt.flops),
+)
+
+_NOISE = About(
+    name="noise",
+    title="Noise of runs",
+    caption=(
+        "Standard deviation of a run's BPB about its cell's IsoFLOP curve, in percent of BPB (the SD of ln BPB), "
+        "evaluation error included. Permutations of an objective are pooled where Bartlett's test at 5 % does not find "
+        "that their noise differs. Seed effect: the SD of the shift that runs of a cell share with a seed; none where "
+        "every run has a seed of its own, assumed where too few cells have several seeds."
+    ),
+    source=_FIT,
+)
+_NOISE_COLUMNS: tuple[Column[NoiseLevel], ...] = (
+    Column("objective", "objective", lambda level: level.objective),
+    Column("permutations", "permutations", lambda level: ", ".join(level.permutations)),
+    Column("pooled", "all permutations pooled", lambda level: level.pooled),
+    Column("residual_sd", "SD of a run", lambda level: level.residual_sd, fmt.percent),
+    Column("dof", "degrees of freedom", lambda level: level.dof, str),
+    Column("seed_effect_sd", "seed effect", lambda level: level.seed_effect_sd, fmt.percent),
+    Column("seed_effect", "seed effect is", lambda level: level.seed_effect),
+)
+_SKEW = About(
+    name="skew",
+    title="Skew of IsoFLOP curves",
+    caption=(
+        "The curves of these arms are ln L = a + b x + c x\N{SUPERSCRIPT TWO} + d x\N{SUPERSCRIPT THREE}, with x = "
+        "ln N less its mean over the cell's runs, and one d for all budgets of an arm, with 95 % CI. Where d is "
+        "negative, the loss rises more steeply towards small models. Arms without a row have parabolas, d = 0."
+    ),
+    source=_FIT,
 )
 
 
@@ -93,7 +117,7 @@ def estimands(inputs: Inputs) -> Table:
         ),
         source=_FIT,
     )
-    columns = (*_IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *_RESULT, _HEADLINE, *((_SHIFT,) if has_shift else ()))
+    columns = (*IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *RESULT, _HEADLINE, *((_SHIFT,) if has_shift else ()))
     return Table.of(about, inputs.fit.estimands, columns)
 
 
@@ -108,28 +132,18 @@ def frontiers(inputs: Inputs) -> Table:
     return Table.of(about, inputs.fit.frontiers, _FRONTIERS)
 
 
-def conventions(inputs: Inputs) -> Table | None:
-    """One row per convention and headline; None where the fit has only its own convention."""
-    results = inputs.fit.by_convention
-    if len(results) < 2:
+def noise(inputs: Inputs) -> Table | None:
+    """One row per level of noise; None where the fit does not state them."""
+    return Table.of(_NOISE, inputs.fit.noise, _NOISE_COLUMNS) if inputs.fit.noise else None
+
+
+def skew(inputs: Inputs) -> Table | None:
+    """One row per arm whose IsoFLOP curves are skewed; None where there is none."""
+    found = inputs.fit.skew
+    if not found:
         return None
-    about = About(
-        name="conventions",
-        title="Headlines by FLOPs convention",
-        caption=(
-            "The headline estimands at the same loss, with the training compute of the same runs counted under each "
-            "FLOPs convention. Runs of one cell that then differ in compute are moved along the frontier's slope to a "
-            "common compute, by at most the factor given. Only the first convention has the fit's full number of "
-            "bootstrap samples."
-        ),
-        source=_FIT,
+    columns: tuple[Column[str] | Interval[str], ...] = (
+        Column("arm", "arm", lambda arm: arm),
+        Interval[str]("skew", "d", lambda arm: found[arm]),
     )
-    columns: tuple[Column[_Converted] | Interval[_Converted], ...] = (
-        Column("convention", "convention", lambda row: row.result.convention),
-        *(column.applied_to(lambda row: row.estimand) for column in (*_IDENTITY, *_RESULT)),
-        Column("cells_in_frontier", "cells in frontiers", lambda row: row.result.cells_in_frontier, str),
-        Column("largest_adjustment", "largest change of C", lambda row: row.result.largest_adjustment, fmt.ratio),
-        Column("bootstraps", "bootstrap samples", lambda row: row.result.bootstraps, str),
-        Column("excluded_arms", "arms left out", lambda row: ", ".join(row.result.excluded_arms)),
-    )
-    return Table.of(about, [_Converted(result, item) for result in results for item in result.estimands], columns)
+    return Table.of(_SKEW, [arm for arm in inputs.drawn_arms if arm in found], columns)

@@ -7,7 +7,13 @@ from typing import NamedTuple
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Table
+from bytegap.schema.data import Edge, ScoringSplit
 
+_EDGES: dict[Edge, str] = {
+    "tokens": "tokens: boundaries of all tokenizers",
+    "words": "words: before white space",
+    "any": "any: at any code point",
+}
 _PACKAGES = ("bytegap", "altair", "vl-convert-python", "pydantic")
 
 
@@ -85,13 +91,26 @@ def _windows(inputs: Inputs) -> Iterator[_Fact]:
     yield _integer("windows", "context, bytes", windows.context_bytes, file)
     for name, seq_len in windows.seq_len.items():
         yield _integer("windows", f"training seq_len, {name} tokens", seq_len, file)
+    yield _string("windows", "end at", _EDGES[windows.edge], file)
     for split_name, split in windows.splits.items():
-        yield _integer("windows", f"{split_name}, windows", split.windows, file)
-        yield _integer("windows", f"{split_name}, bytes", split.bytes, file)
-        yield _Fact("windows", f"{split_name}, SHA-256", split.sha256, split.sha256[:12], file)
+        yield from _scoring_split(split_name, split)
         for name, scoring in split.tokenizers.items():
             entropy = scoring.count_entropy_bpb
             yield _Fact("windows", f"{split_name}, {name} H(S | bytes), BPB", entropy, fmt.bpb(entropy), file)
+    for edge, splits in windows.other_edges.items():
+        for split_name, split in splits.items():
+            yield from _scoring_split(f"{split_name}, edge {edge}", split)
+
+
+def _scoring_split(name: str, split: ScoringSplit) -> Iterator[_Fact]:
+    """Windows of a held-out split; files older than `n_documents` state neither documents nor fallbacks."""
+    file = "tokens/windows.json"
+    yield _integer("windows", f"{name}, windows", split.windows, file)
+    yield _integer("windows", f"{name}, bytes", split.bytes, file)
+    if split.n_documents:
+        yield _integer("windows", f"{name}, documents with a window", split.n_documents, file)
+        yield _integer("windows", f"{name}, windows that end elsewhere", split.fallbacks, file)
+    yield _Fact("windows", f"{name}, SHA-256", split.sha256, split.sha256[:12], file)
 
 
 def _plan(inputs: Inputs) -> Iterator[_Fact]:
@@ -110,8 +129,8 @@ def _fit(inputs: Inputs) -> Iterator[_Fact]:
     fit, file = inputs.fit, "fit.json"
     yield _string("fit", "FLOPs convention", fit.convention, file)
     yield _integer("fit", "bootstrap samples", fit.bootstraps, file)
-    for objective, noise in fit.noise_log_bpb.items():
-        yield _Fact("fit", f"residual SD of log BPB, {objective}", noise, fmt.four_digits(noise), file)
+    if fit.held_out_documents is not None:
+        yield _integer("fit", "test documents", fit.held_out_documents, file)
     for baseline in fit.ngram_baselines:
         subject = f"tokenizer {baseline.tokenizer}"
         yield _Fact(subject, "unigram, BPB", baseline.unigram_bpb, fmt.bpb(baseline.unigram_bpb), file)
