@@ -47,7 +47,7 @@ def signed(value: float) -> str:
 
 def percent(value: float) -> str:
     """A share as a percentage to three significant digits."""
-    return f"{float(f'{100 * value:.3g}'):g}\N{NO-BREAK SPACE}%".replace("-", _MINUS)
+    return f"{four_digits(float(f'{100 * value:.3g}'))}\N{NO-BREAK SPACE}%"
 
 
 def integer(value: float) -> str:
