@@ -6,6 +6,8 @@ A window is halved at the boundary of all tokenizers that is nearest to its midd
 bytes given the same bytes; windows without such a boundary are left out.
 Prints a line for each arm's run of lowest validation BPB, then for each objective ln(BPB of bytes / BPB of another
 tokenizer): an edge that charges one of them shows as a difference between columns.
+The last line of a pair is the change of that ratio from the study's own edge, as one of ln k: over the exponent g of
+the byte arm's power law, since L = A C^-g.
 """
 
 import argparse
@@ -85,11 +87,14 @@ def main() -> None:
     edges = [study_dir.windows().edge, *study_dir.windows().other_edges]
     print(f"| | {' | '.join([*edges, SECOND_HALVES])} |\n|---|{'---|' * (len(edges) + 1)}")
     bpb: dict[tuple[str, str], list[float]] = {}
+    arms: dict[tuple[str, str], str] = {}
+    frontiers = study_dir.fit().frontiers
+    exponents = {each.arm: each.exponent.value for each in frontiers if each.form == "power law"}
     for spec in best_runs(study_dir):
         record = study_dir.run(spec.id).record()
         scores = [record.test, *(record.test_by_edge[edge] for edge in edges[1:])]
         own = [*(score.bpb for score in scores if score), second_halves(study_dir, spec)]
-        bpb[spec.objective, spec.tokenizer] = own
+        bpb[spec.objective, spec.tokenizer], arms[spec.objective, spec.tokenizer] = own, spec.arm
         print(f"| {spec.arm}, BPB | {' | '.join(f'{value:.4f}' for value in own)} |")
     kinds = {name: study_dir.tokenizer(name).kind for name in study_dir.windows().seq_len}
     for one, other in combinations(bpb, 2):
@@ -97,6 +102,9 @@ def main() -> None:
         if byte[0] == token[0] and kinds[byte[1]] == "bytes" != kinds[token[1]]:
             ratios = [log(a / b) for a, b in zip(bpb[byte], bpb[token], strict=True)]
             print(f"| ln {byte[1]} / {token[1]}, {byte[0]} | {' | '.join(f'{value:.4f}' for value in ratios)} |")
+            if (exponent := exponents.get(arms[byte])) is not None:
+                changes = [(value - ratios[0]) / exponent for value in ratios]
+                print(f"| change of ln k, {byte[0]} | {' | '.join(f'{value:+.3f}' for value in changes)} |")
 
 
 if __name__ == "__main__":

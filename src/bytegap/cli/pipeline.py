@@ -282,7 +282,7 @@ VERBS = (
     ),
     Verb(
         "quickstart",
-        "Run the bundled study, from text to report, in about a quarter of an hour on two cores.",
+        "Run the bundled study, from text to report, in about ten minutes on two cores.",
         _quickstart,
         out_argument,
         details="The same as `bytegap init quickstart.toml` and `bytegap run quickstart.toml`.",
