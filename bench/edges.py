@@ -6,8 +6,8 @@ A window is halved at the boundary of all tokenizers that is nearest to its midd
 bytes given the same bytes; windows without such a boundary are left out.
 Prints a line for each arm's run of lowest validation BPB, then for each objective ln(BPB of bytes / BPB of another
 tokenizer): an edge that charges one of them shows as a difference between columns.
-The last line of a pair is the change of that ratio from the study's own edge, as one of ln k: over the exponent g of
-the byte arm's power law, since L = A C^-g.
+A pair's second line is the change of that ratio from the study's own edge as a change of ln k: over the exponent g of
+the byte arm's power law L = A C^-g, where the study has a fit.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bytegap.lm.language_model import load_run
 from bytegap.lm.likelihood import window_nats
 from bytegap.schema.data import ScoringSplit
 from bytegap.schema.plan import RunSpec
-from bytegap.study.directory import StudyDir
+from bytegap.study.directory import FIT, StudyDir
 
 SECOND_HALVES = "second half"
 
@@ -88,7 +88,8 @@ def main() -> None:
     print(f"| | {' | '.join([*edges, SECOND_HALVES])} |\n|---|{'---|' * (len(edges) + 1)}")
     bpb: dict[tuple[str, str], list[float]] = {}
     arms: dict[tuple[str, str], str] = {}
-    frontiers = study_dir.fit().frontiers
+    fit = study_dir.find(FIT)
+    frontiers = fit.frontiers if fit else ()
     exponents = {each.arm: each.exponent.value for each in frontiers if each.form == "power law"}
     for spec in best_runs(study_dir):
         record = study_dir.run(spec.id).record()
