@@ -38,8 +38,8 @@ def test_every_number_is_that_of_the_fit(inputs, table, field, choice):
             item.bound,
             "" if item.at_bpb is None else repr(item.at_bpb),
             repr(item.quantity.value),
-            repr(item.quantity.ci95[0]),
-            repr(item.quantity.ci95[1]),
+            "" if item.bound else repr(item.quantity.ci95[0]),
+            "" if item.bound else repr(item.quantity.ci95[1]),
             str(result.cells_in_frontier),
             str(result.bootstraps),
         )
@@ -80,8 +80,41 @@ def test_there_is_no_table_of_one_choice_or_without_estimands(inputs, table, fie
     del choice
     first, second, *_ = getattr(inputs.fit, field)
     without = [each.model_copy(update={"estimands": ()}) for each in (first, second)]
-    for results in ((), (first,), without):
-        assert table(replace(inputs, fit=inputs.fit.model_copy(update={field: results}))) is None
+    no_headline = [item for item in inputs.fit.estimands if not item.headline]
+    for results, items in (((), inputs.fit.estimands), ((first,), inputs.fit.estimands), (without, no_headline)):
+        changed = inputs.fit.model_copy(update={field: results, "estimands": items})
+        assert table(replace(inputs, fit=changed)) is None
+
+
+@pytest.mark.parametrize(("table", "field", "choice"), CHOICES)
+def test_a_choice_without_estimates_has_a_row_for_every_headline(inputs, table, field, choice):
+    *others, last = getattr(inputs.fit, field)
+    (kept, *_), headlines = last.estimands, [item for item in inputs.fit.estimands if item.headline]
+    for found in ((), (kept,)):
+        results = [*others, last.model_copy(update={"estimands": found})]
+        drawn = table(replace(inputs, fit=inputs.fit.model_copy(update={field: results})))
+        rows = parsed(drawn)
+        own = [row for row in rows if row[choice] == str(getattr(last, choice))]
+        unknown = {(row["name"], row["arms"]) for row in own if row["label"] == "not identified"}
+        expected = {(item.name, " / ".join(item.arms)) for item in (*headlines, *others[0].estimands)}
+        assert unknown == expected - {(item.name, " / ".join(item.arms)) for item in found}
+        assert len(own) == len(expected) == len(rows) / len(results)
+        for row in own:
+            if row["label"] == "not identified":
+                assert (row["value"], row["low"], row["high"], row["bound"]) == ("", "", "", "")
+                assert row["cells_in_frontier"] == str(last.cells_in_frontier)
+                (at,) = {item.at_bpb for item in headlines if " / ".join(item.arms) == row["arms"]} or {None}
+                assert row["name"] == "parity" or float(row["at_bpb"]) == at
+        shown = [entry.text for entry in drawn.rows[-1]]
+        assert "not identified" in shown
+        assert shown[shown.index("not identified") - 3 : shown.index("not identified")] == ["\N{EN DASH}"] * 3
+
+
+def test_headlines_that_no_repeat_yields_alone_have_rows(inputs):
+    without = [each.model_copy(update={"estimands": ()}) for each in inputs.fit.by_repeat]
+    rows = parsed(sensitivity.repeats(replace(inputs, fit=inputs.fit.model_copy(update={"by_repeat": without}))))
+    assert {row["label"] for row in rows} == {"not identified"}
+    assert len(rows) == len(without) * sum(item.headline for item in inputs.fit.estimands)
 
 
 def test_conventions_have_columns_of_their_own(inputs):

@@ -120,6 +120,11 @@ def evaluated_at(estimand: Estimand) -> str:
     return f"at {listed}" if listed else ""
 
 
+def shown_quantity(estimand: Estimand) -> Quantity:
+    """An estimand's value and interval; a bound alone, because what is known of one side has no interval of two."""
+    return Quantity(value=estimand.quantity.value) if estimand.bound else estimand.quantity
+
+
 def value_or_bound(estimand: Estimand) -> str:
     """An estimand's value; "> 12" or "< 12" where only a bound is known."""
     if estimand.quantity.value is None:

@@ -26,12 +26,12 @@ IDENTITY: tuple[Column[Estimand] | Interval[Estimand], ...] = (
 """What is estimated."""
 _AT_PARAMETERS = Column[Estimand]("at_parameters", "at N", lambda item: item.at_parameters, fmt.count)
 _AT_FLOPS = Column[Estimand]("at_flops", "at FLOPs", lambda item: item.at_flops, fmt.flops)
-RESULT: tuple[Column[Estimand] | Interval[Estimand], ...] = (
+VALUE: tuple[Column[Estimand] | Interval[Estimand], ...] = (
     Column("bound", "bound", lambda item: item.bound),
-    Interval("value", "value", lambda item: item.quantity, format_of=_formatter),
-    Column("label", "status", lambda item: item.label),
+    Interval("value", "value", fmt.shown_quantity, format_of=_formatter),
 )
-"""The estimate."""
+"""The estimate or bound."""
+_STATUS = Column[Estimand]("label", "status", lambda item: item.label)
 _HEADLINE = Column[Estimand]("headline", "headline", lambda item: item.headline)
 _SHIFT = Interval[Estimand]("pure_shift", "under a pure shift", lambda item: item.pure_shift, format_of=_formatter)
 
@@ -112,12 +112,12 @@ def estimands(inputs: Inputs) -> Table:
         title="Estimands",
         caption=(
             "Every estimand with its 95 % CI. Estimated: every frontier used was observed there. Censored: only a "
-            "bound is known. Extrapolated: beyond the observed budgets, never headlined."
-            + (_PURE_SHIFT if has_shift else "")
+            "bound is known, so there is no interval of two sides. Extrapolated: beyond the observed budgets, never "
+            "headlined." + (_PURE_SHIFT if has_shift else "")
         ),
         source=_FIT,
     )
-    columns = (*IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *RESULT, _HEADLINE, *((_SHIFT,) if has_shift else ()))
+    columns = (*IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *VALUE, _STATUS, _HEADLINE, *((_SHIFT,) if has_shift else ()))
     return Table.of(about, inputs.fit.estimands, columns)
 
 

@@ -6,7 +6,8 @@ from typing import Generic, NamedTuple, TypeVar
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
-from bytegap.report.tables.fit import IDENTITY, RESULT
+from bytegap.report.tables.fit import IDENTITY, VALUE
+from bytegap.schema.base import Quantity
 from bytegap.schema.fit import ConventionResult, EdgeResult, Estimand, GateResult, Refit, RepeatResult, RepeatSpread
 
 R = TypeVar("R", bound=Refit)
@@ -17,12 +18,16 @@ class _Row(NamedTuple, Generic[R]):
 
     result: R
     estimand: Estimand
+    """Without a value where the choice yields no estimate."""
+    status: str
+    """Its label, or `_UNKNOWN`."""
 
 
+_UNKNOWN = "not identified"
 _READ = (
     " Rows of one estimand follow each other, the fit's own {choice} first: a value outside that row's 95 % CI depends "
     "on the {choice} by more than the fit's uncertainty. Only the first {choice} has the fit's full number of "
-    "bootstrap samples."
+    "bootstrap samples. Not identified: the {choice} yields neither an estimate nor a bound."
 )
 _CONVENTIONS = About(
     name="conventions",
@@ -63,7 +68,7 @@ _REPEATS = About(
         "The headline estimands and parities, at the same losses, from the runs of each repeat alone. Rows of one "
         "estimand follow each other: repeats differ in their seeds only, so about 95 % of their intervals should "
         "contain the value of all repeats together, which the table of estimands has. Each row is of fewer runs than "
-        "the fit."
+        "the fit. Not identified: the repeat alone yields neither an estimate nor a bound."
     ),
     source="../fit.json",
 )
@@ -87,25 +92,25 @@ def conventions(inputs: Inputs) -> Table | None:
         Column("largest_adjustment", "largest change of C", lambda result: result.largest_adjustment, fmt.ratio),
         Column("excluded_arms", "arms left out", lambda result: ", ".join(result.excluded_arms)),
     )
-    return _table(_CONVENTIONS, inputs.fit.by_convention, choice, others)
+    return _table(_CONVENTIONS, inputs, inputs.fit.by_convention, choice, others)
 
 
 def edges(inputs: Inputs) -> Table | None:
     """One row per headline and edge of the scoring windows; None where runs were scored under one edge."""
-    return _table(_EDGES, inputs.fit.by_edge, Column[EdgeResult]("edge", "edge", lambda result: result.edge))
+    return _table(_EDGES, inputs, inputs.fit.by_edge, Column[EdgeResult]("edge", "edge", lambda result: result.edge))
 
 
 def gates(inputs: Inputs) -> Table | None:
     """One row per headline and gate on cells; None where there is no headline."""
     choice = Column[GateResult]("gate_bpb", "gate, BPB", lambda result: result.gate_bpb)
-    return _table(_GATES, inputs.fit.by_gate, choice)
+    return _table(_GATES, inputs, inputs.fit.by_gate, choice)
 
 
 def repeats(inputs: Inputs) -> Table | None:
     """One row per headline and repeat; None where the study has one repeat."""
     choice = Column[RepeatResult]("repeat", "repeat", lambda result: result.repeat)
     others = (Column[RepeatResult]("runs", "runs", lambda result: result.runs, str),)
-    return _table(_REPEATS, inputs.fit.by_repeat, choice, others)
+    return _table(_REPEATS, inputs, inputs.fit.by_repeat, choice, others)
 
 
 def spread(inputs: Inputs) -> Table | None:
@@ -137,21 +142,38 @@ def spread(inputs: Inputs) -> Table | None:
     return Table.of(_SPREAD, found, columns) if found else None
 
 
-def _table(about: About, results: Sequence[R], choice: Column[R], others: Sequence[Column[R]] = ()) -> Table | None:
+def _table(
+    about: About, inputs: Inputs, results: Sequence[R], choice: Column[R], others: Sequence[Column[R]] = ()
+) -> Table | None:
     """One row per estimand and choice; None where there is one choice or no estimand."""
-    rows = [_Row(result, item) for result in results for item in result.estimands]
+    rows = _rows(results, [item for item in inputs.fit.estimands if item.headline])
     if len(results) < 2 or not rows:
         return None
-    compared = list(dict.fromkeys(_compared(row.estimand) for row in rows))
-    rows.sort(key=lambda row: compared.index(_compared(row.estimand)))
     columns: tuple[Column[_Row[R]] | Interval[_Row[R]], ...] = (
         choice.applied_to(_result),
-        *(column.applied_to(lambda row: row.estimand) for column in (*IDENTITY, *RESULT)),
+        *(column.applied_to(lambda row: row.estimand) for column in (*IDENTITY, *VALUE)),
+        Column("label", "status", lambda row: row.status),
         Column("cells_in_frontier", "cells in frontiers", lambda row: row.result.cells_in_frontier, str),
         Column("bootstraps", "bootstrap samples", lambda row: row.result.bootstraps, str),
         *(column.applied_to(_result) for column in others),
     )
     return Table.of(about, rows, columns)
+
+
+def _rows(results: Sequence[R], headlines: Sequence[Estimand]) -> list[_Row[R]]:
+    """Every headline of the fit and every other estimand of a choice, under each choice in turn."""
+    listed: dict[tuple[str, ...], Estimand] = {}
+    for item in (*(item for result in results for item in result.estimands), *headlines):
+        listed.setdefault(_compared(item), item)
+    # Where a choice yields no estimate, the row has the loss and the form of the fit's own headline.
+    listed |= {_compared(item): item for item in headlines}
+    rows: list[_Row[R]] = []
+    for compared, item in listed.items():
+        unknown = item.model_copy(update={"quantity": Quantity(value=None), "bound": ""})
+        for result in results:
+            found = [_Row(result, own, own.label) for own in result.estimands if _compared(own) == compared]
+            rows += found or [_Row(result, unknown, _UNKNOWN)]
+    return rows
 
 
 def _compared(item: Estimand) -> tuple[str, ...]:
