@@ -46,7 +46,12 @@ def figure(inputs: Inputs) -> Figure | None:
     }
     x = alt.X("value:Q", title="overhead k", scale=frame.scale(log=True))
     x = x.axis(labelOverlap="greedy", labelSeparation=6)
-    point: alt.typing.EncodeKwds = {**shared, "x": x, "shape": status_shape(points), "tooltip": tooltips(*_TOOLTIPS)}
+    point: alt.typing.EncodeKwds = {
+        **shared,
+        "x": x,
+        "shape": status_shape(points, sideways=True),
+        "tooltip": tooltips(*_TOOLTIPS),
+    }
     ends: alt.typing.EncodeKwds = {**shared, "x": alt.X("low:Q"), "x2": "high:Q"}
     layers = with_data(
         alt.Chart(inline(with_interval(rows))).mark_rule(strokeWidth=1.2).encode(**ends),
@@ -59,7 +64,7 @@ def figure(inputs: Inputs) -> Figure | None:
         title="Overhead by FLOPs convention",
         caption=(
             "The headline overheads of bytes at the same loss, with the training compute of the same runs counted "
-            "under each FLOPs convention. Bars: 95 % CI; triangles are bounds."
+            "under each FLOPs convention. Bars: 95 % CI; triangles are bounds and point to the side of the true value."
         ),
         alt=f"{len(rows)} overheads under {len(conventions)} conventions; the table holds the same numbers.",
         source="../fit.json",

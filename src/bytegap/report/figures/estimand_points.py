@@ -36,6 +36,7 @@ _SHAPES = {
     "upper bound": "triangle-down",
     "extrapolated": "diamond",
 }
+_SIDEWAYS = {"triangle-up": "triangle-right", "triangle-down": "triangle-left"}
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,16 @@ class Point:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval."""
-        return self.estimand.quantity.ci95
+        """The 95 % interval; None of a bound."""
+        return fmt.shown_quantity(self.estimand).ci95
 
     @property
     def value_text(self) -> str:
         """The value or bound with its interval."""
         formatter = fmt.ESTIMAND_FORMATTERS[self.estimand.name]
-        return f"{fmt.value_or_bound(self.estimand)} {fmt.interval(self.estimand.quantity, formatter)}".strip()
+        return (
+            f"{fmt.value_or_bound(self.estimand)} {fmt.interval(fmt.shown_quantity(self.estimand), formatter)}".strip()
+        )
 
     def row(self, frame: Frame) -> dict[str, str | float | Sequence[str] | None]:
         """The data that the chart holds: the value, and the part of the interval that lies within the frame."""
@@ -137,8 +140,14 @@ def preferred_forms(forms: Sequence[str], items: Sequence[Estimand]) -> dict[tup
     return preferred
 
 
-def status_shape(points: Sequence[Point]) -> alt.Shape:
-    """The channel of marker shapes, with a legend where there are several."""
+def status_shape(points: Sequence[Point], *, sideways: bool = False) -> alt.Shape:
+    """The channel of marker shapes, with a legend where there are several.
+
+    `sideways`: values rise to the right, so that bounds point right and left.
+    """
     known = [status for status in _SHAPES if any(point.status == status for point in points)]
-    shape = alt.Shape("status:N", title="status").scale(domain=known, range=[_SHAPES[status] for status in known])
+    shapes = [_SHAPES[status] for status in known]
+    if sideways:
+        shapes = [_SIDEWAYS.get(shape, shape) for shape in shapes]
+    shape = alt.Shape("status:N", title="status").scale(domain=known, range=shapes)
     return shape if len(known) > 1 else shape.legend(None)

@@ -52,8 +52,8 @@ _CAPTIONS: dict[EstimandName, str] = {
     "gap": ("Bits per byte of the byte arm minus those of the subword arm at equal training compute. Dashed: no gap."),
 }
 _LEGEND = (
-    "Bars: 95 % CI. Filled circles are estimates, triangles bounds (censored), hollow diamonds extrapolations, which "
-    "are never headlined."
+    "Bars: 95 % CI. Filled circles are estimates. Triangles are bounds (censored) and point to the side of the true "
+    "value. Hollow diamonds are extrapolations, which are never headlined."
 )
 _CLIPPED = (
     " The axis spans what is estimated or bounded; an arrow at the frame marks an extrapolation that continues beyond."

@@ -43,7 +43,8 @@ def figures(inputs: Inputs) -> list[Figure]:
             "overhead",
             caption=(
                 "The headline overhead of bytes over each tokenizer under each objective and permutation, each at the "
-                "loss given in the table of estimands. Bars: 95 % CI; triangles are bounds."
+                "loss given in the table of estimands. Bars: 95 % CI; triangles are bounds and point to the side of "
+                "the true value."
             ),
         ),
         _figure(
@@ -104,7 +105,7 @@ def rows_chart(
             ),
             y=y,
             color=colour,
-            shape=status_shape(points),
+            shape=status_shape(points, sideways=True),
             tooltip=tooltips(*TOOLTIPS, ("baseline", "compared with")),
         ),
     )
