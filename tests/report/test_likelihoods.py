@@ -98,8 +98,19 @@ def test_an_interaction_has_a_row_for_every_likelihood(inputs, figures):
     assert [row["label"] for row in rows] == ["estimated", "estimated", "extrapolated"]
     assert [row["baseline"] for row in rows] == [
         "byte: mdm - ar, NELBO",
-        "byte: mdm - ar, rule explains 31.2\N{NO-BREAK SPACE}%",
-        "byte: mdm - ar, K orders explain \N{MINUS SIGN}6.25\N{NO-BREAK SPACE}%",
+        "byte: mdm - ar, rule explains 31\N{NO-BREAK SPACE}% (11 to 51)",
+        "byte: mdm - ar (extrapolated), K orders explain \N{MINUS SIGN}6\N{NO-BREAK SPACE}% (\N{MINUS SIGN}26 to 14)",
+    ]
+
+
+def test_a_share_is_in_whole_percent_without_an_interval_where_it_has_none(inputs):
+    one, other = inputs.fit.likelihoods.shares
+    quantities = (Quantity(value=0.996, ci95=(-0.004, 12.004)), Quantity(value=-0.001))
+    shares = [share.model_copy(update={"share": q}) for share, q in zip((one, other), quantities, strict=True)]
+    rows = likelihoods.figures(changed(inputs, shares=shares))[1].chart.layer[-1].data.values
+    assert [row["baseline"].partition("expl")[2] for row in rows[1:]] == [
+        "ains 100\N{NO-BREAK SPACE}% (0 to 1200)",
+        "ain 0\N{NO-BREAK SPACE}%",
     ]
 
 

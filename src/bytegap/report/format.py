@@ -50,6 +50,11 @@ def percent(value: float) -> str:
     return f"{four_digits(float(f'{100 * value:.3g}'))}\N{NO-BREAK SPACE}%"
 
 
+def whole_percent(value: float) -> str:
+    """A share in whole percent, without the sign of percent."""
+    return str(round(100 * value)).replace("-", MINUS)
+
+
 def integer(value: float) -> str:
     """An integer in groups of three digits."""
     return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -131,8 +131,9 @@ def _interactions(inputs: Inputs) -> Figure | None:
         labels.append(f"{compared}, NELBO")
         for share in own:
             points.append(_point(headline, share, share.other_interaction, share.label))
-            explained = fmt.MISSING if share.share.value is None else fmt.percent(share.share.value)
-            labels.append(f"{compared}, {_EXPLAINS[share.gain]} {explained}")
+            # A label has two lines, split at the comma.
+            extrapolated = " (extrapolated)" if share.label == "extrapolated" else ""
+            labels.append(f"{compared}{extrapolated}, {_EXPLAINS[share.gain]} {_explained(share.share)}")
     if not points:
         return None
     return Figure(
@@ -142,8 +143,9 @@ def _interactions(inputs: Inputs) -> Figure | None:
             "Each headlined interaction I, difference of ln k, with the masked arms scored by their NELBO, by the "
             "unmasking rule that is best on validation windows, and by the bound of most random orders, at the same "
             "loss. What the rule explains of I, 1 \N{MINUS SIGN} I_other / I_NELBO, is order gain; what the bound of K "
-            "orders explains is slack of the NELBO. The two are of different likelihoods and do not add up. Dashed: no "
-            "interaction. Bars: 95 % CI; diamonds are extrapolations."
+            "orders explains is slack of the NELBO. The two are of different likelihoods and do not add up. In "
+            "brackets: 95 % CI of the share in percent. Dashed: no interaction. Bars: 95 % CI; diamonds are "
+            "extrapolations."
         ),
         alt=f"{len(points)} interactions; the table of the same title holds the same numbers.",
         source="../fit.json",
@@ -152,6 +154,14 @@ def _interactions(inputs: Inputs) -> Figure | None:
         palette="objectives",
         tables=("explained_shares",),
     )
+
+
+def _explained(share: Quantity) -> str:
+    """A share of the interaction in whole percent, with its interval: 40 % (21 to 72)."""
+    if share.value is None:
+        return fmt.MISSING
+    interval = f" ({' to '.join(map(fmt.whole_percent, share.ci95))})" if share.ci95 else ""
+    return f"{fmt.whole_percent(share.value)}\N{NO-BREAK SPACE}%{interval}"
 
 
 def _point(headline: Estimand, share: ExplainedShare, value: Quantity, label: Label) -> Point:
