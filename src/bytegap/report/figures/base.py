@@ -1,6 +1,7 @@
 """What figures share: the chart with its caption, the rows that it draws, its FLOPs axis, its legend filter."""
 
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ DataRow = Mapping[str, str | float | Sequence[str] | None]
 
 _MAX_COLUMNS = 4
 _LOG_LABEL = "replace(format(datum.value, '~e'), 'e+', 'e')"  # 1e15, as in the study file
+_TICK, _MINOR_TICK = 5, 2  # pixels
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,28 @@ def with_data(*charts: alt.Chart) -> list[alt.Chart]:
 
 
 def flops_axis(inputs: Inputs) -> alt.Axis:
-    """A FLOPs axis with one tick per budget, written as in the study file."""
+    """A FLOPs axis with a named tick per power of ten and a short one per budget, written as in the study file."""
+    budgets = sorted({cell.budget_flops for cell in inputs.cells})
+    named = named_flops(budgets)
+    is_named = f"indexof({json.dumps(named)}, datum.value) >= 0"
     return alt.Axis(
         title="training compute C, FLOPs",
-        values=sorted({cell.budget_flops for cell in inputs.cells}),
-        labelExpr=_LOG_LABEL,
+        values=sorted({*named, *budgets}),
+        labelExpr=f"{is_named} ? {_LOG_LABEL} : ''",
         labelOverlap="greedy",
         labelSeparation=8,
+        tickSize={"condition": {"test": is_named, "value": _TICK}, "value": _MINOR_TICK},
     )
+
+
+def named_flops(budgets: Sequence[float]) -> list[float]:
+    """The powers of ten within the budgets; the least and the greatest budget where that is fewer than two."""
+    if not budgets:
+        return []
+    low, high = min(budgets), max(budgets)
+    powers = [float(f"1e{power}") for power in range(int(math.log10(low)), int(math.log10(high)) + 2)]
+    within = [power for power in powers if low <= power <= high]
+    return within if len(within) > 1 else sorted({low, high})
 
 
 def with_legend_filter(layers: Sequence[alt.Chart], selection: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
