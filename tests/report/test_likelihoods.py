@@ -64,7 +64,7 @@ def test_nothing_is_shown_where_no_run_has_other_likelihoods(inputs):
     assert [figure.name for figure in likelihoods.figures(changed(inputs, shares=()))] == ["likelihood_gains"]
 
 
-def test_the_chosen_gains_are_filled_and_joined_the_others_hollow(inputs, figures):
+def test_the_chosen_gains_are_filled_and_joined_and_have_bars_the_others_hollow(inputs, figures):
     gains = inputs.fit.likelihoods.gains
     panels = figures[0].chart.concat
     assert [panel.title.partition(":")[0] for panel in panels] == ["order gain", "slack"]
@@ -79,7 +79,7 @@ def test_the_chosen_gains_are_filled_and_joined_the_others_hollow(inputs, figure
         assert [(row["arm"], row["C"], row["gain"]) for row in drawn["pointTrue"]] == chosen
         assert drawn["line"] == drawn["pointTrue"]
         assert [row["gain"] for row in drawn["pointFalse"]] == [g.gain_bpb.value for g in own if not g.chosen]
-        assert [(row["low"], row["high"]) for row in drawn["rule"]] == [gain.gain_bpb.ci95 for gain in own]
+        assert [(row["low"], row["high"]) for row in drawn["rule"]] == [g.gain_bpb.ci95 for g in own if g.chosen]
 
 
 def test_an_arm_has_its_own_colour_and_only_masked_arms_are_in_the_legend(inputs, figures):

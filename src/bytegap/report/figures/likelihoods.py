@@ -59,7 +59,7 @@ def _gains(inputs: Inputs) -> Figure | None:
             "masked arm at each budget. Order gain: against the exact likelihood of a deterministic unmasking rule. "
             "Slack: against the log-mean-exp bound of K random orders. Above the dashed line the NELBO is the higher "
             "loss. Filled, joined by lines: the rule that is best on the arm's validation windows, and the bound of "
-            "most orders; hollow: the others. Bars: 95 % CI. Click an arm in the legend to highlight it."
+            "most orders, with 95 % CI; hollow: the others, whose intervals the table has. Click an arm in the legend to highlight it."
         ),
         alt=f"{len(found)} gains in BPB; the table of order gain and slack holds the same numbers.",
         source="../fit.json",
@@ -92,7 +92,8 @@ def _panel(
     layers = with_data(
         zero.encode(y=y),
         alt.Chart(inline(chosen)).mark_line(strokeWidth=1.5).encode(**shared),
-        alt.Chart(inline(row for row in rows if "low" in row)).mark_rule(strokeWidth=1.2).encode(**ends),
+        # Bars of the others would lie on these: all gains of a cell are at one budget.
+        alt.Chart(inline(row for row in chosen if "low" in row)).mark_rule(strokeWidth=1.2).encode(**ends),
         alt.Chart(inline(others)).mark_point(filled=False, size=50).encode(**point),
         alt.Chart(inline(chosen)).mark_point(filled=True, size=64).encode(**point),
     )
