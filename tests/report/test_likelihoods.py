@@ -98,8 +98,8 @@ def test_an_interaction_has_a_row_for_every_likelihood(inputs, figures):
     assert [row["label"] for row in rows] == ["estimated", "estimated", "extrapolated"]
     assert [row["baseline"] for row in rows] == [
         "byte: mdm - ar, NELBO",
-        "byte: mdm - ar, rule explains 31\N{NO-BREAK SPACE}% (11 to 51)",
-        "byte: mdm - ar (extrapolated), K orders explain \N{MINUS SIGN}6\N{NO-BREAK SPACE}% (\N{MINUS SIGN}26 to 14)",
+        "byte: mdm - ar, rule explains, 31\N{NO-BREAK SPACE}% (11 to 51)",
+        "byte: mdm - ar, K orders explain, \N{MINUS SIGN}6\N{NO-BREAK SPACE}% (\N{MINUS SIGN}26 to 14), extrapolated",
     ]
 
 
@@ -109,8 +109,8 @@ def test_a_share_is_in_whole_percent_without_an_interval_where_it_has_none(input
     shares = [share.model_copy(update={"share": q}) for share, q in zip((one, other), quantities, strict=True)]
     rows = likelihoods.figures(changed(inputs, shares=shares))[1].chart.layer[-1].data.values
     assert [row["baseline"].partition("expl")[2] for row in rows[1:]] == [
-        "ains 100\N{NO-BREAK SPACE}% (0 to 1200)",
-        "ain 0\N{NO-BREAK SPACE}%",
+        "ains, 100\N{NO-BREAK SPACE}% (0 to 1200)",
+        "ain, 0\N{NO-BREAK SPACE}%, extrapolated",
     ]
 
 
@@ -119,5 +119,5 @@ def test_an_unknown_share_is_a_dash_and_an_unknown_gain_is_not_drawn(inputs):
     shares = [share.model_copy(update={"share": Quantity(value=None)}) for share in found.shares]
     gains = [found.gains[0].model_copy(update={"gain_bpb": Quantity(value=None)}), *found.gains[1:]]
     gained, explained = likelihoods.figures(changed(inputs, shares=shares, gains=gains))
-    assert explained.chart.layer[-1].data.values[1]["baseline"].endswith("explains \N{EN DASH}")
+    assert explained.chart.layer[-1].data.values[1]["baseline"].endswith("explains, \N{EN DASH}")
     assert sum(len(layer.data.values) for layer in gained.chart.concat[0].layer[-2:]) == len(found.gains) / 2 - 1

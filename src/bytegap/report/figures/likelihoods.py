@@ -59,7 +59,8 @@ def _gains(inputs: Inputs) -> Figure | None:
             "masked arm at each budget. Order gain: against the exact likelihood of a deterministic unmasking rule. "
             "Slack: against the log-mean-exp bound of K random orders. Above the dashed line the NELBO is the higher "
             "loss. Filled, joined by lines: the rule that is best on the arm's validation windows, and the bound of "
-            "most orders, with 95 % CI; hollow: the others, whose intervals the table has. Click an arm in the legend to highlight it."
+            "most orders, with 95 % CI; hollow: the others, whose intervals the table has. Click an arm in the legend "
+            "to highlight it."
         ),
         alt=f"{len(found)} gains in BPB; the table of order gain and slack holds the same numbers.",
         source="../fit.json",
@@ -73,8 +74,10 @@ def _gains(inputs: Inputs) -> Figure | None:
 def _panel(
     inputs: Inputs, gains: Sequence[LikelihoodGain], likelihoods: list[str], selection: alt.Parameter
 ) -> alt.LayerChart | alt.FacetChart:
-    masked = {gain.arm for gain in inputs.fit.likelihoods.gains} if inputs.fit.likelihoods else set[str]()
-    x = alt.X("C:Q").scale(type="log", nice=False, padding=16).axis(flops_axis(inputs))
+    all_gains = inputs.fit.likelihoods.gains if inputs.fit.likelihoods else ()
+    masked = {gain.arm for gain in all_gains}
+    axis = flops_axis(inputs, [gain.budget_flops for gain in all_gains])
+    x = alt.X("C:Q").scale(type="log", nice=False, padding=16).axis(axis)
     y = alt.Y("gain:Q", title="gain, BPB").scale(zero=True, padding=8, nice=False).axis(tickCount=6)
     colour = alt.Color("arm:N", title="arm").scale(domain=inputs.drawn_arms)
     shared: alt.typing.EncodeKwds = {
@@ -132,9 +135,8 @@ def _interactions(inputs: Inputs) -> Figure | None:
         labels.append(f"{compared}, NELBO")
         for share in own:
             points.append(_point(headline, share, share.other_interaction, share.label))
-            # A label has two lines, split at the comma.
-            extrapolated = " (extrapolated)" if share.label == "extrapolated" else ""
-            labels.append(f"{compared}{extrapolated}, {_EXPLAINS[share.gain]} {_explained(share.share)}")
+            extrapolated = ", extrapolated" if share.label == "extrapolated" else ""
+            labels.append(f"{compared}, {_EXPLAINS[share.gain]}, {_explained(share.share)}{extrapolated}")
     if not points:
         return None
     return Figure(

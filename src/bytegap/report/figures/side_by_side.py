@@ -87,7 +87,8 @@ def rows_chart(
     rows = [point.row(frame) | {"baseline": label} for point, label in zip(points, labels, strict=True)]
     lines = [label.count(", ") + 1 for label in labels]
     y = alt.Y("baseline:N", title=None, sort=list(labels)).axis(
-        labelExpr="split(datum.label, ', ')", labelOffset=-_LINE_HEIGHT * (sum(lines) / len(lines) - 1) / 2
+        labelExpr="split(datum.label, ', ')",
+        labelOffset=alt.expr(f"{-_LINE_HEIGHT / 2} * (length(split(datum.value, ', ')) - 1)"),
     )
     x_scale = frame.scale(log=estimand == "overhead")
     colour = alt.Color("objective:N", scale=alt.Scale(domain=objectives(inputs)), legend=None)
