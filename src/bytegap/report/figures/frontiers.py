@@ -78,10 +78,10 @@ def _chart(
 ) -> alt.LayerChart | alt.FacetChart:
     """The chart, with the frontiers of another study if there is one."""
     selection = alt.selection_point(name="arm", fields=["arm"], bind="legend", toggle="true")
-    lines = [*_ngram_lines(inputs), *compressors.bpb_lines(inputs).drawn]
+    lines = _baselines(inputs).drawn
     ends = reference_lines.ends(reference.fit) if reference else []
     height = max(height, least_height(len(lines) + len(ends)))
-    frame = _frame(inputs, [value for _, value in lines], reference)
+    frame = _frame(inputs, reference)
     names = placed([value for _, value in lines] + [end.bpb for end in ends], frame, height)
     rules = [_rule(name, bpb) for name, bpb in lines]
     texts = [line_name(f"{name} {bpb:.2f}", y) for (name, bpb), y in zip(lines, names, strict=False)]
@@ -94,14 +94,30 @@ def _chart(
     return with_legend_filter(layers, selection).properties(height=height, name="frontiers")
 
 
-def _frame(inputs: Inputs, lines: list[float], reference: ReferenceStudy | None) -> Frame:
-    """The loss axis: all that is drawn."""
+class _Baselines(NamedTuple):
+    """Pairs (name, BPB) of n-gram models and compressors."""
+
+    drawn: list[tuple[str, float]]
+    outside: list[tuple[str, float]]
+    """Left out of the figure: an axis that reached them would leave little height to the frontiers."""
+
+
+def _baselines(inputs: Inputs) -> _Baselines:
+    """The n-gram models and compressors within the frame of the frontiers, and the others by falling BPB."""
+    frame = _frame(inputs, None)
+    lines = [*_ngram_lines(inputs), *compressors.bpb_lines(inputs)]
+    outside = sorted((line for line in lines if not frame.contains(line[1])), key=lambda line: -line[1])
+    return _Baselines([line for line in lines if frame.contains(line[1])], outside)
+
+
+def _frame(inputs: Inputs, reference: ReferenceStudy | None) -> Frame:
+    """The loss axis: all minima and frontiers with their intervals."""
     minima = [cell.optimum_bpb.value for cell in inputs.cells if cell.optimum_bpb.value]
     bars = [end for cell in inputs.cells if cell.in_frontier for end in cell.optimum_bpb.ci95 or ()]
     curves = [bpb for frontier in inputs.fit.frontiers for _, *ends in frontier.curve for bpb in ends]
     if reference:
         curves += [bpb for _, curve in reference_lines.preferred_curves(reference.fit) for _, bpb, *_ in curve]
-    return Frame.around([*lines, *minima, *bars, *curves])
+    return Frame.around([*minima, *bars, *curves])
 
 
 _UNIGRAM, _BIGRAM = "unigram", "bigram"
@@ -113,7 +129,6 @@ def _caption(inputs: Inputs) -> str:
     forms = f"Solid: {inputs.forms[0]}" if inputs.forms else "No arm has a frontier"
     if len(inputs.forms) > 1:
         forms += f"; thin dashes: {', '.join(inputs.forms[1:])}"
-    packed = f" {compressors.caption(inputs)}" if inputs.baselines else ""
     reference = ""
     if inputs.reference:
         reference = (
@@ -121,10 +136,24 @@ def _caption(inputs: Inputs) -> str:
         )
     return (
         f"IsoFLOP minimum of bits per byte of each arm at each budget, with the fitted {fmt.FRONTIER_LAW} and its 95 % "
-        f"band. {forms}. Hollow points are cells excluded from the fits. Grey horizontal lines are n-gram baselines: "
-        f"the unigram and bigram BPB of each tokenizer on the same test text.{packed}{reference} Click an arm in the "
-        "legend to highlight it, more to add them, double-click to reset."
+        f"band. {forms}. Hollow points are cells excluded from the fits.{_baselines_in_words(inputs)}{reference} Click "
+        "an arm in the legend to highlight it, more to add them, double-click to reset."
     )
+
+
+def _baselines_in_words(inputs: Inputs) -> str:
+    """Sentences on the n-gram models and compressors: what those drawn are, and the BPB of those that are not."""
+    drawn, outside = _baselines(inputs)
+    kinds = {_is_ngram(name) for name, _ in drawn}
+    words = ""
+    if True in kinds:
+        words += " Grey horizontal lines are n-gram models of a tokenizer's tokens, on the same test text."
+    if False in kinds:
+        words += " Grey lines of compressors: each test window packed by itself, primed with training text."
+    if outside:
+        listed = "; ".join(f"{name} {bpb:.2f}" for name, bpb in outside)
+        words += f" Outside the frame, in BPB of the same test text: {listed}."
+    return words
 
 
 def _arm_layers(inputs: Inputs, minima: _Minima, frame: Frame, selection: alt.Parameter) -> list[alt.Chart]:
@@ -136,7 +165,11 @@ def _arm_layers(inputs: Inputs, minima: _Minima, frame: Frame, selection: alt.Pa
     shape = alt.Shape("arm:N", title="arm").scale(
         domain=arms, range=_SHAPES[: len(arms)] if len(arms) <= len(_SHAPES) else alt.Undefined
     )
-    x = alt.X("C:Q").scale(type="log", nice=False, padding=16).axis(flops_axis(inputs))
+    x = (
+        alt.X("C:Q")
+        .scale(type="log", nice=False, padding=16)
+        .axis(flops_axis(inputs, [cell.budget_flops for cell in inputs.cells]))
+    )
     y = alt.Y("bpb:Q", title="bits per byte", scale=frame.scale()).axis(tickCount=8)
     line: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour, "opacity": opacity}
     interval: alt.typing.EncodeKwds = {**line, "y": alt.Y("low:Q"), "y2": "high:Q"}
@@ -167,6 +200,10 @@ def _curves(inputs: Inputs, forms: list[str]) -> list[DataRow]:
 
 def _minimum(cell: Cell) -> DataRow:
     return minimum_row(cell) | {"C": cell.budget_flops, "note": cell.note or fmt.MISSING}
+
+
+def _is_ngram(name: str) -> bool:
+    return name.endswith((f" {_UNIGRAM}", f" {_BIGRAM}"))
 
 
 def _ngram_lines(inputs: Inputs) -> list[tuple[str, float]]:
