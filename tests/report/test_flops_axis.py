@@ -23,10 +23,21 @@ def test_powers_of_ten_are_named_or_else_the_ends(budgets, named):
     assert named_flops(budgets) == named
 
 
+def study_of(budgets):
+    return SimpleNamespace(cells=[SimpleNamespace(budget_flops=each) for each in budgets])
+
+
+def test_the_axis_is_of_the_budgets_that_are_drawn():
+    # Runs spend a little more or less than their budget.
+    axis = flops_axis(study_of([2e9, 4.5e9, 1e10, 3.3e11]), [4.5003e9, 9.9999e9]).to_dict()
+    assert axis["values"] == [4.5e9, 1e10]
+    assert "[4500000000.0, 10000000000.0]" in axis["labelExpr"]
+
+
 def test_unnamed_ticks_are_budgets_and_short():
     vl_convert = pytest.importorskip("vl_convert")
     budgets = [2e9, 1e10, 1.1e10, 3.3e11]
-    axis = flops_axis(SimpleNamespace(cells=[SimpleNamespace(budget_flops=each) for each in budgets])).to_dict()
+    axis = flops_axis(study_of(budgets), budgets).to_dict()
     assert axis["values"] == [2e9, 1e10, 1.1e10, 1e11, 3.3e11]
     scale = {"type": "log", "domain": [1e9, 1e12], "nice": False}
     x = {"field": "C", "type": "quantitative", "axis": axis, "scale": scale}

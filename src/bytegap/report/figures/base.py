@@ -21,6 +21,7 @@ DataRow = Mapping[str, str | float | Sequence[str] | None]
 
 _MAX_COLUMNS = 4
 _LOG_LABEL = "replace(format(datum.value, '~e'), 'e+', 'e')"  # 1e15, as in the study file
+_BUDGET_ERROR = 0.02  # runs spend their budget within 1 %
 _TICK, _MINOR_TICK = 5, 2  # pixels
 
 
@@ -83,9 +84,13 @@ def with_data(*charts: alt.Chart) -> list[alt.Chart]:
     return [chart for chart in charts if chart.data.values]
 
 
-def flops_axis(inputs: Inputs) -> alt.Axis:
-    """A FLOPs axis with a named tick per power of ten and a short one per budget, written as in the study file."""
-    budgets = sorted({cell.budget_flops for cell in inputs.cells})
+def flops_axis(inputs: Inputs, drawn: Sequence[float]) -> alt.Axis:
+    """A FLOPs axis with a named tick per power of ten and a short one per budget, written as in the study file.
+
+    `drawn`: the compute of the figure's points, whose range is that of the axis.
+    """
+    low, high = min(drawn) * (1 - _BUDGET_ERROR), max(drawn) * (1 + _BUDGET_ERROR)
+    budgets = sorted({cell.budget_flops for cell in inputs.cells if low <= cell.budget_flops <= high})
     named = named_flops(budgets)
     is_named = f"indexof({json.dumps(named)}, datum.value) >= 0"
     return alt.Axis(

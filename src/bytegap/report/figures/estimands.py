@@ -117,7 +117,7 @@ def _channels(inputs: Inputs, name: EstimandName, points: Sequence[Point], frame
     colour = alt.Color("objective:N", title="objective").scale(domain=objectives(inputs))
     y = alt.Y("value:Q", title=AXIS_TITLES[name], scale=frame.scale(log=name == "overhead"))
     return _Channels(
-        x=_x(inputs, name),
+        x=_x(inputs, name, points),
         y=y.axis(labelOverlap="greedy", tickCount=6),
         colour=colour.legend(values=shown) if len(shown) > 1 else colour.legend(None),
         shape=status_shape(points),
@@ -125,9 +125,13 @@ def _channels(inputs: Inputs, name: EstimandName, points: Sequence[Point], frame
     )
 
 
-def _x(inputs: Inputs, name: EstimandName) -> alt.X:
+def _x(inputs: Inputs, name: EstimandName, points: Sequence[Point]) -> alt.X:
     if name == "gap":
-        return alt.X("at:Q").scale(type="log", nice=False, padding=16).axis(flops_axis(inputs))
+        return (
+            alt.X("at:Q")
+            .scale(type="log", nice=False, padding=16)
+            .axis(flops_axis(inputs, [point.estimand.at_flops for point in points if point.estimand.at_flops]))
+        )
     x = alt.X("at:Q", title="loss, bits per byte").scale(reverse=True, zero=False, nice=False, padding=16)
     return x.axis(tickCount=6, labelOverlap="greedy")
 
