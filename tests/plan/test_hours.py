@@ -292,6 +292,48 @@ def test_a_forecast_after_the_pilot_is_the_plan(unpiloted, capsys):
     assert np.std(drawn) > 0, "each simulated study has laws of its own"
 
 
+def test_arms_without_a_budget_are_named(unpiloted, monkeypatch, capsys):
+    study, study_dir = unpiloted
+    pilot = pilot_to_its_end(study, study_dir)
+    runs = hours.placed_runs(study, study_dir, pilot)
+    kept = {"byte-ar", "bpe-ar", "byte-mdm"}
+    monkeypatch.setattr(hours, "placed_runs", lambda *_: [run for run in runs if run.arm in kept])
+    capsys.readouterr()
+    assert {run.arm for run in stage.make_plan(study, study_dir).runs} == kept
+    said = " ".join(capsys.readouterr().err.split())
+    assert "arm bpe-mdm gets no budget: 8 hours are too few; raise the hours" in said
+    assert said.count("gets no budget") == 1
+
+
+def test_hours_for_no_compared_pair_are_refused(unpiloted, monkeypatch):
+    study, study_dir = unpiloted
+    pilot = pilot_to_its_end(study, study_dir)
+    runs = hours.placed_runs(study, study_dir, pilot)
+    monkeypatch.setattr(hours, "placed_runs", lambda *_: [run for run in runs if run.arm in {"byte-ar", "bpe-mdm"}])
+    with pytest.raises(PlanError, match=r"hours = 8 are too few: only bpe-mdm, byte-ar would get .* raise the hours"):
+        stage.make_plan(study, study_dir)
+    assert not study_dir.path(PLAN).exists()
+
+
+def test_a_pilot_says_which_arms_it_did_not_reach_and_what_it_took(unpiloted, capsys):
+    study, study_dir = unpiloted
+    few = study.model_copy(update={"plan": study.plan.model_copy(update={"hours": 1.0})})
+    capsys.readouterr()
+    while pilot := hours.pilot_round(few, study_dir):
+        finish(study_dir, pilot.specs, slowdown=500.0)
+    pilot = study_dir.read(PILOT)
+    said = " ".join(capsys.readouterr().err.split())
+    reached = {spec.arm for spec in pilot.runs}
+    other = [name for name in study.arms if name not in reached]
+    assert len(other) == 3
+    minutes = sum(_took(study_dir, spec) for spec in pilot.runs) / 2 / 60
+    assert f"pilot: 4 runs, {minutes:.1f} of 60 minutes" in said
+    assert f"the pilot reached {min(reached)} only; {other[0]}, {other[1]} and {other[2]} are placed by laws" in said
+    forecast.forecast(few, study_dir)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"from the pilot's runs of {min(reached)}, and for {', '.join(other)} laws of the committed studies" in said
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -107,11 +107,33 @@ def pilot_round(study: Study, study_dir: StudyDir) -> Pilot | None:
         return pilot
     pilot = pilot.model_copy(update={"finished": True, "validation_bpb": FrozenDict(bpb)})
     study_dir.write(PILOT, pilot)
-    spent_s = sum(pilot_seconds(pilot).values()) / pilot.workers
-    say(
-        "plan", f"pilot: {len(pilot.runs)} runs, {spent_s / 60:.1f} of {60 * pilot.hours:.3g} minutes; no fit uses them"
-    )
+    _say_end(study_dir, pilot)
     return None
+
+
+def _say_end(study_dir: StudyDir, pilot: Pilot) -> None:
+    """What a finished pilot took, by the clocks of its runs, and which arms it did not reach."""
+    timings = [found for spec in pilot.runs if (found := study_dir.run(spec.id).find_timings())]
+    took_min = sum(each.train_s + each.evaluate_s for each in timings) / pilot.workers / 60
+    say("plan", f"pilot: {len(pilot.runs)} runs, {took_min:.1f} of {60 * pilot.hours:.3g} minutes; no fit uses them")
+    reached, other = reached_arms(pilot)
+    if other:
+        warn(
+            "plan",
+            f"the pilot reached {f'{_and(reached)} only' if reached else 'no arm'}; {_and(other)} "
+            f"{'are' if len(other) > 1 else 'is'} placed by laws of the committed studies",
+        )
+
+
+def reached_arms(pilot: Pilot) -> tuple[list[str], list[str]]:
+    """The arms of which a run of the pilot has a score, so that they have laws of their own, and the others."""
+    own = {spec.arm for spec in pilot.runs if spec.id in pilot.validation_bpb}
+    return [name for name in pilot.timings if name in own], [name for name in pilot.timings if name not in own]
+
+
+def _and(names: Sequence[str]) -> str:
+    """Names as a list in words."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def current_pilot(study: Study, study_dir: StudyDir) -> Pilot | None:

@@ -1,5 +1,7 @@
 """Make the plan, print it, extend it. Reads the manifests in tokens/ and the records of runs; writes plan.json."""
 
+from collections.abc import Iterable, Sequence
+
 from rich.table import Table
 
 from bytegap.autotune.backends import ExecutionPlan, default_execution, default_workers
@@ -13,6 +15,7 @@ from bytegap.plan import hours
 from bytegap.plan.contexts import arm_contexts, inputs_sha256
 from bytegap.plan.extend import missing_sizes
 from bytegap.plan.grid import isoflop_cell
+from bytegap.plan.placement import Comparison
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.study.config import Study
 from bytegap.study.directory import PILOT, PLAN, StudyDir
@@ -65,7 +68,23 @@ def _placed(study: Study, study_dir: StudyDir) -> Plan:
     runs = tuple(hours.placed_runs(study, study_dir, pilot))
     if not runs:
         raise PlanError(f"[plan] hours = {pilot.hours:g}: no arm gets four sizes at any budget: raise the hours")
+    contexts = list(arm_contexts(study, study_dir, pilot.execution).values())
+    _check_arms(list(study.arms), runs, hours.comparisons(contexts), pilot.hours)
     return Plan(inputs_sha256=pilot.inputs_sha256, study=study.name, workers=pilot.workers, rounds=0, runs=runs)
+
+
+def _check_arms(names: Sequence[str], runs: Iterable[RunSpec], comparisons: Sequence[Comparison], total: float) -> None:
+    """Warn of every arm without runs; PlanError where arms are compared and no compared pair has runs of both."""
+    with_runs = {run.arm for run in runs}
+    pairs = [[names[arm] for arm in each] for each in comparisons if len(each) == 2]
+    if pairs and not any(with_runs.issuperset(pair) for pair in pairs):
+        raise PlanError(
+            f"[plan] hours = {total:g} are too few: only {', '.join(sorted(with_runs))} would get budgets, and no two "
+            "arms that the fit compares: raise the hours ('bytegap plan --dry-run' says how many would do)"
+        )
+    for name in names:
+        if name not in with_runs:
+            warn("plan", f"arm {name} gets no budget: {total:g} hours are too few; raise the hours")
 
 
 def with_execution(plan: Plan, study: Study, study_dir: StudyDir) -> Plan:

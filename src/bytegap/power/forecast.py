@@ -84,8 +84,7 @@ def _before_pilot(arm: PilotArm, seed: int) -> RoughLaw:
 def _say(found: Forecast) -> None:
     """What the hours identify; a warning where it is nothing, or not all."""
     pilot, placement, comparisons = found.pilot, found.placement, found.prospect.comparisons
-    basis = "the pilot's runs" if pilot.finished else "laws of the committed studies, which your text may not follow"
-    say("plan", f"forecast for {pilot.hours:g} hours with {pilot.workers} workers, from {basis}:")
+    say("plan", f"forecast for {pilot.hours:g} hours with {pilot.workers} workers, from {_basis(pilot)}:")
     if not comparisons:
         say("plan", "no byte arm has a counterpart of another tokenizer, so no overhead is estimated")
         return
@@ -96,6 +95,16 @@ def _say(found: Forecast) -> None:
         names = ", ".join(title(found.prospect.names, each) for each in missing)
         what = "nothing is likely to be identified" if len(missing) == len(comparisons) else f"not likely: {names}"
         warn("plan", f"with {pilot.hours:g} hours {what}; {_what_would_do(found, missing)}")
+
+
+def _basis(pilot: Pilot) -> str:
+    """Where the laws are from."""
+    assumed = "laws of the committed studies, which your text may not follow"
+    reached, other = hours.reached_arms(pilot)
+    if not pilot.finished or not reached:
+        return assumed
+    own = "the pilot's runs"
+    return f"{own} of {', '.join(reached)}, and for {', '.join(other)} {assumed}" if other else own
 
 
 def _what_would_do(found: Forecast, missing: Sequence[Comparison]) -> str:
