@@ -345,6 +345,11 @@ def test_a_pilot_says_which_arms_it_did_not_reach_and_what_it_took(unpiloted, ca
             r"hours and \[arms.byte-ar\] expected_optimum",
         ),
         (with_hours(0), "hours"),
+        (with_hours(1e9), r"'plan.hours': it should be at most 8760, not 1000000000.0"),
+        (
+            with_hours(2).replace("[grid]", "[grid]\nstudies = 101"),
+            r"'grid.studies': it should be at most 100, not 101",
+        ),
     ],
 )
 def test_either_budgets_or_hours(tmp_path, text, message):

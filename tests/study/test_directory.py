@@ -110,6 +110,8 @@ def test_current_record_is_loaded_and_a_stale_one_is_logged(tmp_path, caplog, mo
     assert study_dir.load_if_current(CORPUS, "one") == MANIFEST
     assert study_dir.load_if_current(CORPUS, "two") is None
     assert "manifest.json: an input changed; it is made again" in caplog.messages[-1]
+    assert StudyDir(tmp_path, read_only=True).load_if_current(CORPUS, "two") is None
+    assert "manifest.json: an input changed; it would be made again" in caplog.messages[-1]
     Path(study_dir.path(CORPUS)).write_text("{")
     assert study_dir.load_if_current(CORPUS, "one") is None
     assert "it is made again" in caplog.messages[-1]

@@ -66,13 +66,13 @@ def json_argument(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
 
 
-def open_study(options: Namespace) -> "tuple[Study, StudyDir]":
+def open_study(options: Namespace, *, read_only: bool = False) -> "tuple[Study, StudyDir]":
     """The study of `options.study` and its folder under `options.out`; StudyError if the file is wrong."""
     from bytegap.study.directory import StudyDir
     from bytegap.study.load import load_study
 
     study = load_study(options.study)
-    return study, StudyDir(options.out / study.name)
+    return study, StudyDir(options.out / study.name, read_only=read_only)
 
 
 def positive(text: str) -> int:
@@ -81,8 +81,11 @@ def positive(text: str) -> int:
 
 
 def hours(text: str) -> float:
-    """A finite number above 0."""
-    return _checked(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+    """A number above 0, at most a year."""
+    from bytegap.study.config import MOST_HOURS
+
+    expected = f"a number above 0, at most {MOST_HOURS:g}"
+    return _checked(text, float, lambda value: 0 < value <= MOST_HOURS, expected)
 
 
 def fraction(text: str) -> float:

@@ -154,7 +154,7 @@ def _plan(options: Namespace) -> None:
         raise CommandError("--studies has no effect without --dry-run or --simulate: leave it out")
     from bytegap.plan import stage
 
-    study, study_dir = open_study(options)
+    study, study_dir = open_study(options, read_only=bool(simulates))
     if options.extend:
         stage.extend_plan(study, study_dir)
     elif simulates:

@@ -40,6 +40,7 @@ class Forecast:
 def forecast(study: Study, study_dir: StudyDir) -> Forecast:
     """Place the budgets as well as is known now, and say what they are likely to identify."""
     pilot = hours.current_pilot(study, study_dir) or hours.unstarted_pilot(study, study_dir)
+    say("plan", f"placing budgets for {pilot.hours:g} hours")  # takes up to a minute where hours are many
     arms = hours.pilot_arms(study, study_dir, pilot)
     laws = None if pilot.finished else [_before_pilot(arm, index) for index, arm in enumerate(arms)]
     prospect = hours.prospect(study, study_dir, pilot, laws)

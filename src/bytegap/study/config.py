@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from bytegap.schema.base import PLAIN_NAME, FrozenDict, FrozenJson, FrozenModel
 from bytegap.schema.data import Edge
 
+MOST_HOURS = 8760
+"""A year: more is a slip of the keyboard, and budgets are not searched for so far."""
+
 
 class Table(FrozenModel):
     """A table of a study file."""
@@ -98,9 +101,9 @@ class Grid(Table):
     seeds_at_ends: int = Field(default=1, ge=1)
     """Runs of each size at an arm's smallest and largest budget, if more than `seeds`: these determine a frontier's
     slope."""
-    studies: int = Field(default=1, ge=1)
+    studies: int = Field(default=1, ge=1, le=100)
     """How often the whole study is run, each time under other seeds on the same text: the spread between the repeats
-    shows what one study's intervals are worth."""
+    shows what one study's intervals are worth. At most 100."""
     extensions: int = Field(default=2, ge=0)
     """Most rounds in which sizes are added where the best size is the smallest or largest."""
     mc_passes: int = Field(default=8, ge=8)
@@ -110,7 +113,7 @@ class Grid(Table):
 class Plan(Table):
     """How much is planned, in place of each arm's `budgets` and `expected_optimum`."""
 
-    hours: float | None = Field(default=None, gt=0)
+    hours: float | None = Field(default=None, gt=0, le=MOST_HOURS)
     """Wall-clock hours of training on this machine, those of a pilot included. The pilot shows where each arm learns;
     budgets and sizes follow from it."""
 

@@ -216,10 +216,14 @@ class RunDir:
 
 
 class StudyDir:
-    """One study's folder, `out/STUDY`. Reading raises StudyDirError for a file that is missing or damaged."""
+    """One study's folder, `out/STUDY`. Reading raises StudyDirError for a file that is missing or damaged.
 
-    def __init__(self, root: Path) -> None:
+    `read_only` says that the caller writes nothing, so that a stale file is not said to be made again.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self.root = root
+        self._again = "would be made again" if read_only else "is made again"
 
     @cached_property
     def corpus_dir(self) -> Path:
@@ -294,14 +298,14 @@ class StudyDir:
         try:
             record = records.parse(path.read_bytes(), artifact.model)
         except ValueError as error:
-            _logger.info("%s: %s; it is made again", path, error, extra={"stage": "stale"})
+            _logger.info("%s: %s; it %s", path, error, self._again, extra={"stage": "stale"})
             return None
         if getattr(record, "inputs_sha256", None) != inputs_sha256:
             problem = f"{path}: an input changed"
         else:
             problem = next(filter(None, (wrong_size(*each) for each in self.arrays(artifact, record, name))), "")
         if problem:
-            _logger.info("%s; it is made again", problem, extra={"stage": "stale"})
+            _logger.info("%s; it %s", problem, self._again, extra={"stage": "stale"})
             return None
         return record
 
