@@ -121,6 +121,11 @@ def file_error(error: OSError, path: object = None) -> FileError | None:
     return FileError(f"{where}{error.strerror}: {_USER_ERRNOS[error.errno]}")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 document, 2,459 windows."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause for a misspelt `word`: the most similar known one, or all of them if none is similar."""
     names = sorted(known)
