@@ -65,6 +65,16 @@ def test_another_likelihood_is_named_and_its_parts_add_up(finished_study, tmp_pa
     assert f"({likelihood})" in capsys.readouterr().out
 
 
+def test_the_mass_of_one_byte_is_said_in_words(finished_study, tmp_path, capsys):
+    (tmp_path / "text").write_bytes(MIXED)
+    run = str(finished_study[1]["byte-ar"].path)
+    assert main(["evaluate", run, str(tmp_path / "text"), "--length-mass", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "ln Z(1 byte) = " in printed
+    assert "-0.0000" not in printed
+    assert "+- 0.0000" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -100,6 +100,32 @@ def test_they_are_scored_once_and_collected(scored):
     assert older.content_sha256 != rows["byte-ar"].content_sha256
 
 
+def test_rows_that_lose_scores_are_named(scored, tmp_path, capsys):
+    shutil.copytree(scored[0].root, tmp_path / "tiny")
+    copy, run = StudyDir(tmp_path / "tiny"), scored[1]["bpe-mdm"].path.name
+    collect.run(copy, print_runs=False)
+    assert "are dropped" not in capsys.readouterr().err
+    copy.path(LIKELIHOODS, run).unlink()
+    collect.run(copy)
+    printed = capsys.readouterr()
+    said = " ".join(printed.err.split())
+    assert "1 row of runs.jsonl had likelihoods or ln Z that are dropped now" in said
+    assert f"lacks them: {run} (bpe-mdm); 'bytegap train'" in said
+    exact = scored[1]["byte-ar"].record().test.bpb
+    assert f"{exact:.4f}" in printed.out
+    assert f"{exact:.4f} +-" not in printed.out, "an exact likelihood has no error"
+    collect.run(copy, print_runs=False)
+    assert "are dropped" not in capsys.readouterr().err, "they are lost already"
+
+
+def test_a_causal_run_alone_gets_ln_z(scored, tmp_path, capsys):
+    shutil.copytree(scored[0].root, tmp_path / "tiny")
+    copy = StudyDir(tmp_path / "tiny")
+    copy.path(LIKELIHOODS, scored[1]["byte-ar"].path.name).unlink()
+    likelihoods.run(copy)
+    assert " ln Z of 1 run scored in" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_file_of_a_version_without_the_mass_gets_it_and_keeps_its_scores(scored, tmp_path, monkeypatch):
     shutil.copytree(scored[0].root, tmp_path / "tiny")
     copy, run = StudyDir(tmp_path / "tiny"), scored[1]["bpe-mdm"].path.name
@@ -120,7 +146,7 @@ def test_runs_without_weights_are_named_and_left_out(scored, tmp_path, capsys):
     copy.run(run).weights_path.unlink()
     likelihoods.run(copy)
     printed = capsys.readouterr().err
-    assert "other likelihoods are not scored" in printed
+    assert "other likelihoods and ln Z of a run cannot be scored" in printed
     assert "weights.safetensors" in printed
     assert copy.names(LIKELIHOODS) == [runs["byte-ar"].path.name]
 

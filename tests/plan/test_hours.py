@@ -273,11 +273,22 @@ def test_forecast_before_the_pilot_says_what_hours_are_too_few(unpiloted, capsys
     assert "from laws of the committed studies" in said
     assert "with 0.1 hours" in said
     assert "hours would do" in said
+    assert "95 % interval within a factor of" in said
     assert not study_dir.path(PILOT).exists(), "a forecast writes nothing"
     needed = forecast.hours_needed(found, found.prospect.comparisons)
     enough = study.model_copy(update={"plan": study.plan.model_copy(update={"hours": needed})})
     assert min(forecast.forecast(enough, study_dir).placement.identified) >= 0.7
     assert not study_dir.path(RUNS).exists()
+
+
+def test_hours_that_would_not_do_are_said_so(unpiloted, monkeypatch, capsys):
+    study, study_dir = unpiloted
+    monkeypatch.setattr(hours, "MOST_HOURS_FACTOR", 1.5)
+    monkeypatch.setattr(forecast, "LIKELY", 1.1)
+    forecast.forecast(study, study_dir)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "identified; even 12 hours would not do" in said
+    assert "for all" not in said
 
 
 def test_a_forecast_after_the_pilot_is_the_plan(unpiloted, capsys):

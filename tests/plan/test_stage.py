@@ -91,6 +91,20 @@ def test_dry_run_writes_nothing(unplanned, capsys):
     assert plan.runs[0].id in {run.id for run in stage.make_plan(study, study_dir).runs}
 
 
+@pytest.mark.parametrize("studies", [1, 2])
+def test_dry_run_says_which_repeat_a_run_is_of_where_there_are_several(unplanned, capsys, studies):
+    study, study_dir = unplanned
+    study = study.model_copy(update={"grid": study.grid.model_copy(update={"studies": studies})})
+    plan = stage.resolve_plan(study, study_dir)
+    stage.dry_run(plan, study_dir)
+    printed = capsys.readouterr().out
+    assert ("repeat" in printed) == (studies == 2)
+    rows = [line.strip("\u2502\n ").split() for line in printed.splitlines() if "byte-ar" in line]
+    repeats = [row[2] for row in rows if "1e+10" not in row[2]]
+    expected = [str(run.repeat) for run in plan.runs if run.arm == "byte-ar"]
+    assert repeats == (expected if studies == 2 else [])
+
+
 def test_more_workers_than_memory_are_warned_about(unplanned, capsys, monkeypatch):
     study, study_dir = unplanned
     plan = stage.resolve_plan(study, study_dir).model_copy(update={"workers": 3})

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bytegap.console import show, track
 from bytegap.cost.bits import bits_per_byte
-from bytegap.errors import EvaluateError
+from bytegap.errors import EvaluateError, counted
 from bytegap.evaluate.byte_classes import by_script, by_utf8_role
 from bytegap.evaluate.corruption import CORRUPTIONS, corrupt
 from bytegap.evaluate.score import ByteScores, score_bytes, standard_error, with_mc_passes
@@ -182,9 +182,10 @@ def _print(evaluation: Evaluation) -> None:
             f"and {samples.valid_bytes / max(1, samples.bytes):.2%} of the bytes"
         )
     if (mass := evaluation.length_mass) and mass.log_mass is not None:
-        print(f"ln Z({mass.bytes} bytes) = {mass.log_mass:.4f} +- {mass.log_mass_se:.4f} nats")
+        error = f" +- {mass.log_mass_se:.4f}" if mass.log_mass_se else ""
+        print(f"ln Z({counted(mass.bytes, 'byte')}) = {mass.log_mass:z.4f}{error} nats")
     elif mass:
-        print(f"ln Z({mass.bytes} bytes): no sampled text has that many bytes")
+        print(f"ln Z({counted(mass.bytes, 'byte')}): no sampled text has that many bytes")
 
 
 def _print_scores(evaluation: Evaluation, total: TextNumbers) -> None:

@@ -30,7 +30,7 @@ It was made for comparisons, not for use.
 | training tokens D | {D:,} tokens, {D_bytes:,} bytes, {epochs:.2f} epochs |
 | training FLOPs | {flops:.3e}, attention maps and head counted in full |
 | context | {seq_len} tokens after BOS |
-| test loss | {bpb:.4f} +- {bpb_se:.4f} bits per byte |
+| test loss | {bpb} bits per byte |
 | test text | {test_bytes:,} bytes in windows of sha256 {windows} |
 | unigram, bigram | {unigram:.4f} and {bigram:.4f} bits per byte on the same windows |
 
@@ -104,8 +104,7 @@ def model_card(run: RunDir, spec: RunSpec, model: LanguageModel, tokenizer_kind:
         epochs=spec.epochs,
         flops=spec.flops,
         seq_len=spec.seq_len,
-        bpb=record.test.bpb,
-        bpb_se=record.test.bpb_se,
+        bpb=f"{record.test.bpb:.4f}" + ("" if model.objective.is_exact else f" +- {record.test.bpb_se:.4f}"),
         test_bytes=record.test.bytes,
         windows=record.test.windows_sha256,
         unigram=ngrams.unigram_bpb,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bytegap.errors import FitError
+from bytegap.errors import FitError, counted
 from bytegap.fit import diagnostics
 from bytegap.fit.frontiers import HOLDOUT_BUDGETS, LEAST_BUDGETS, LabelledPoints
 from bytegap.fit.nested import separate_laws
@@ -75,7 +75,9 @@ def _about_test(tested: SeparateLaws | None) -> list[str]:
 def _check(who: str, rows: int, drop_worst: int) -> None:
     if rows - drop_worst < LEAST_ROWS:
         less = f" less {drop_worst} to drop" if drop_worst else ""
-        raise FitError(f"{who} has {rows} rows{less}: the law's five parameters need at least {LEAST_ROWS}, add runs")
+        raise FitError(
+            f"{who} has {counted(rows, 'row')}{less}: the law's five parameters need at least {LEAST_ROWS}, add runs"
+        )
 
 
 def _fit_arm(

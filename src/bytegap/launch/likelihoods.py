@@ -15,7 +15,7 @@ from functools import partial
 
 from bytegap.console import Verbosity, say, set_verbosity, track, verbosity, warn
 from bytegap.data.permutations.base import permutation
-from bytegap.errors import ModelError, StudyDirError
+from bytegap.errors import ModelError, StudyDirError, counted
 from bytegap.lm.length_mass import has_length_mass
 from bytegap.objectives.base import objective
 from bytegap.schema.plan import Plan, RunSpec
@@ -48,13 +48,15 @@ def run(study_dir: StudyDir, workers: int | None = None) -> None:
     start_s = time.monotonic()
     waiting.sort(key=lambda best: -best.spec.flops)
     masked = sum(best.is_masked for best in waiting)  # the others take no longer than a process takes to start
+    with_mass = any(best.with_length_mass for best in waiting)
+    what = " and ".join(["other likelihoods"] * bool(masked) + ["ln Z"] * with_mass)
     with _results(study_dir, waiting, max(1, min(workers or plan.workers, masked))) as results:
-        failures = [error for error in track(results, "scoring other likelihoods", len(waiting)) if error]
+        failures = [error for error in track(results, f"scoring {what}", len(waiting)) if error]
     for error in failures:
-        warn("train", f"other likelihoods are not scored: {error}")
+        warn("train", f"{what} of a run cannot be scored: {error}")
     done = len(waiting) - len(failures)
     if done:
-        say("train", f"other likelihoods of {done} run{'s' * (done > 1)} scored in {time.monotonic() - start_s:.0f} s")
+        say("train", f"{what} of {counted(done, 'run')} scored in {time.monotonic() - start_s:.0f} s")
 
 
 def best_runs(study_dir: StudyDir, plan: Plan) -> list[BestRun]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bytegap.errors import EvaluateError
+from bytegap.errors import EvaluateError, counted
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
 from bytegap.nn.attention_spec import CAUSAL
@@ -82,16 +82,16 @@ def length_mass(model: LanguageModel, n_bytes: int, samples: int = DEFAULT_SAMPL
     """Z(n) of a model; EvaluateError where its objective has no sampler here, or its sequences hold no n bytes."""
     if not has_length_mass(model.objective):
         raise EvaluateError(
-            f"{model.name}: the mass of {n_bytes} bytes is estimated for autoregressive models and for masked ones "
-            "whose sequence is one block: name another run"
+            f"{model.name}: the mass of {counted(n_bytes, 'byte')} is estimated for autoregressive models and for "
+            "masked ones whose sequence is one block: name another run"
         )
     lengths_V = token_lengths(model)
     widths_V = lengths_V[lengths_V > 0]
     least, most = -(-n_bytes // int(widths_V.max())), min(model.seq_len, n_bytes // int(widths_V.min()))
     if least > most:
         raise EvaluateError(
-            f"{model.name}: a text of {n_bytes} bytes has at least {least} tokens, and a sequence holds "
-            f"{model.seq_len}: name fewer bytes"
+            f"{model.name}: a text of {counted(n_bytes, 'byte')} has at least {counted(least, 'token')}, and a "
+            f"sequence holds {model.seq_len}: name fewer bytes"
         )
     if model.objective.reads_left_to_right:
         mass_R = _causal_mass(model, n_bytes, samples)

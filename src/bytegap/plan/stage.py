@@ -176,11 +176,13 @@ def _table(plan: Plan, seconds: dict[str, float]) -> Table:
     """One row a run; `seconds` of training by run id."""
     table = Table(title=f"{plan.study}: {len(plan.runs)} runs", title_justify="left")
     headings = ("arm", "budget", "N", "d_model x layers", "steps x tokens", "D", "bytes", "epochs", "FLOPs", "est.")
-    for heading in headings:
+    repeated = any(run.repeat for run in plan.runs)
+    for heading in (*headings[:1], *["repeat"] * repeated, *headings[1:]):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for run in plan.runs:
         table.add_row(
             run.arm,
+            *[str(run.repeat)] * repeated,
             f"{run.budget_flops:.2g}",
             f"{run.non_embedding_parameters:,}",
             f"{run.model_shape['d_model']} x {run.model_shape['n_layers']}",

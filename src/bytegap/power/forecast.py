@@ -114,7 +114,8 @@ def _what_would_do(found: Forecast, missing: Sequence[Comparison]) -> str:
         return f"{needed:.2g} hours would do"
     some = [(each, needed) for each in missing[:-1] if (needed := hours_needed(found, [each]))]
     parts = [f"{needed:.2g} hours would do for the {title(found.prospect.names, each)}" for each, needed in some]
-    return "; ".join([*parts, f"no hours up to {hours.MOST_HOURS_FACTOR * found.pilot.hours:.2g} would do for all"])
+    most = f"even {hours.MOST_HOURS_FACTOR * found.pilot.hours:.2g} hours would not do"
+    return "; ".join([*parts, f"{most} for all" if parts else most])
 
 
 def title(names: Sequence[str], comparison: Comparison) -> str:
@@ -132,7 +133,7 @@ def sentence(names: Sequence[str], comparison: Comparison, share: float, sd: flo
     found = f"{title(names, comparison)}: estimated with probability {share:.0%}"
     if share == 0 or np.isnan(sd):
         return found
-    width = f"times or by {np.exp(1.96 * sd):.2f}" if len(comparison) == 2 else f"+- {1.96 * sd:.2f}"
+    width = f"within a factor of {np.exp(1.96 * sd):.2f}" if len(comparison) == 2 else f"+- {1.96 * sd:.2f}"
     return f"{found}, 95 % interval {width}"
 
 

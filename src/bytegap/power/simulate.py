@@ -194,6 +194,6 @@ def _cells(intervals: list[HeadlineInterval], n_studies: int) -> list[str]:
         f"k = {np.exp(truth):.3g}" if is_ratio else f"I = {truth:.2f}",
         f"{len(intervals) / n_studies:.0%}",
         f"{covered:.0%}",
-        f"times or by {np.exp(half_width):.2f}" if is_ratio else f"+- {half_width:.2f}",
+        f"within a factor of {np.exp(half_width):.2f}" if is_ratio else f"+- {half_width:.2f}",
         f"{excludes_zero * len(intervals) / n_studies:.0%}",
     ]

@@ -11,7 +11,7 @@ from datetime import datetime
 from rich.table import Table
 
 from bytegap.console import fits, say, show, warn
-from bytegap.errors import StudyDirError
+from bytegap.errors import StudyDirError, counted
 from bytegap.launch import slurm_queue
 from bytegap.runs.audit import EndedRuns, audit
 from bytegap.runs.row import outcome, run_row
@@ -43,6 +43,7 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
     earlier = study_dir.find(AUDIT) if kept else None
     earlier_rows = [row for row in earlier.runs if row.run in kept] if earlier else []
     findings = audit(ended, analyse(tuned, rows), earlier_rows)
+    _warn_of_lost_scores(study_dir, rows)
     study_dir.write_rows(RUNS, rows)
     if tuned or study_dir.names(TUNING):
         study_dir.write_rows(TUNING, tuned)
@@ -99,6 +100,28 @@ def _rows(study_dir: StudyDir, ended: EndedRuns) -> list[RunRow]:
     return rows
 
 
+def _warn_of_lost_scores(study_dir: StudyDir, rows: Sequence[RunRow]) -> None:
+    """Which rows had likelihoods or ln Z(n) in the runs.jsonl that is there, and have them no longer."""
+    try:
+        earlier = {row.run: row for row in study_dir.runs()} if study_dir.names(RUNS) else {}
+    except StudyDirError:  # it is damaged, and written anew
+        return
+    lost = [row for row in rows if row.run in earlier and _scores(earlier[row.run]) - _scores(row)]
+    if lost:
+        names = ", ".join(f"{row.run} ({row.arm})" for row in lost)
+        warn(
+            "collect",
+            f"{counted(len(lost), 'row')} of {RUNS.pattern} had likelihoods or ln Z that are dropped now, because "
+            f"{LIKELIHOODS.file_name} in the run's folder lacks them: {names}; 'bytegap train' scores them again",
+        )
+
+
+def _scores(row: RunRow) -> set[tuple[str, str]]:
+    """What a row has besides the run's own score."""
+    mass = {("test", "ln Z")} if row.length_mass else set[tuple[str, str]]()
+    return mass | {(each.split, each.likelihood) for each in row.likelihoods}
+
+
 def _widest_table(rows: Sequence[RunRow]) -> Table:
     """The table with as many columns as fit: ids must stay whole, to be copied."""
     counts = range(len(_LEFT_OUT_FIRST) + 1)
@@ -117,6 +140,13 @@ def _table(rows: Sequence[RunRow], left_out: AbstractSet[str]) -> Table:
     return table
 
 
+def _bpb(row: RunRow) -> str:
+    """BPB with its standard error, which an exact likelihood does not have."""
+    if row.bpb is None:
+        return "-"
+    return f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb_se else f"{row.bpb:.4f}"
+
+
 _COLUMNS: dict[str, Callable[[RunRow], str]] = {
     "run": lambda row: row.run,
     "arm": lambda row: row.arm,
@@ -124,7 +154,7 @@ _COLUMNS: dict[str, Callable[[RunRow], str]] = {
     "N": lambda row: f"{row.non_embedding_parameters:,}",
     "D": lambda row: f"{row.tokens / 1e6:.2f}M",
     "epochs": lambda row: f"{row.epochs:.2f}",
-    "test BPB": lambda row: f"{row.bpb:.4f} +- {row.bpb_se:.4f}" if row.bpb is not None else "-",
+    "test BPB": _bpb,
     "unigram": lambda row: f"{row.unigram_bpb:.3f}",
     "status": lambda row: row.status if row.status == "finished" else f"failed: {row.reason}",
 }
@@ -141,11 +171,12 @@ def _log_times(study_dir: StudyDir, plan: Plan) -> None:
     train_s, evaluate_s = sum(each.train_s for each in timings), sum(each.evaluate_s for each in timings)
     flops_per_s = sum(each.flops_per_s * each.train_s for each in timings) / train_s
     wall_s, parallel = wall_clock(sorted(_span(each) for each in timings))
+    more = max(0.0, wall_s * parallel / train_s - 1)  # below 0 only because starts are in whole seconds
     say(
         "collect",
         f"{train_s:.0f} s of training and {evaluate_s:.0f} s of evaluation, up to {parallel} runs at a time, "
         f"{flops_per_s / 1e9:.1f} GFLOP/s each; {wall_s / 60:.1f} min wall clock, "
-        f"{wall_s * parallel / train_s - 1:.0%} more than training alone",
+        f"{more:.0%} more than training alone",
     )
     written = [(each.checkpoint_s, each.train_s) for each in timings if each.checkpoint_s is not None]
     if written:
