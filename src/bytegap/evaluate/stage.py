@@ -182,7 +182,7 @@ def _print(evaluation: Evaluation) -> None:
             f"and {samples.valid_bytes / max(1, samples.bytes):.2%} of the bytes"
         )
     if (mass := evaluation.length_mass) and mass.log_mass is not None:
-        error = f" +- {mass.log_mass_se:.4f}" if mass.log_mass_se else ""
+        error = f" +- {mass.log_mass_se:.4f}" if mass.log_mass_se >= 0.00005 else ""  # less is 0 at these digits
         print(f"ln Z({counted(mass.bytes, 'byte')}) = {mass.log_mass:z.4f}{error} nats")
     elif mass:
         print(f"ln Z({counted(mass.bytes, 'byte')}): no sampled text has that many bytes")
