@@ -10,7 +10,7 @@ from bytegap.schema.claims import Claim
 from bytegap.schema.fit import Fit
 from bytegap.schema.runs import RunRow
 from bytegap.study.config import Fit as FitOptions
-from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
+from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows, with_bpb
 
 APART = BUDGETS | {"byte-mdm": (1.2e13, 2e13, 4e13), "bpe512-mdm": (2e14, 4e14, 8e14)}
 """Byte MDM was not observed at the losses of BPE MDM."""
@@ -57,9 +57,7 @@ def edge_minimum(rows: list[RunRow], arm: str, largest: bool) -> list[RunRow]:
     """The runs of one arm, each loss replaced so that it falls, or rises, with size."""
     sign = -1 if largest else 1
     return [
-        row.model_copy(update={"bpb": 2.5 + sign * 0.1 * np.log(row.non_embedding_parameters / 1e5)})
-        if row.arm == arm
-        else row
+        with_bpb(row, 2.5 + sign * 0.1 * np.log(row.non_embedding_parameters / 1e5)) if row.arm == arm else row
         for row in rows
     ]
 
@@ -170,8 +168,9 @@ def test_claims_have_their_number_under_the_executed_flops(noisy: Fit) -> None:
     ],
 )
 def test_verdict_opens_with_few_documents(documents: int, words: str) -> None:
-    scored = {"document_bytes": (500,) * documents, "document_nats": (900.0,) * documents}
-    rows = [row.model_copy(update=scored) for row in simulated_rows()]
+    rows = [
+        with_bpb(row.model_copy(update={"document_bytes": (500,) * documents}), row.bpb) for row in simulated_rows()
+    ]
     fit = fit_rows(rows, bootstraps=20)
     assert fit.held_out_documents == (documents or None)
     assert len(fit.verdict) == 3 + bool(words)

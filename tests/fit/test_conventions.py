@@ -12,7 +12,7 @@ from bytegap.fit.stage import fit_rows
 from bytegap.scaling import laws
 from bytegap.schema.fit import ConventionResult, Fit
 from bytegap.schema.runs import RunRow
-from tests.helpers.synthetic_runs import BUDGETS, LAWS, simulated_rows
+from tests.helpers.synthetic_runs import BUDGETS, LAWS, simulated_rows, with_bpb
 
 Cost = Callable[[str, float], float]
 """Training FLOPs per token of (arm, non-embedding parameters)."""
@@ -76,11 +76,10 @@ def study(planned_by: str, fitted_by: str, *, noise: float = 0.0, seed: int = 0)
         changed = {
             "non_embedding_parameters": parameters,
             "tokens": round(tokens),
-            "bpb": bpb * float(np.exp(noise * rng.standard_normal())),
             "bpb_se": 0.0,
             "flops_by_convention": {DEFAULT: flops, "6nd": tokens * COSTS[fitted_by](row.arm, parameters)},
         }
-        rows.append(row.model_copy(update=changed))
+        rows.append(with_bpb(row, bpb * float(np.exp(noise * rng.standard_normal())), **changed))
     return rows
 
 

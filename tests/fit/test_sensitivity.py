@@ -20,9 +20,14 @@ def overhead(found: Refit, objective: str) -> float:
 def rows_with_unigrams(byte_mdm_bpb: float) -> list[RunRow]:
     """Rows of arms far below their unigram models, except byte MDM, whose unigram is at `byte_mdm_bpb`."""
     return [
-        row.model_copy(update={"unigram_bpb": byte_mdm_bpb if row.arm == "byte-mdm" else 9.0})
+        with_unigram(row, byte_mdm_bpb) if row.arm == "byte-mdm" else row.model_copy(update={"unigram_bpb": 9.0})
         for row in simulated_rows(noise=0.0)
     ]
+
+
+def with_unigram(row: RunRow, bpb: float) -> RunRow:
+    """The row with a tokenizer of its arm's own, because all runs of a tokenizer have one unigram model."""
+    return row.model_copy(update={"tokenizer": f"{row.tokenizer} of {row.arm}", "unigram_bpb": bpb})
 
 
 def test_own_gate_comes_first_and_others_change_nothing_where_all_cells_pass() -> None:
@@ -47,7 +52,7 @@ def test_an_estimate_that_the_gate_forbids_appears_under_a_lower_one() -> None:
     budgets = BUDGETS | {"byte-mdm": BUDGETS["byte-mdm"][:2]}
     lowest = LAWS["byte-mdm"].bpb(budgets["byte-mdm"][0])
     rows = [
-        row.model_copy(update={"unigram_bpb": lowest + 0.45}) if row.arm == "byte-mdm" else row
+        with_unigram(row, lowest + 0.45) if row.arm == "byte-mdm" else row
         for row in simulated_rows(LAWS, budgets, noise=0.0)
     ]
     fit = fit_rows(rows, bootstraps=20)

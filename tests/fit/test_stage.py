@@ -67,14 +67,3 @@ def test_fit_does_not_depend_on_the_order_of_rows() -> None:
 def test_ngram_baselines_are_those_of_the_rows(noisy: Fit) -> None:
     assert {baseline.tokenizer: baseline.unigram_bpb for baseline in noisy.ngram_baselines} == UNIGRAM_BPB
     assert {baseline.tokenizer: baseline.bigram_bpb for baseline in noisy.ngram_baselines} == BIGRAM_BPB
-
-
-def test_rows_that_are_not_comparable_are_refused() -> None:
-    rows = simulated_rows()
-    with pytest.raises(FitError, match="no runs"):
-        fit_rows([])
-    with pytest.raises(FitError, match="two rows"):
-        fit_rows([*rows, rows[7]])
-    other = rows[3].model_copy(update={"windows_sha256": "6" * 64})
-    with pytest.raises(FitError, match="different scoring windows"):
-        fit_rows([*rows[:3], other, *rows[4:]])

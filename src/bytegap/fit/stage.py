@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bytegap import console
-from bytegap.errors import FitError
 from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensitivity, sentences
 from bytegap.fit.cells import fit_cells
+from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
 from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
@@ -67,7 +67,7 @@ def fit_rows(
 
     FitError where the rows are too few or not comparable.
     """
-    _check(rows)
+    check_rows(rows)
     cells = fit_cells(rows, bootstraps, np.random.default_rng(seed))
     arms = arms_of(rows, cells.cells)
     frontiers, warnings = fit_frontiers(arms)
@@ -132,20 +132,6 @@ def _inputs(rows: Sequence[RunRow], bootstraps: int, seed: int, options: FitOpti
             "options": options.model_dump(mode="json", exclude_defaults=True),
         }
     )
-
-
-def _check(rows: Sequence[RunRow]) -> None:
-    """FitError unless each run has one row and all were scored on the same text."""
-    if not rows:
-        raise FitError("there are no runs to fit: run 'bytegap train', then 'bytegap collect'")
-    names = [row.run for row in rows]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise FitError(f"run {repeated[0]} has two rows: keep one of them")
-    if len({row.windows_sha256 for row in rows if row.status == "finished"}) > 1:
-        raise FitError(
-            "the runs were scored on different scoring windows, so their BPB cannot be compared: fit the runs of "
-            "each text separately"
-        )
 
 
 def _held_out_documents(rows: Sequence[RunRow]) -> int | None:
