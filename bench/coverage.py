@@ -10,7 +10,9 @@ Worlds, each with 0.5 % of noise per run:
     cell effect    `laptop`, where all runs of a cell and seed share a shift of 0.3 %
     documents      `laptop`, scored on 20 documents whose difficulty varies by arm: this alone gives ln k a standard
                    deviation of 0.05
-Headlines have the widest interval of any form of the frontier, as in the verdict. Writes bench/results/coverage.json.
+Headlines have an interval that covers those of all forms of the frontier, as in the verdict.
+
+Writes bench/results/coverage.json.
 """
 
 import argparse
@@ -262,10 +264,10 @@ def study(seed: int, *, world: str) -> list[Hit]:
             same = [each for each in estimands if _key(each) == _key(row)]
             ln_flops = [np.log(laws[arm].flops(row.at_bpb or np.nan)) for arm in row.arms]
             truth = ln_flops[0] - ln_flops[1] - (ln_flops[2] - ln_flops[3] if len(row.arms) > 2 else 0.0)
-            hits += _hit(f"{'I' if len(row.arms) > 2 else 'k'}, {row.objective}", truth, _widest(same))
+            hits += _hit(f"{'I' if len(row.arms) > 2 else 'k'}, {row.objective}", truth, _covering(same))
     for pair in dict.fromkeys(row.arms for row in estimands if row.name == "parity"):
         own = [row for row in estimands if row.name == "parity" and row.arms == pair]
-        hits += _hit(f"parity, {own[0].objective}", _parity(*(laws[arm] for arm in pair)), _widest(own))
+        hits += _hit(f"parity, {own[0].objective}", _parity(*(laws[arm] for arm in pair)), _covering(own))
     return hits
 
 
@@ -273,7 +275,7 @@ def _key(row: Estimand) -> tuple[object, ...]:
     return row.name, row.arms, row.at_bpb, row.at_flops, row.label
 
 
-def _widest(rows: Sequence[Estimand]) -> np.ndarray:
+def _covering(rows: Sequence[Estimand]) -> np.ndarray:
     """The interval in natural log that covers those of all forms; NaN where one is missing."""
     ends = [row.quantity.ci95 or (np.nan, np.nan) for row in rows]
     ln = np.array(ends) if rows[0].name == "interaction" else np.log(ends)

@@ -152,9 +152,9 @@ def test_claims_have_their_number_under_the_executed_flops(noisy: Fit) -> None:
         assert claim.executed.convention == conventions.EXECUTED
         assert claim.executed.value == pytest.approx(0.8 * claim.value, rel=1e-3)
         assert claim.executed.ci95[0] < claim.executed.value < claim.executed.ci95[1]
-        assert f"by the FLOPs that the training step executes, {claim.executed.value:.3g} (" in claim.sentence
+        assert f"by the FLOPs that the training step executes, {claim.executed.value:.3g}." in claim.sentence
     assert interaction.executed.value == pytest.approx(interaction.value, abs=1e-3)
-    assert f"executes, interaction {interaction.executed.value:.3g} (" in interaction.sentence
+    assert f"executes, interaction {interaction.executed.value:.3g}." in interaction.sentence
     assert all(claim.executed is None for claim in noisy.claims)
 
 
@@ -176,3 +176,41 @@ def test_verdict_opens_with_few_documents(documents: int, words: str) -> None:
     assert len(fit.verdict) == 3 + bool(words)
     assert words in fit.verdict[0]
     assert fit.verdict[-3].startswith("Under AR")
+
+
+@pytest.mark.parametrize(
+    ("arms", "sentences_of_ar", "sentences_of_both"),
+    [
+        ((), "", ""),
+        (
+            ("byte-ar",),
+            "The frontier of byte-ar rests on two budgets, so its form is not tested.",
+            "The frontier of byte-ar rests on two budgets, so its form is not tested.",
+        ),
+        (
+            ("byte-ar", "byte-mdm", "bpe512-mdm"),
+            "The frontier of byte-ar rests on two budgets, so its form is not tested.",
+            "The frontiers of byte-mdm, bpe512-mdm and byte-ar rest on two budgets each, so their form is not tested.",
+        ),
+    ],
+)
+def test_a_claim_says_which_frontiers_rest_on_two_budgets(
+    arms: tuple[str, ...], sentences_of_ar: str, sentences_of_both: str
+) -> None:
+    budgets = {arm: own[::2] if arm in arms else own for arm, own in BUDGETS.items()}
+    fit = fit_rows(simulated_rows(LAWS, budgets, noise=0.002), bootstraps=50)
+    ar, mdm, interaction = fit.claims
+    assert (ar.caveat, interaction.caveat) == (sentences_of_ar, sentences_of_both)
+    assert interaction.untested == tuple(arm for arm in interaction.arms if arm in arms)
+    assert set(mdm.untested) == set(arms) & set(mdm.arms)
+    for claim, line in zip(fit.claims, fit.verdict, strict=True):
+        assert claim.is_estimate
+        assert line == f"{claim.sentence} {claim.caveat}".strip()
+
+
+def test_what_has_no_value_rests_on_nothing_and_earlier_claims_are_read(noisy: Fit) -> None:
+    fit = fit_rows(simulated_rows(LAWS, {arm: own[::2] for arm, own in APART.items()}, noise=0.0), bootstraps=20)
+    assert [claim.untested for claim in fit.claims if claim.value is None] == [(), ()]
+    assert fit.claims[0].untested == ("byte-ar", "bpe512-ar")
+    former = noisy.claims[0].model_dump(exclude={"untested", "caveat"})
+    assert Claim.model_validate(former) == noisy.claims[0]

@@ -55,7 +55,7 @@ def test_verdict_states_overhead_and_interaction_of_a_permutation() -> None:
         f"Under {title} bytes need {headline(fit, f'ar, {LABEL}').quantity.value:.3g} times the compute"
     )
     row = headline(fit, f"ar, {LABEL} - identity")
-    times = f"is {np.exp(row.quantity.value):.3g} times that without permutation, which is more"
+    times = f"is {np.exp(row.quantity.value):.3g} times that without permutation (interaction "
     assert f"At {row.at_bpb:.2f} BPB the overhead of bytes over bpe512 (V = 512) under {title} {times}" in more
 
 

@@ -150,7 +150,7 @@ def test_a_repeat_without_an_arm_has_no_estimate_of_it() -> None:
     assert (mdm.sd_ln, interaction.sd_ln) == (None, None)
     assert not [warning for warning in fit.warnings if "repeat" in warning]
     assert "The 2 repeats of the study, each fitted alone, have k = " in fit.verdict[0]
-    assert f"1 has an estimate: k = {mdm.values[0]:.3g}; {mdm.within} of 1 within the interval." in fit.verdict[1]
+    assert f"1 has an estimate: k = {mdm.values[0]:.3g}." in fit.verdict[1]
 
 
 def test_each_claim_is_followed_by_its_repeats(fit: Fit) -> None:

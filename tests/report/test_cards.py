@@ -40,7 +40,7 @@ def test_an_estimate_has_its_value_interval_and_executed_flops(fit):
     assert (card.title, card.note) == ("compute overhead of bytes, k", "byte-ar / bpe-ar, at 2 BPB")
     assert (card.value, card.missing) == (f"1.5{TIMES}", "")
     assert card.interval == f"95 % CI [1.2{TIMES}, 1.98{TIMES}]"
-    assert card.executed == f"by executed FLOPs 1.6{TIMES} [1.3{TIMES}, 2{TIMES}]"
+    assert card.executed == f"by executed FLOPs 1.6{TIMES}"
 
 
 def test_an_equivalence_names_its_margin(fit):

@@ -1,8 +1,8 @@
 """The conclusions as records: the overhead of bytes under each objective, whether one is larger than another, parity.
 
-A number is claimed only where it was estimated, a bound only as a bound, each with the widest interval of all forms of
-the frontier. "Not identified" is a conclusion too, with its reason and what would identify it. Equivalence is claimed
-only within a margin that the study set in advance: two one-sided tests at 5 % (Schuirmann 1987).
+A number is claimed only where it was estimated, a bound only as a bound, each with an interval that covers those of
+all forms of the frontier. "Not identified" is a conclusion too, with its reason and what would identify it. Equivalence
+is claimed only within a margin that the study set in advance: two one-sided tests at 5 % (Schuirmann 1987).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from bytegap.fit import sentences
 from bytegap.fit.conventions import EXECUTED
 from bytegap.fit.estimands import TwoArms, byte_pairs, compared, pairs_over_ar, pairs_over_identity
-from bytegap.fit.frontiers import Arm, FittedFrontier
+from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier
 from bytegap.fit.missing import missing_for, obstacle
 from bytegap.scaling.bootstrap import Interval
 from bytegap.schema.claims import Claim, ClaimKind, Reason, Recount
@@ -44,10 +44,25 @@ def conclude(evidence: Evidence) -> list[Claim]:
     """All claims: of text as written overhead under AR, under MDM, interaction, parity; then all others."""
     arms = {arm.name: arm for arm in evidence.arms}
     found = [*_headlines(evidence), *_others(evidence), *(_slopes(pair) for pair in evidence.slopes)]
-    return [
-        claim.model_copy(update={"sentence": sentences.of_claim(claim, arms), "remedy": sentences.of_missing(claim)})
-        for claim in found
-    ]
+    return [_in_english(_with_untested(claim, evidence.arms), arms) for claim in found]
+
+
+def _with_untested(claim: Claim, arms: Sequence[Arm]) -> Claim:
+    """The claim with those of its arms whose frontier is a line through two points."""
+    if claim.value is None:
+        return claim
+    two = [arm.name for arm in arms if arm.budgets == LEAST_BUDGETS]
+    return claim.model_copy(update={"untested": tuple(name for name in claim.arms if name in two)})
+
+
+def _in_english(claim: Claim, arms: Mapping[str, Arm]) -> Claim:
+    return claim.model_copy(
+        update={
+            "sentence": sentences.of_claim(claim, arms),
+            "caveat": sentences.of_untested(claim),
+            "remedy": sentences.of_missing(claim),
+        }
+    )
 
 
 def identified(claims: Sequence[Claim]) -> bool:
@@ -88,7 +103,7 @@ def _unmatched(kind: ClaimKind, objective: str) -> Claim:
 
 @dataclass(frozen=True)
 class _Headline:
-    """An estimate and the widest interval that any form of the frontier gives it."""
+    """An estimate with intervals that cover those of all forms of the frontier."""
 
     row: Estimand
     value: float
@@ -130,11 +145,11 @@ def _in_all_forms(row: Estimand, estimands: Sequence[Estimand]) -> _Headline:
     key = (row.name, row.arms, row.at_bpb, row.at_flops, row.label)
     same = [each for each in estimands if (each.name, each.arms, each.at_bpb, each.at_flops, each.label) == key]
     assert row.quantity.value is not None
-    ci95, ci90 = _widest([each.quantity.ci95 for each in same]), _widest([each.ci90 for each in same])
+    ci95, ci90 = _covering([each.quantity.ci95 for each in same]), _covering([each.ci90 for each in same])
     return _Headline(row, row.quantity.value, ci95, ci90, len(same))
 
 
-def _widest(intervals: Sequence[Interval | None]) -> Interval | None:
+def _covering(intervals: Sequence[Interval | None]) -> Interval | None:
     """The interval that covers all; None where one is missing."""
     known = [each for each in intervals if each is not None]
     return (min(low for low, _ in known), max(high for _, high in known)) if known and known == intervals else None

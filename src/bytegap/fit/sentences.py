@@ -42,7 +42,9 @@ def verdict(
     return [
         *_about_documents(held_out_documents),
         *(
-            " ".join(filter(None, [claim.sentence, claim.remedy, of_spread.get((claim.arms, claim.at_bpb))]))
+            " ".join(
+                filter(None, [claim.sentence, claim.caveat, claim.remedy, of_spread.get((claim.arms, claim.at_bpb))])
+            )
             for claim in shown
         ),
     ]
@@ -68,10 +70,11 @@ def _of_spread(spread: RepeatSpread, repeats: int) -> str:
     if spread.repeats == repeats:
         opening = f"The {repeats} repeats of the study, each fitted alone, have"
     name, deviates = ("I", "I") if spread.name == "interaction" else ("k", "ln k")
-    *others, last = (f"{value:.3g}" for value in spread.values)
-    listed = " and ".join(filter(None, [", ".join(others), last]))
+    listed = _listed([f"{value:.3g}" for value in spread.values])
     deviation = "" if spread.sd_ln is None else f" (standard deviation of {deviates} {spread.sd_ln:.2g})"
-    return f"{opening} {name} = {listed}{deviation}; {spread.within} of {spread.repeats} within the interval."
+    # One estimate is much of what the interval was made of.
+    within = f"; {spread.within} of {spread.repeats} within the interval" if spread.repeats > 1 else ""
+    return f"{opening} {name} = {listed}{deviation}{within}."
 
 
 def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
@@ -135,9 +138,9 @@ def _of_interaction(claim: Claim, over: str, condition: str, base_condition: str
         return f"{is_times}, a bound, because {_reason(claim)}{_recount(claim, 'interaction ')}."
     assert claim.ci95 is not None
     low, high = claim.ci95
-    conclusion = "which is more" if low > 0 else "which is less" if high < 0 else "not distinguishable from 1"
+    conclusion = "" if low > 0 or high < 0 else ", not distinguishable from 1"
     number = f"interaction {claim.value:.3g} in natural log, {_interval(claim)}"
-    return f"{is_times}, {conclusion} ({number}){_recount(claim, 'interaction ')}{_equivalence(claim)}."
+    return f"{is_times}{conclusion} ({number}){_recount(claim, 'interaction ')}{_equivalence(claim)}."
 
 
 def _of_slopes(claim: Claim) -> str:
@@ -167,18 +170,17 @@ def _value(claim: Claim) -> str:
 def _interval(claim: Claim, formatter: Callable[[float], str] = "{:.3g}".format) -> str:
     assert claim.ci95 is not None
     low, high = map(formatter, claim.ci95)
-    widest = f", the widest of {claim.forms} forms of the frontier" if claim.forms > 1 else ""
-    return f"95 % interval {low} to {high}{widest}"
+    covering = f", covering all {claim.forms} forms of the frontier" if claim.forms > 1 else ""
+    return f"95 % interval {low} to {high}{covering}"
 
 
 def _recount(claim: Claim, what: str = "") -> str:
-    """The same number by the FLOPs that the step executes."""
+    """The same number by the FLOPs that the step executes, without its interval, which covers fewer forms."""
     again = claim.executed
     if again is None:
         return ""
     side = f"{_SIDES[again.bound]} " if again.bound else ""
-    ends = f" ({again.ci95[0]:.3g} to {again.ci95[1]:.3g})" if again.ci95 and not again.bound else ""
-    return f"; by the FLOPs that the training step executes, {what}{side}{again.value:.3g}{ends}"
+    return f"; by the FLOPs that the training step executes, {what}{side}{again.value:.3g}"
 
 
 def _equivalence(claim: Claim) -> str:
@@ -204,6 +206,23 @@ def _reason(claim: Claim) -> str:
         "no common loss": f"the {number} arms were observed at no common loss",
         "no interval": "the estimate has no interval",
     }[reason.why]
+
+
+def of_untested(claim: Claim) -> str:
+    """That the form of frontiers through two minima cannot be tested, in one sentence; empty where there are none."""
+    names = _listed(claim.untested)
+    match len(claim.untested):
+        case 0:
+            return ""
+        case 1:
+            return f"The frontier of {names} rests on two budgets, so its form is not tested."
+        case _:
+            return f"The frontiers of {names} rest on two budgets each, so their form is not tested."
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def of_missing(claim: Claim) -> str:

@@ -34,9 +34,9 @@ class Card:
     value: str
     """The estimate, or a bound; else empty."""
     interval: str
-    """The 95 % interval of an estimate, the widest of all forms of the frontier, with its unit."""
+    """The 95 % interval of an estimate, covering those of all forms of the frontier, with its unit."""
     executed: str
-    """The estimate by the FLOPs that the training step executes, with its interval; else empty."""
+    """The estimate by the FLOPs that the training step executes; else empty."""
     note: str
     """The arms, and the loss that the value is for."""
     missing: str
@@ -59,8 +59,9 @@ def _card(claim: Claim) -> Card:
     note = " against ".join(pairs) + (f", at {fmt.four_digits(claim.at_bpb)} BPB" if claim.at_bpb is not None else "")
     value = "" if claim.value is None else formatter(claim.value)
     if not claim.is_estimate:
+        texts = claim.sentence, claim.caveat, claim.remedy
         bound = f"{claim.bound} {value}" if claim.status == "bound" else ""
-        return Card(_TITLES[claim.kind], bound, "", "", note, f"{claim.sentence} {claim.remedy}".strip())
+        return Card(_TITLES[claim.kind], bound, "", "", note, " ".join(filter(None, texts)))
     ends = fmt.interval(Quantity(value=claim.value, ci95=claim.ci95), formatter)
     interval = f"95 % CI {ends} {_UNITS.get(claim.kind, '')}".strip() if ends else ""
     equivalent = f", equivalent within {claim.margin:g}" if claim.status == "equivalent" else ""
@@ -71,5 +72,4 @@ def _executed(claim: Claim) -> str:
     if claim.executed is None:
         return ""
     formatter, recount = _FORMATTERS[claim.kind], claim.executed
-    quantity = Quantity(value=recount.value, ci95=recount.ci95)
-    return f"by executed FLOPs {recount.bound} {fmt.with_interval(quantity, formatter)}".replace("  ", " ")
+    return f"by executed FLOPs {recount.bound} {formatter(recount.value)}".replace("  ", " ")

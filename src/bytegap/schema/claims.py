@@ -52,7 +52,8 @@ class Recount(FrozenModel):
     convention: str
     value: float
     ci95: tuple[float, float] | None
-    """The widest of all forms."""
+    """Covers the intervals of all forms but the parametric, which is not fitted again; from fewer bootstraps than the
+    claim's own, so the two are not comparable."""
     bound: Literal["", ">", "<"] = ""
 
 
@@ -73,11 +74,14 @@ class Claim(FrozenModel):
     """overhead: a ratio of compute; interaction, permutation: natural log of a ratio; parity: FLOPs; slopes: difference
     of the exponents g. Of a bound, the end of its interval that claims least."""
     ci95: tuple[float, float] | None = None
-    """The widest that any form of the frontier gives."""
+    """Covers the intervals of all forms of the frontier: either end is the outermost."""
     ci90: tuple[float, float] | None = None
     """Likewise; the equivalence test uses it."""
     forms: int = 0
     """Number of forms of the frontier."""
+    untested: tuple[str, ...] = ()
+    """Those of its arms whose frontier rests on two budgets, which no form can fail to fit. Empty in claims without a
+    value, and in those older than this field."""
     bound: Literal["", ">", "<"] = ""
     """Side of a bound: the true value is above or below `value`."""
     margin: float | None = None
@@ -94,6 +98,8 @@ class Claim(FrozenModel):
     """Under the FLOPs that the training step executes; None where the rows have no such count."""
     sentence: str = ""
     """The claim in English."""
+    caveat: str = ""
+    """`untested` in English."""
     remedy: str = ""
     """`missing` in English."""
 

@@ -78,7 +78,7 @@ _SPREAD = About(
     caption=(
         "Each estimated headline from all repeats together, with 95 % CI, and its values from the repeats that yield "
         "an estimate by themselves. The SD is that of ln k or of I over these repeats. Within: how many of the values "
-        "lie in the interval that the conclusions state, the widest of all forms. The spread is a check of the "
+        "lie in the interval that the conclusions state, covering all forms. The spread is a check of the "
         "intervals and not part of them; repeats share text, tokenizers and held-out documents."
     ),
     source="../fit.json",
