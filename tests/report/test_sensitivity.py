@@ -154,3 +154,11 @@ def test_the_spread_over_repeats_is_that_of_the_fit(inputs):
         "3",
     ]
     assert sensitivity.spread(replace(inputs, fit=inputs.fit.model_copy(update={"repeat_spread": ()}))) is None
+
+
+@pytest.mark.parametrize(("repeats", "text"), [(1, ""), (2, "1 of 2")])
+def test_one_repeat_is_not_held_against_the_interval(inputs, repeats, text):
+    spread = inputs.fit.repeat_spread[0].model_copy(update={"repeats": repeats, "within": 1})
+    fit = inputs.fit.model_copy(update={"repeat_spread": (spread,)})
+    table = sensitivity.spread(replace(inputs, fit=fit))
+    assert table.rows[0][-3].text == text

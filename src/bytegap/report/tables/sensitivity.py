@@ -78,8 +78,8 @@ _SPREAD = About(
     caption=(
         "Each estimated headline from all repeats together, with 95 % CI, and its values from the repeats that yield "
         "an estimate by themselves. The SD is that of ln k or of I over these repeats. Within: how many of the values "
-        "lie in the interval that the conclusions state, covering all forms. The spread is a check of the "
-        "intervals and not part of them; repeats share text, tokenizers and held-out documents."
+        "lie in the interval that the conclusions state, covering all forms; empty for fewer than two. The spread is a "
+        "check of the intervals and not part of them; repeats share text, tokenizers and held-out documents."
     ),
     source="../fit.json",
 )
@@ -135,7 +135,12 @@ def spread(inputs: Inputs) -> Table | None:
             text=lambda row: ", ".join(map(fmt.ESTIMAND_FORMATTERS[row.name], row.values)),
         ),
         Column("sd_ln", "SD, natural log", lambda row: row.sd_ln, fmt.four_digits),
-        Column("within", "within", lambda row: row.within, text=lambda row: f"{row.within} of {row.repeats}"),
+        Column(
+            "within",
+            "within",
+            lambda row: row.within,
+            text=lambda row: f"{row.within} of {row.repeats}" if row.repeats > 1 else "",
+        ),
         Column("repeats", "repeats", lambda row: row.repeats, str),
         Column("form", "form of frontier", lambda row: row.form),
     )
