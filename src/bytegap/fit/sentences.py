@@ -170,7 +170,8 @@ def _value(claim: Claim) -> str:
 def _interval(claim: Claim, formatter: Callable[[float], str] = "{:.3g}".format) -> str:
     assert claim.ci95 is not None
     low, high = map(formatter, claim.ci95)
-    covering = f", covering all {claim.forms} forms of the frontier" if claim.forms > 1 else ""
+    all_forms = "both" if claim.forms == 2 else f"all {claim.forms}"
+    covering = f", covering {all_forms} forms of the frontier" if claim.forms > 1 else ""
     return f"95 % interval {low} to {high}{covering}"
 
 
