@@ -25,7 +25,7 @@ class _Row(NamedTuple, Generic[R]):
 
 _UNKNOWN = "not identified"
 _READ = (
-    " Rows of one estimand follow each other, the fit's own {choice} first: a value outside that row's 95 % CI depends "
+    " Rows are sorted by estimand, the fit's own {choice} first: a value outside that row's 95 % CI depends "
     "on the {choice} by more than the fit's uncertainty. Only the first {choice} has the fit's full number of "
     "bootstrap samples. Not identified: the {choice} yields neither an estimate nor a bound."
 )
