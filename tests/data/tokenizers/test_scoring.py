@@ -91,7 +91,7 @@ def test_a_few_bytes_of_each_document(tmp_path, capsys):
     for each in read_windows(study_dir.windows_dir, test, "byte").document_bytes:
         assert 200 - 96 < each <= 200
     said = capsys.readouterr().err
-    assert f"test: {test.windows} of {test.n_documents} documents, {test.bytes:,} bytes" in " ".join(said.split())
+    assert f"test: {test.windows} windows of {test.n_documents} documents, {test.bytes:,} bytes" in " ".join(said.split())
     assert "raise [corpus] test" not in said
     other = study.model_copy(update={"seed": 2})
     assert tokenize.run(other, study_dir).splits["test"].sha256 != test.sha256
