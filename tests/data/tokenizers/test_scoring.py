@@ -90,8 +90,8 @@ def test_a_few_bytes_of_each_document(tmp_path, capsys):
     assert test.n_documents == study_dir.corpus().splits["test"].documents >= 20
     for each in read_windows(study_dir.windows_dir, test, "byte").document_bytes:
         assert 200 - 96 < each <= 200
-    said = capsys.readouterr().err
-    assert f"test: {test.windows} windows of {test.n_documents} documents, {test.bytes:,} bytes" in " ".join(said.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"test: {test.windows} windows of {test.n_documents} documents, {test.bytes:,} bytes" in said
     assert "raise [corpus] test" not in said
     other = study.model_copy(update={"seed": 2})
     assert tokenize.run(other, study_dir).splits["test"].sha256 != test.sha256
