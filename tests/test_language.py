@@ -58,6 +58,7 @@ NAMES = {
 
 PROSE = {
     "told": "given, informed or conditioned on",
+    "anew": "again, or another for each",
     "beside": "next to, with, besides, or relative to",
     "sight": "attention",
     "reckon": "count or estimate",

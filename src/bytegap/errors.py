@@ -126,6 +126,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause for a misspelt `word`: the most similar known one, or all of them if none is similar."""
     names = sorted(known)

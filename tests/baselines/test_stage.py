@@ -57,7 +57,7 @@ def test_every_compressor_packs_windows_and_text(home, made):
 
 
 def test_sizes_are_those_of_the_split_files(home, made):
-    """Packed here anew, from the corpus and the windows' ends as they lie on disk."""
+    """Packed here again, from the corpus and the windows' ends as they lie on disk."""
     out = home / "out" / "tiny"
     text, train = (out / "corpus" / "test.bin").read_bytes(), (out / "corpus" / "train.bin").read_bytes()
     ends = memoryview((out / "tokens" / "windows" / "test.ends").read_bytes()).cast("Q").tolist()

@@ -4,7 +4,7 @@ Each arm has its own A; g is shared by all arms, by the arms of one objective, b
 model's chi-square is measured in the cells' own deviations and compared with that of the model of one exponent per arm.
 The p-value is a parametric bootstrap: the nested law with the deviations of one draw of the cells is fitted in both
 models. Draws include the uncertainty of the noise estimate, so few degrees of freedom widen the test as in an F test.
-E is one irreducible loss for all arms, found anew in every fit, or 0.
+E is one irreducible loss for all arms, estimated in every fit, or 0.
 
 Suffixes: K = point estimate and draws, P = budgets of an arm, G = grid of irreducible losses.
 """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from bytegap.errors import listed
 from bytegap.fit.frontiers import Arm
 from bytegap.schema.claims import Claim, Missing
 from bytegap.schema.fit import RepeatSpread
@@ -70,11 +71,11 @@ def _of_spread(spread: RepeatSpread, repeats: int) -> str:
     if spread.repeats == repeats:
         opening = f"The {repeats} repeats of the study, each fitted alone, have"
     name, deviates = ("I", "I") if spread.name == "interaction" else ("k", "ln k")
-    listed = _listed([f"{value:.3g}" for value in spread.values])
+    values = listed([f"{value:.3g}" for value in spread.values])
     deviation = "" if spread.sd_ln is None else f" (standard deviation of {deviates} {spread.sd_ln:.2g})"
     # One estimate is much of what the interval was made of.
     within = f"; {spread.within} of {spread.repeats} within the interval" if spread.repeats > 1 else ""
-    return f"{opening} {name} = {listed}{deviation}{within}."
+    return f"{opening} {name} = {values}{deviation}{within}."
 
 
 def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
@@ -211,7 +212,7 @@ def _reason(claim: Claim) -> str:
 
 def of_untested(claim: Claim) -> str:
     """That the form of frontiers through two minima cannot be tested, in one sentence; empty where there are none."""
-    names = _listed(claim.untested)
+    names = listed(claim.untested)
     match len(claim.untested):
         case 0:
             return ""
@@ -219,11 +220,6 @@ def of_untested(claim: Claim) -> str:
             return f"The frontier of {names} rests on two budgets, so its form is not tested."
         case _:
             return f"The frontiers of {names} rest on two budgets each, so their form is not tested."
-
-
-def _listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def of_missing(claim: Claim) -> str:

@@ -43,7 +43,7 @@ class AnyOrder(Objective):
         return AnyOrderSampler()
 
     def training_batch(self, sequences: Sequences) -> Batch:
-        """Every token, in an order drawn anew for each sequence."""
+        """Every token, in a random order of its own for each sequence."""
         tokens_BS = sequences.tokens_BS
         order_BS = torch.rand(tokens_BS.shape, generator=sequences.rng).argsort(1)
         return in_order(tokens_BS, order_BS, sequences.vocabulary)

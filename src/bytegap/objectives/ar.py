@@ -21,7 +21,7 @@ class Autoregressive(Objective):
     is_exact: ClassVar[bool] = True
 
     dropped: float = Field(default=0.0, ge=0, lt=1)
-    """In training: share of the input tokens that are replaced by MASK, drawn anew for each sequence."""
+    """In training: share of the input tokens that are replaced by MASK, drawn independently for each sequence."""
 
     @property
     def attention(self) -> AttentionSpec:

@@ -13,6 +13,7 @@ import numpy as np
 
 from bytegap.autotune.backends import default_execution
 from bytegap.console import say, warn
+from bytegap.errors import listed
 from bytegap.models.base import ModelConfig
 from bytegap.plan.contexts import arm_contexts, inputs_sha256, with_budgets
 from bytegap.plan.grid import ArmContext, can_train, resolve_run, runs_of_size
@@ -120,7 +121,7 @@ def _say_end(study_dir: StudyDir, pilot: Pilot) -> None:
     if other:
         warn(
             "plan",
-            f"the pilot reached {f'{_and(reached)} only' if reached else 'no arm'}; {_and(other)} "
+            f"the pilot reached {f'{listed(reached)} only' if reached else 'no arm'}; {listed(other)} "
             f"{'are' if len(other) > 1 else 'is'} placed by laws of the committed studies",
         )
 
@@ -129,11 +130,6 @@ def reached_arms(pilot: Pilot) -> tuple[list[str], list[str]]:
     """The arms of which a run of the pilot has a score, so that they have laws of their own, and the others."""
     own = {spec.arm for spec in pilot.runs if spec.id in pilot.validation_bpb}
     return [name for name in pilot.timings if name in own], [name for name in pilot.timings if name not in own]
-
-
-def _and(names: Sequence[str]) -> str:
-    """Names as a list in words."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def current_pilot(study: Study, study_dir: StudyDir) -> Pilot | None:

@@ -104,7 +104,7 @@ def _warn_of_lost_scores(study_dir: StudyDir, rows: Sequence[RunRow]) -> None:
     """Which rows had likelihoods or ln Z(n) in the runs.jsonl that is there, and have them no longer."""
     try:
         earlier = {row.run: row for row in study_dir.runs()} if study_dir.names(RUNS) else {}
-    except StudyDirError:  # it is damaged, and written anew
+    except StudyDirError:  # a damaged table is overwritten below
         return
     lost = [row for row in rows if row.run in earlier and _scores(earlier[row.run]) - _scores(row)]
     if lost:

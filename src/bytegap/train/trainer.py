@@ -82,7 +82,7 @@ class Trainer:
         self.step = 0
         self.execution = spec.execution
         """As carried out; `spec.execution` is as planned."""
-        if self.devices.sharded:  # weights are gathered anew each step, where a recorded graph would not find them
+        if self.devices.sharded:  # weights are gathered in every step, where a recorded graph would not find them
             self.execution = self.execution.model_copy(update={"compile": bool(self.execution.compile)})
         try:
             self.gradient_fn = self._gradient_fn()

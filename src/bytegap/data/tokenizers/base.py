@@ -34,7 +34,7 @@ class TokenizerSpec(Part, ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A hash of what it reads besides the training text; a change makes the tokenizer anew."""
+        """A hash of what it reads besides the training text; where it changes, the tokenizer is made again."""
 
     @abstractmethod
     def prepare(self, training_documents: Iterable[bytes], folder: Path) -> Tokenizer:

@@ -17,7 +17,7 @@ _ABOUT = About(
         "tokens as it was trained on: here the best run of an arm at its largest budget, and the n of the median test "
         f"window. A code that knows n could save {fmt.MINUS}ln Z(n) by renormalizing. A masked model is given the "
         "token count m; it is charged ln Z(n) for that where ln Z(n) is above 0, and nothing where it is 0 or below. "
-        "H(m | n) would be the charge if the token count were sent separately: the pessimistic bracket. A dash for "
+        "H(m | n) is what sending the token count separately would cost, an upper limit of any charge. A dash for "
         "ln Z(n) says that no sample can have n bytes."
     ),
     source="../runs.jsonl",

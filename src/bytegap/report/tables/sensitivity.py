@@ -65,8 +65,8 @@ _REPEATS = About(
     name="repeats",
     title="Headlines by repeat of the study",
     caption=(
-        "The headline estimands and parities, at the same losses, from the runs of each repeat alone. Rows of one "
-        "estimand follow each other: repeats differ in their seeds only, so about 95 % of their intervals should "
+        "The headline estimands and parities, at the same losses, from the runs of each repeat alone. Rows are "
+        "sorted by estimand. Repeats differ in their seeds only, so about 95 % of their intervals should "
         "contain the value of all repeats together, which the table of estimands has. Each row is of fewer runs than "
         "the fit. Not identified: the repeat alone yields neither an estimate nor a bound."
     ),
