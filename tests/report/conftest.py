@@ -179,6 +179,7 @@ def build(root: Path, rename: Mapping[str, str] = MappingProxyType({})) -> Study
         frontiers=[_frontier(rename.get(name, name), name, form, shift)
                    for form, shift in (("shared irreducible loss", 0.0), ("power law", 0.015)) for name in ARMS],
         estimands=_estimands(), by_convention=_by_convention(), identified=True, noise=records.NOISE,
+        curvature=records.curvature({name: rename.get(name, name) for name in ARMS}),
         skew=records.skew({name: rename.get(name, name) for name in ARMS}), by_edge=records.by_edge(_estimands()),
         by_gate=records.by_gate(_estimands()), by_repeat=records.by_repeat(_estimands()),
         repeat_spread=records.repeat_spread(_estimands()), likelihoods=records.likelihoods(cells, rename),

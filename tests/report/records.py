@@ -32,6 +32,11 @@ def skew(names):
     return {names["byte-mdm"]: quantity(-0.0041234, 0.003), names["bpe-ar"]: Quantity(value=0.0012)}
 
 
+def curvature(names):
+    """All arms but bpe-mdm state theirs."""
+    return {names["byte-ar"]: "shared", names["bpe-ar"]: "linear", names["byte-mdm"]: "own"}
+
+
 def headlines(estimands, factor):
     """The headlines, and the parities in their form, their values multiplied by `factor`."""
     return tuple(

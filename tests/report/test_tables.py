@@ -84,15 +84,23 @@ def test_noise_agrees_with_the_fit(inputs):
     assert fit.noise(replace(inputs, fit=inputs.fit.model_copy(update={"noise": ()}))) is None
 
 
-def test_skew_agrees_with_the_fit(inputs):
-    found = inputs.study_dir.fit().skew
-    rows = parsed(fit.skew(inputs))
-    assert {row["arm"]: float(row["skew"]) for row in rows} == {arm: d.value for arm, d in found.items()}
-    assert {(row["skew_low"], row["skew_high"]) for row in rows} == {
-        ("", ""),
-        tuple(map(repr, found["byte-mdm"].ci95)),
+def test_shapes_of_curves_agree_with_the_fit(inputs):
+    found = inputs.study_dir.fit()
+    rows = {row["arm"]: row for row in parsed(fit.curves(inputs))}
+    assert {arm: row["curvature"] for arm, row in rows.items()} == found.curvature
+    assert {arm: float(row["skew"]) for arm, row in rows.items() if row["skew"]} == {
+        arm: d.value for arm, d in found.skew.items()
     }
-    assert fit.skew(replace(inputs, fit=inputs.fit.model_copy(update={"skew": {}}))) is None
+    assert (rows["byte-mdm"]["skew_low"], rows["byte-mdm"]["skew_high"]) == tuple(
+        map(repr, found.skew["byte-mdm"].ci95)
+    )
+    assert rows["bpe-ar"]["skew_low"] == ""
+
+
+def test_a_fit_from_before_shapes_were_stated_has_no_table_of_them(inputs):
+    earlier = inputs.fit.model_copy(update={"curvature": {}})
+    assert [row["arm"] for row in parsed(fit.curves(replace(inputs, fit=earlier)))] == ["bpe-ar", "byte-mdm"]
+    assert fit.curves(replace(inputs, fit=earlier.model_copy(update={"skew": {}}))) is None
 
 
 def test_frontiers_agree_with_the_fit(inputs):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares, minimize_scalar
 
-from bytegap.scaling.curves import Coefficients, IsoflopCurves
+from bytegap.scaling.curves import Coefficients, IsoflopCurves, curvature_basis
 from bytegap.scaling.laws import Law
 from bytegap.scaling.window import near_minimum
 
@@ -17,14 +17,14 @@ def curves(noise: float = 0.0, skew: float = -0.006, seed: int = 0, *, skewed: b
     z = X - np.array([0.2, 0.0, -0.1])[CELL]
     ln_loss = (9 - CELL) / 10 + 0.03 * z**2 + skew * z**3
     ln_loss += noise * np.random.default_rng(seed).standard_normal(len(X))
-    return IsoflopCurves(CELL, 9.0 + CELL + X, ln_loss, skewed=skewed)
+    return IsoflopCurves(CELL, 9.0 + CELL + X, ln_loss, np.eye(3), skewed=skewed)
 
 
 def test_curves_without_skew_are_numpys_parabolas() -> None:
     fitted = curves(noise=0.01, skewed=False)
     for cell in range(3):
         own = np.polyfit(fitted.x_R[cell == CELL], fitted.ln_loss_R[cell == CELL], 2)
-        assert fitted.coefficients_P[3 * cell : 3 * cell + 3] == pytest.approx(own[::-1])
+        assert fitted.coefficients_P[cell::3] == pytest.approx(own[::-1])
     assert fitted.dof == 9
 
 
@@ -38,6 +38,22 @@ def test_a_shared_skew_is_recovered_with_the_minima() -> None:
     parabolas = curves(skewed=False)
     biased_KC, _ = parabolas.minima(parabolas.draw(np.empty((0, len(X)))))
     assert np.abs(biased_KC[0] - [0.2, 0.0, -0.1]).min() > 0.05
+
+
+def test_shared_and_linear_curvatures_are_recovered() -> None:
+    ln_flops = np.log([1e10, 1e11, 5e11])
+    for degree, truth in ((0, np.array([0.03])), (1, np.array([0.03, -0.004]))):
+        basis = curvature_basis(ln_flops, degree)
+        ln_loss = (9 - CELL) / 10 + 0.01 * X + (basis @ truth)[CELL] * X**2
+        fitted = IsoflopCurves(CELL, 9.0 + CELL + X, ln_loss, basis, skewed=False)
+        assert fitted.coefficients_P[6:] == pytest.approx(truth)
+        assert fitted.dof == 12 - len(truth)
+        drawn = fitted.draw(np.zeros((1, len(X))))
+        assert drawn.c_KC[1] == pytest.approx(basis @ truth)
+        size, loss = fitted.plot_points(1, 2)[0]
+        assert (size, loss) == pytest.approx((np.exp(10.0 + X[0]), np.exp(ln_loss[6])))
+    assert curvature_basis(ln_flops, 2) == pytest.approx(np.eye(3))
+    assert curvature_basis(ln_flops[:1], 0) == pytest.approx(np.eye(1))
 
 
 def test_huber_estimate_matches_scipy() -> None:
@@ -79,13 +95,13 @@ def test_a_draw_is_the_least_squares_fit_of_the_noisy_runs() -> None:
     noise = 0.01 * np.random.default_rng(1).standard_normal((3, len(X)))
     drawn = fitted.draw(noise)
     for draw in range(3):
-        again = IsoflopCurves(CELL, fitted.ln_size_R, fitted.ln_loss_R + noise[draw], skewed=True)
+        again = IsoflopCurves(CELL, fitted.ln_size_R, fitted.ln_loss_R + noise[draw], np.eye(3), skewed=True)
         assert drawn.d_K[1 + draw] == pytest.approx(again.coefficients_P[-1])
-        assert drawn.b_KC[1 + draw] == pytest.approx(again.coefficients_P[1:9:3])
+        assert drawn.b_KC[1 + draw] == pytest.approx(again.coefficients_P[3:6])
 
 
 def test_a_curve_without_minimum_in_its_range_has_its_lower_end() -> None:
-    falling = IsoflopCurves(np.zeros(5, dtype=np.int64), np.arange(5.0), -0.1 * np.arange(5.0), skewed=False)
+    falling = IsoflopCurves(np.zeros(5, dtype=np.int64), np.arange(5.0), -0.1 * np.arange(5.0), np.eye(1), skewed=False)
     x_KC, ln_loss_KC = falling.minima(falling.draw(np.empty((0, 5))))
     assert x_KC[0, 0] == 2.0
     assert ln_loss_KC[0, 0] == pytest.approx(-0.4)

@@ -23,7 +23,7 @@ def residuals(
     shift = seed_sd * rng.standard_normal(CELLS * SEEDS)
     ln_loss = 0.03 * SIZE**2 + run_sd * rng.standard_normal(len(CELL)) + shift[PAIR]
     pairs = np.arange(len(CELL)) if own_seeds else CELL if one_seed else PAIR
-    return Residuals.of(IsoflopCurves(CELL, SIZE, ln_loss, skewed=False), pairs, np.zeros(len(CELL)))
+    return Residuals.of(IsoflopCurves(CELL, SIZE, ln_loss, np.eye(CELLS), skewed=False), pairs, np.zeros(len(CELL)))
 
 
 def noise(found: list[Residuals], groups: list[tuple[str, str]], draws: int = 400) -> dict[tuple[str, str], Noise]:

@@ -18,7 +18,7 @@ from bytegap.scaling.laws import Array
 from bytegap.scaling.noise import ASSUMED_SEED_EFFECT, Noise
 from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.base import Quantity
-from bytegap.schema.fit import Cell, NoiseLevel
+from bytegap.schema.fit import Cell, CurvatureForm, NoiseLevel
 from bytegap.schema.runs import RunRow
 
 LEAST_DOCUMENTS = 2
@@ -51,6 +51,8 @@ class FittedCells:
     noise_log_bpb: dict[str, float]
     """Residual standard deviation of log BPB, by objective, or by objective and permutation where they differ."""
     noise: list[NoiseLevel]
+    curvature: dict[str, CurvatureForm]
+    """Of the curves of each arm that has any, by name."""
     skew: dict[str, Quantity]
     """Of the curves of each arm that has one, by name."""
     documents: int
@@ -92,6 +94,7 @@ def fit_cells(
         cells=cells,
         noise_log_bpb={_label(level): level.residual_sd for level in levels},
         noise=levels,
+        curvature={name: form for name, form in zip(arms, found.curvature, strict=True) if form is not None},
         skew={name: skew for name, skew in zip(arms, found.skew, strict=True) if skew.value is not None},
         documents=documents,
         warnings=[*_left_out(rows), *about_documents, *_about_seeds(levels)],

@@ -98,6 +98,7 @@ def fit_rows(
         bootstraps=bootstraps,
         noise_log_bpb=FrozenDict(cells.noise_log_bpb),
         noise=tuple(cells.noise),
+        curvature=FrozenDict(cells.curvature),
         skew=FrozenDict(cells.skew),
         ngram_baselines=baselines,
         cells=recorded,

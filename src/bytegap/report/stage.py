@@ -115,7 +115,7 @@ def all_tables(inputs: Inputs) -> list[Table]:
         exponents.separate_laws(inputs),
         exponents.slopes(inputs),
         fit.noise(inputs),
-        fit.skew(inputs),
+        fit.curves(inputs),
         compressors.table(inputs),
         order_controls.table(inputs),
         *probe_tables.tables(inputs),

@@ -4,11 +4,13 @@
 
 Hoffmann et al. 2022 (arXiv 2203.15556, approach 2) fit a parabola to each cell. Real curves are skewed: they rise less
 steeply on one side of the minimum. The skew d is one number for an arm, shared by its budgets, since a cell of five
-sizes cannot show its own.
+sizes cannot show its own. The curvature c is each cell's own, or a linear function of ln C, or shared: c = basis @ g,
+with the basis given (`curvature_basis`).
 
 The fit is linear, so a draw is the point estimate plus a matrix times the noise of the runs.
 
-Suffixes: R = runs, C = cells, P = coefficients of the joint fit, K = point estimate and draws, B = draws.
+Suffixes: R = runs, C = cells, Q = coefficients of the curvature, P = coefficients of the joint fit, K = point estimate
+and draws, B = draws.
 """
 
 from dataclasses import dataclass
@@ -25,19 +27,35 @@ HUBER = 1.345
 REWEIGHTINGS = 50
 
 
+def curvature_basis(ln_flops_C: Array, degree: int) -> Array:
+    """(C, Q): powers of ln C up to `degree`, about their mean; as many as cells, or more, let each have its own."""
+    if degree >= len(ln_flops_C) - 1:
+        return np.eye(len(ln_flops_C))
+    return np.vander(ln_flops_C - ln_flops_C.mean(), degree + 1, increasing=True)
+
+
 class IsoflopCurves:
     """The curves of one arm, by least squares at first."""
 
-    def __init__(self, cell_R: Indices, ln_size_R: Array, ln_loss_R: Array, *, skewed: bool) -> None:
+    def __init__(
+        self, cell_R: Indices, ln_size_R: Array, ln_loss_R: Array, curvature_CQ: Array, *, skewed: bool
+    ) -> None:
+        """`curvature_CQ` is the basis of the curvatures, (C, Q): the identity gives each cell its own."""
         self.cell_R, self.ln_size_R, self.ln_loss_R, self.skewed = cell_R, ln_size_R, ln_loss_R, skewed
+        self.curvature_CQ = curvature_CQ
         self.cells = int(cell_R.max()) + 1
         members_CR = cell_R == np.arange(self.cells)[:, None]
         self.centre_C: Array = (members_CR * ln_size_R).sum(axis=1) / members_CR.sum(axis=1)
         self.x_R: Array = ln_size_R - self.centre_C[cell_R]
         self.low_C: Array = np.array([self.x_R[own_R].min() for own_R in members_CR])
         self.high_C: Array = np.array([self.x_R[own_R].max() for own_R in members_CR])
-        columns = [own_R * self.x_R**power for own_R in members_CR for power in range(3)]
-        self.design_RP: Array = np.stack([*columns, *([self.x_R**3] if skewed else [])], axis=1)
+        columns = [
+            members_CR.T,
+            members_CR.T * self.x_R[:, None],
+            curvature_CQ[cell_R] * self.x_R[:, None] ** 2,
+            self.x_R[:, None] ** 3 if skewed else np.empty((len(cell_R), 0)),
+        ]
+        self.design_RP: Array = np.concatenate(columns, axis=1)
         self.solve_PR: Array = np.linalg.pinv(self.design_RP).astype(np.float64)
         self.coefficients_P: Array = self.solve_PR @ ln_loss_R
 
@@ -50,6 +68,11 @@ class IsoflopCurves:
     def residual_R(self) -> Array:
         """Residuals of log loss."""
         return self.ln_loss_R - self.design_RP @ self.coefficients_P
+
+    @property
+    def sum_of_squares(self) -> float:
+        """Of the residuals."""
+        return float(self.residual_R @ self.residual_R)
 
     def reweight(self, scale: float) -> None:
         """Replace the least-squares coefficients by Huber's estimate, for residuals of standard deviation `scale`.
@@ -67,11 +90,17 @@ class IsoflopCurves:
 
     def draw(self, noise_BR: Array) -> "Coefficients":
         """The point estimate, then the estimate with each draw of noise added to the runs."""
-        point_P = self.coefficients_P
-        theta_KP = np.vstack([point_P, point_P + noise_BR @ self.solve_PR.T])
-        by_cell_KC3 = theta_KP[:, : 3 * self.cells].reshape(-1, self.cells, 3)
+        return self._split(np.vstack([self.coefficients_P, self.coefficients_P + noise_BR @ self.solve_PR.T]))
+
+    def _split(self, theta_KP: Array) -> "Coefficients":
         skew_K = theta_KP[:, -1] if self.skewed else np.zeros(len(theta_KP))
-        return Coefficients(by_cell_KC3[:, :, 0], by_cell_KC3[:, :, 1], by_cell_KC3[:, :, 2], skew_K)
+        curvature_KQ = theta_KP[:, 2 * self.cells : 2 * self.cells + self.curvature_CQ.shape[1]]
+        return Coefficients(
+            a_KC=theta_KP[:, : self.cells],
+            b_KC=theta_KP[:, self.cells : 2 * self.cells],
+            c_KC=curvature_KQ @ self.curvature_CQ.T,
+            d_K=skew_K,
+        )
 
     def minima(self, coefficients: "Coefficients") -> tuple[Array, Array]:
         """(x, log loss), each (K, C), of each curve's minimum within the range of sizes; else of the lower end."""
@@ -85,9 +114,8 @@ class IsoflopCurves:
     def plot_points(self, cell: int, points: int) -> tuple[tuple[float, float], ...]:
         """(N, loss) at `points` sizes along one curve, over its range of sizes."""
         x: Array = np.linspace(float(self.low_C[cell]), float(self.high_C[cell]), points).astype(np.float64)
-        a, b, c = self.coefficients_P[3 * cell : 3 * cell + 3]
-        d = self.coefficients_P[-1] if self.skewed else 0.0
-        loss = np.exp(a + b * x + c * x**2 + d * x**3)
+        at = self._split(self.coefficients_P[None])
+        loss = np.exp(at.ln_loss(np.tile(x[:, None], self.cells))[:, cell])
         return tuple(zip(np.exp(self.centre_C[cell] + x).tolist(), loss.tolist(), strict=True))
 
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.scaling.bootstrap import UNKNOWN, quantity
-from bytegap.scaling.curves import Indices, IsoflopCurves
+from bytegap.scaling.chi_square import chi_square_survival
+from bytegap.scaling.curves import Indices, IsoflopCurves, curvature_basis
 from bytegap.scaling.laws import Array
 from bytegap.scaling.noise import Noise, Residuals, pooled_noise
 from bytegap.scaling.window import LEAST_SIZES, near_minimum
 from bytegap.schema.base import Quantity
+from bytegap.schema.fit import CurvatureForm
 
 NORMAL_OVER_MAD = 1.4826
 """Standard deviation over median absolute deviation, of a normal distribution."""
@@ -32,8 +34,12 @@ LEAST_SKEW_CELLS = 2
 SKEW_DOF = 10
 """Degrees of freedom that an arm must have left to be given a skew in any case."""
 MALLOWS = 2.0
-"""With fewer it is given one where the squared t value is above this (Mallows's Cp, which is Akaike's criterion for
-noise whose variance is known from the whole group)."""
+"""With fewer it is given one where that takes this many variances of the noise off the sum of squares (Mallows's Cp,
+which is Akaike's criterion for noise whose variance is known from the whole group)."""
+CURVATURE_DEGREES: dict[CurvatureForm, int] = {"shared": 0, "linear": 1}
+"""Degrees in ln C of the curvatures that an arm's cells may have besides their own."""
+CURVATURE_LEVEL = 0.05
+"""An arm has the first of these whose p-value is at least this."""
 
 Group = tuple[str, str]
 """(pool, part): arms of one group share their noise; groups of one pool where a test allows it."""
@@ -108,6 +114,8 @@ class IsoflopFit:
 
     minima: list[list[Minimum]]
     """Of each arm, one for each of its cells."""
+    curvature: list[CurvatureForm | None]
+    """Of each arm, the form of c; None where no curve was fitted."""
     skew: list[Quantity]
     """Of each arm, d of ln L = a + b x + c x^2 + d x^3; unknown where none was fitted."""
     noise: dict[Group, Noise]
@@ -125,6 +133,7 @@ def fit_minima(
     for group in dict.fromkeys(group for _, group in fitted):
         own = [fit for fit, other in fitted if other == group]
         _choose_skew(own)
+        _choose_curvature(own)
         _reweight(own)
     residuals = [fit.residuals for fit, _ in fitted]
     noise = pooled_noise(residuals, [group for _, group in fitted], bootstraps, rng)
@@ -134,23 +143,49 @@ def fit_minima(
         drawn, skew_K = fit.draw(noise[group], rng) if fit.cells else ({}, np.empty(0))
         minima.append([drawn.get(cell) or fit.unfitted(cell) for cell in range(fit.total_cells)])
         skew.append(quantity(skew_K) if len(skew_K) else UNKNOWN)
-    return IsoflopFit(minima, skew, noise)
+    return IsoflopFit(minima, [fit.curvature if fit.cells else None for fit in fits], skew, noise)
 
 
 def _choose_skew(fits: Sequence["_Fit"]) -> None:
     """Fit a skew to each arm of a group that can afford it, or shows it."""
     with_skew = [fit.curves_with_skew() for fit in fits]
-    best = [skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)]
-    dof = sum(curves.dof for curves in best)
-    if dof < 1:
-        return
-    variance = sum(float(curves.residual_R @ curves.residual_R) for curves in best) / dof
+    variance = _variance([skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)])
     for fit, curves in zip(fits, with_skew, strict=True):
         if curves is None:
             continue
-        noise = variance * float((curves.solve_PR[-1] ** 2).sum())
-        if curves.dof >= SKEW_DOF or curves.coefficients_P[-1] ** 2 > MALLOWS * noise:
+        gain = fit.curves.sum_of_squares - curves.sum_of_squares
+        if curves.dof >= SKEW_DOF or (variance is not None and gain > MALLOWS * variance):
             fit.curves = curves
+
+
+def _choose_curvature(fits: Sequence["_Fit"]) -> None:
+    """Give each arm of a group the fewest curvatures that a test does not reject: shared, linear in ln C, or own.
+
+    A cell of few sizes shows its own curvature poorly, and its minimum with it. The test is of the extra sum of squares
+    about curves with own curvatures, a chi-square variable in units of the group's variance.
+    """
+    variance = _variance([fit.curves for fit in fits])
+    if not variance:
+        return
+    for fit in fits:
+        own = fit.curves
+        for form in CURVATURE_DEGREES:
+            fewer = fit.curves_of(form, skewed=own.skewed)
+            if _p_value(fewer, own, variance) >= CURVATURE_LEVEL:
+                fit.curves, fit.curvature = fewer, form
+                break
+
+
+def _p_value(fewer: IsoflopCurves, more: IsoflopCurves, variance: float) -> float:
+    """That curves of fewer coefficients are true, where curves of more are."""
+    dof = fewer.dof - more.dof
+    return chi_square_survival((fewer.sum_of_squares - more.sum_of_squares) / variance, dof) if dof else 1.0
+
+
+def _variance(all_curves: Sequence[IsoflopCurves]) -> float | None:
+    """Mean square of the residuals of several arms; None where there are no degrees of freedom."""
+    dof = sum(curves.dof for curves in all_curves)
+    return sum(curves.sum_of_squares for curves in all_curves) / dof if dof > 0 else None
 
 
 def _reweight(fits: Sequence["_Fit"]) -> None:
@@ -179,12 +214,21 @@ class _Fit:
                 self.cells.append(cell)
         self.used_R = np.flatnonzero(used_R)
         """Indices of the runs that are fitted."""
+        self.curvature: CurvatureForm = "own"
         if self.cells:
-            self.curves = self._curves(skewed=False)
+            self.curves = self.curves_of("own", skewed=False)
 
-    def _curves(self, *, skewed: bool) -> IsoflopCurves:
-        cell_R = np.searchsorted(self.cells, self.runs.cell_R[self.used_R])
-        return IsoflopCurves(cell_R, self.ln_size_R[self.used_R], self.ln_loss_R[self.used_R], skewed=skewed)
+    def curves_of(self, curvature: CurvatureForm, *, skewed: bool) -> IsoflopCurves:
+        """The curves with curvatures of one form."""
+        ln_flops_C = np.log([self._flops(cell) for cell in self.cells])
+        degree = CURVATURE_DEGREES.get(curvature, len(self.cells))
+        return IsoflopCurves(
+            np.searchsorted(self.cells, self.runs.cell_R[self.used_R]),
+            self.ln_size_R[self.used_R],
+            self.ln_loss_R[self.used_R],
+            curvature_basis(ln_flops_C, degree),
+            skewed=skewed,
+        )
 
     def curves_with_skew(self) -> IsoflopCurves | None:
         """The curves with a skew; None where too few cells would share it, or it would leave too few residuals.
@@ -195,7 +239,7 @@ class _Fit:
         left_out = len(self.used_R) < np.isin(self.runs.cell_R, self.cells).sum()
         if len(self.cells) < LEAST_SKEW_CELLS or left_out:
             return None
-        curves = self._curves(skewed=True)
+        curves = self.curves_of("own", skewed=True)
         return curves if curves.dof >= LEAST_SKEW_CELLS else None
 
     @property

@@ -297,6 +297,10 @@ class NgramBaseline(FrozenModel):
     bigram_bpb: float
 
 
+CurvatureForm = Literal["shared", "linear", "own"]
+"""Curvatures of an arm's IsoFLOP curves: one for all budgets, a linear function of ln C, or each budget its own."""
+
+
 class Fit(Record):
     """All estimates and conclusions of a study's runs."""
 
@@ -311,6 +315,8 @@ class Fit(Record):
     permutations differ in noise."""
     noise: tuple[NoiseLevel, ...] = ()
     """The same in full, with the effect of seeds."""
+    curvature: FrozenDict[str, CurvatureForm] = FrozenDict()
+    """Which curvatures each arm's IsoFLOP curves have."""
     skew: FrozenDict[str, Quantity] = FrozenDict()
     """d of ln BPB = a + b x + c x^2 + d x^3, x = ln N about the cell's mean, of each arm whose curves have one."""
     ngram_baselines: tuple[NgramBaseline, ...]

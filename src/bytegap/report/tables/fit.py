@@ -1,4 +1,4 @@
-"""Tables of fit.json: IsoFLOP cells and the noise and skew about their curves, estimands, frontiers."""
+"""Tables of fit.json: IsoFLOP cells, the noise about their curves and their shapes, estimands, frontiers."""
 
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
@@ -65,13 +65,15 @@ _NOISE_COLUMNS: tuple[Column[NoiseLevel], ...] = (
     Column("seed_effect_sd", "seed effect", lambda level: level.seed_effect_sd, fmt.percent),
     Column("seed_effect", "seed effect is", lambda level: level.seed_effect),
 )
-_SKEW = About(
-    name="skew",
-    title="Skew of IsoFLOP curves",
+_CURVES = About(
+    name="curves",
+    title="Shape of IsoFLOP curves",
     caption=(
-        "The curves of these arms are ln L = a + b x + c x\N{SUPERSCRIPT TWO} + d x\N{SUPERSCRIPT THREE}, with x = "
-        "ln N less its mean over the cell's runs, and one d for all budgets of an arm, with 95 % CI. Where d is "
-        "negative, the loss rises more steeply towards small models. Arms without a row have parabolas, d = 0."
+        "The curves are ln L = a + b x + c x\N{SUPERSCRIPT TWO} + d x\N{SUPERSCRIPT THREE}, with x = ln N less its "
+        "mean over the cell's runs. The curvature c is shared by the budgets of an arm; where a test at 5 % rejects "
+        "that, it is linear in ln C, and where that is rejected as well, each budget has its own. The skew d, with "
+        "95 % CI, is one number for an arm; where it is negative, the loss rises more steeply towards small models. "
+        "Arms without one have parabolas, d = 0."
     ),
     source=_FIT,
 )
@@ -137,13 +139,15 @@ def noise(inputs: Inputs) -> Table | None:
     return Table.of(_NOISE, inputs.fit.noise, _NOISE_COLUMNS) if inputs.fit.noise else None
 
 
-def skew(inputs: Inputs) -> Table | None:
-    """One row per arm whose IsoFLOP curves are skewed; None where there is none."""
-    found = inputs.fit.skew
-    if not found:
+def curves(inputs: Inputs) -> Table | None:
+    """One row per arm with IsoFLOP curves; None where the fit does not state their shape."""
+    curvature, skew = inputs.fit.curvature, inputs.fit.skew
+    arms = [arm for arm in inputs.drawn_arms if arm in curvature or arm in skew]
+    if not arms:
         return None
     columns: tuple[Column[str] | Interval[str], ...] = (
         Column("arm", "arm", lambda arm: arm),
-        Interval[str]("skew", "d", lambda arm: found[arm]),
+        Column("curvature", "curvature c", curvature.get),
+        Interval("skew", "skew d", skew.get),
     )
-    return Table.of(_SKEW, [arm for arm in inputs.drawn_arms if arm in found], columns)
+    return Table.of(_CURVES, arms, columns)
