@@ -8,9 +8,11 @@ Prints a line for each arm's run of lowest validation BPB, then for each objecti
 tokenizer): an edge that charges one of them shows as a difference between columns.
 A pair's second line is the change of that ratio from the study's own edge as a change of ln k: over the exponent g of
 the byte arm's power law L = A C^-g, where the study has a fit.
+The error of the second halves' change is from a bootstrap of documents.
 """
 
 import argparse
+from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
 from math import log
@@ -20,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bytegap.cost.bits import bits_per_byte
 from bytegap.data.windows import read_windows
 from bytegap.io.arrays import read_array
 from bytegap.lm.language_model import load_run
@@ -30,6 +31,7 @@ from bytegap.schema.plan import RunSpec
 from bytegap.study.directory import FIT, StudyDir
 
 SECOND_HALVES = "second half"
+BOOTSTRAPS = 1000
 
 
 def boundaries(study_dir: StudyDir, split: ScoringSplit, tokenizer: str) -> list[NDArray[np.int64]]:
@@ -56,18 +58,38 @@ def middles(study_dir: StudyDir, split: ScoringSplit) -> NDArray[np.int64]:
     )
 
 
-def second_halves(study_dir: StudyDir, spec: RunSpec) -> float:
-    """BPB of the test windows beyond their middles, given what is before."""
+@dataclass(frozen=True)
+class Halves:
+    """Nats and bytes of the test windows that can be halved, by document: whole, and of second halves given first."""
+
+    nats_2H: NDArray[np.float64]
+    bytes_2H: NDArray[np.float64]
+
+    def ln_bpb(self, count_BH: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(2, B), of resamples that count each document."""
+        return np.log((self.nats_2H @ count_BH.T) / (self.bytes_2H @ count_BH.T) / log(2))
+
+
+def halves(study_dir: StudyDir, spec: RunSpec) -> Halves:
+    """Scores of one run."""
     split = study_dir.windows().splits["test"]
     middle_W = middles(study_dir, split)
     ends = boundaries(study_dir, split, spec.tokenizer)
     prefix_W = [int(np.searchsorted(own, middle, "right")) for own, middle in zip(ends, middle_W, strict=True)]
     windows = read_windows(study_dir.windows_dir, split, spec.tokenizer)
-    nats, _ = window_nats(load_run(study_dir.run(spec.id)), windows, torch.tensor(prefix_W))
+    model = load_run(study_dir.run(spec.id))
     starts, stops = (read_array(study_dir.windows_dir, array).astype(np.int64) for array in (split.starts, split.ends))
     halved_W = middle_W > 0
-    return bits_per_byte(
-        float(nats.mean(0)[torch.from_numpy(halved_W)].sum()), int((stops - starts - middle_W)[halved_W].sum())
+    document_W = read_array(study_dir.windows_dir, split.documents).astype(np.int64)
+
+    def by_document(values_W: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(document_W[halved_W], values_W[halved_W], minlength=split.n_documents)
+
+    prefixes = (torch.zeros(len(middle_W), dtype=torch.int64), torch.tensor(prefix_W))
+    nats = [window_nats(model, windows, prefix)[0].mean(0).double().numpy() for prefix in prefixes]
+    return Halves(
+        np.stack([by_document(each) for each in nats]),
+        np.stack([by_document(stops - starts - middle) for middle in (np.zeros_like(middle_W), middle_W)]),
     )
 
 
@@ -87,6 +109,7 @@ def main() -> None:
     edges = [study_dir.windows().edge, *study_dir.windows().other_edges]
     print(f"| | {' | '.join([*edges, SECOND_HALVES])} |\n|---|{'---|' * (len(edges) + 1)}")
     bpb: dict[tuple[str, str], list[float]] = {}
+    halved: dict[tuple[str, str], Halves] = {}
     arms: dict[tuple[str, str], str] = {}
     fit = study_dir.find(FIT)
     frontiers = fit.frontiers if fit else ()
@@ -94,9 +117,12 @@ def main() -> None:
     for spec in best_runs(study_dir):
         record = study_dir.run(spec.id).record()
         scores = [record.test, *(record.test_by_edge[edge] for edge in edges[1:])]
-        own = [*(score.bpb for score in scores if score), second_halves(study_dir, spec)]
+        halved[spec.objective, spec.tokenizer] = own_halves = halves(study_dir, spec)
+        second = float(np.exp(own_halves.ln_bpb(np.ones((1, own_halves.nats_2H.shape[1])))[1, 0]))
+        own = [*(score.bpb for score in scores if score), second]
         bpb[spec.objective, spec.tokenizer], arms[spec.objective, spec.tokenizer] = own, spec.arm
         print(f"| {spec.arm}, BPB | {' | '.join(f'{value:.4f}' for value in own)} |")
+    rng = np.random.default_rng(0)
     kinds = {name: study_dir.tokenizer(name).kind for name in study_dir.windows().seq_len}
     for one, other in combinations(bpb, 2):
         byte, token = sorted((one, other), key=lambda key: kinds[key[1]] != "bytes")
@@ -105,7 +131,12 @@ def main() -> None:
             print(f"| ln {byte[1]} / {token[1]}, {byte[0]} | {' | '.join(f'{value:.4f}' for value in ratios)} |")
             if (exponent := exponents.get(arms[byte])) is not None:
                 changes = [(value - ratios[0]) / exponent for value in ratios]
-                print(f"| change of ln k, {byte[0]} | {' | '.join(f'{value:+.3f}' for value in changes)} |")
+                documents = halved[byte].nats_2H.shape[1]
+                count_BH = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS).astype(float)
+                whole_B, second_B = halved[byte].ln_bpb(count_BH) - halved[token].ln_bpb(count_BH)
+                error = float(np.std(second_B - whole_B)) / exponent
+                shown = [f"{value:+.3f}" for value in changes]
+                print(f"| change of ln k, {byte[0]} | {' | '.join(shown)} +- {error:.3f} |")
 
 
 if __name__ == "__main__":

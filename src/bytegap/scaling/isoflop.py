@@ -167,7 +167,7 @@ def _choose_curvature(fits: Sequence["_Fit"]) -> None:
     variance = _variance([fit.curves for fit in fits])
     if not variance:
         return
-    for fit in fits:
+    for fit in [fit for fit in fits if len(fit.cells) > 1]:
         own = fit.curves
         for form in CURVATURE_DEGREES:
             fewer = fit.curves_of(form, skewed=own.skewed)
