@@ -31,7 +31,7 @@ def curvature_basis(ln_flops_C: Array, degree: int) -> Array:
     """(C, Q): powers of ln C up to `degree`, about their mean; as many as cells, or more, let each have its own."""
     if degree >= len(ln_flops_C) - 1:
         return np.eye(len(ln_flops_C))
-    return np.vander(ln_flops_C - ln_flops_C.mean(), degree + 1, increasing=True)
+    return np.vander(ln_flops_C - ln_flops_C.mean(), degree + 1, increasing=True).astype(np.float64)
 
 
 class IsoflopCurves:
