@@ -8,7 +8,7 @@ Prints a line for each arm's run of lowest validation BPB, then for each objecti
 tokenizer): an edge that charges one of them shows as a difference between columns.
 A pair's second line is the change of that ratio from the study's own edge as a change of ln k: over the exponent g of
 the byte arm's power law L = A C^-g, where the study has a fit.
-The error of the second halves' change is from a bootstrap of documents.
+The second halves' change is from the whole of the same windows, its error from a bootstrap of documents.
 """
 
 import argparse
@@ -130,13 +130,14 @@ def main() -> None:
             ratios = [log(a / b) for a, b in zip(bpb[byte], bpb[token], strict=True)]
             print(f"| ln {byte[1]} / {token[1]}, {byte[0]} | {' | '.join(f'{value:.4f}' for value in ratios)} |")
             if (exponent := exponents.get(arms[byte])) is not None:
-                changes = [(value - ratios[0]) / exponent for value in ratios]
+                changes = [(value - ratios[0]) / exponent for value in ratios[:-1]]
                 documents = halved[byte].nats_2H.shape[1]
                 count_BH = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS).astype(float)
+                count_BH[0] = 1  # the point: all documents
                 whole_B, second_B = halved[byte].ln_bpb(count_BH) - halved[token].ln_bpb(count_BH)
-                error = float(np.std(second_B - whole_B)) / exponent
-                shown = [f"{value:+.3f}" for value in changes]
-                print(f"| change of ln k, {byte[0]} | {' | '.join(shown)} +- {error:.3f} |")
+                change_B = (second_B - whole_B) / exponent
+                shown = [*(f"{value:+.3f}" for value in changes), f"{change_B[0]:+.3f} +- {change_B[1:].std():.3f}"]
+                print(f"| change of ln k, {byte[0]} | {' | '.join(shown)} |")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class FittedCells:
     """Residual standard deviation of log BPB, by objective, or by objective and permutation where they differ."""
     noise: list[NoiseLevel]
     curvature: dict[str, CurvatureForm]
-    """Of the curves of each arm that has any, by name."""
+    """Of the curves of each arm that has two or more, by name."""
     skew: dict[str, Quantity]
     """Of the curves of each arm that has one, by name."""
     documents: int

@@ -25,6 +25,8 @@ Indices = NDArray[np.int64]
 HUBER = 1.345
 """Residuals beyond this many deviations are downweighted: 95 % efficient under normal noise (Huber 1981)."""
 REWEIGHTINGS = 50
+ROUNDING = 1e-20
+"""Variances of ln L below this are rounding."""
 
 
 def curvature_basis(ln_flops_C: Array, degree: int) -> Array:

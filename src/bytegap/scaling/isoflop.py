@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.scaling.bootstrap import UNKNOWN, quantity
-from bytegap.scaling.chi_square import chi_square_survival
-from bytegap.scaling.curves import Indices, IsoflopCurves, curvature_basis
+from bytegap.scaling.curves import ROUNDING, Indices, IsoflopCurves, curvature_basis
+from bytegap.scaling.f_test import f_survival
 from bytegap.scaling.laws import Array
 from bytegap.scaling.noise import Noise, Residuals, pooled_noise
 from bytegap.scaling.window import LEAST_SIZES, near_minimum
@@ -115,7 +115,7 @@ class IsoflopFit:
     minima: list[list[Minimum]]
     """Of each arm, one for each of its cells."""
     curvature: list[CurvatureForm | None]
-    """Of each arm, the form of c; None where no curve was fitted."""
+    """Of each arm, the form of c; None where fewer than two cells have a curve."""
     skew: list[Quantity]
     """Of each arm, d of ln L = a + b x + c x^2 + d x^3; unknown where none was fitted."""
     noise: dict[Group, Noise]
@@ -143,49 +143,47 @@ def fit_minima(
         drawn, skew_K = fit.draw(noise[group], rng) if fit.cells else ({}, np.empty(0))
         minima.append([drawn.get(cell) or fit.unfitted(cell) for cell in range(fit.total_cells)])
         skew.append(quantity(skew_K) if len(skew_K) else UNKNOWN)
-    return IsoflopFit(minima, [fit.curvature if fit.cells else None for fit in fits], skew, noise)
+    return IsoflopFit(minima, [fit.curvature if len(fit.cells) > 1 else None for fit in fits], skew, noise)
 
 
 def _choose_skew(fits: Sequence["_Fit"]) -> None:
     """Fit a skew to each arm of a group that can afford it, or shows it."""
     with_skew = [fit.curves_with_skew() for fit in fits]
-    variance = _variance([skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)])
+    variance, dof = _variance([skewed or fit.curves for skewed, fit in zip(with_skew, fits, strict=True)])
     for fit, curves in zip(fits, with_skew, strict=True):
         if curves is None:
             continue
         gain = fit.curves.sum_of_squares - curves.sum_of_squares
-        if curves.dof >= SKEW_DOF or (variance is not None and gain > MALLOWS * variance):
+        if curves.dof >= SKEW_DOF or (dof > 0 and gain > MALLOWS * variance):
             fit.curves = curves
 
 
 def _choose_curvature(fits: Sequence["_Fit"]) -> None:
-    """Give each arm of a group the fewest curvatures that a test does not reject: shared, linear in ln C, or own.
+    """Give each arm of a group the fewest curvatures that an F test does not reject: shared, linear in ln C, or own.
 
     A cell of few sizes shows its own curvature poorly, and its minimum with it. The test is of the extra sum of squares
-    about curves with own curvatures, a chi-square variable in units of the group's variance.
+    about curves with own curvatures, against the variance of the whole group about such curves.
     """
-    variance = _variance([fit.curves for fit in fits])
-    if not variance:
+    variance, dof = _variance([fit.curves for fit in fits])
+    if dof < 1:
         return
-    for fit in [fit for fit in fits if len(fit.cells) > 1]:
+    for fit in fits:
         own = fit.curves
-        for form in CURVATURE_DEGREES:
+        for form, degree in CURVATURE_DEGREES.items():
+            if degree >= len(fit.cells) - 1:
+                break
             fewer = fit.curves_of(form, skewed=own.skewed)
-            if _p_value(fewer, own, variance) >= CURVATURE_LEVEL:
+            extra = fewer.dof - own.dof
+            ratio = (fewer.sum_of_squares - own.sum_of_squares) / extra / max(variance, ROUNDING)
+            if f_survival(ratio, extra, dof) >= CURVATURE_LEVEL:
                 fit.curves, fit.curvature = fewer, form
                 break
 
 
-def _p_value(fewer: IsoflopCurves, more: IsoflopCurves, variance: float) -> float:
-    """That curves of fewer coefficients are true, where curves of more are."""
-    dof = fewer.dof - more.dof
-    return chi_square_survival((fewer.sum_of_squares - more.sum_of_squares) / variance, dof) if dof else 1.0
-
-
-def _variance(all_curves: Sequence[IsoflopCurves]) -> float | None:
-    """Mean square of the residuals of several arms; None where there are no degrees of freedom."""
+def _variance(all_curves: Sequence[IsoflopCurves]) -> tuple[float, int]:
+    """(mean square of the residuals of several arms, their degrees of freedom); 0 where there are none."""
     dof = sum(curves.dof for curves in all_curves)
-    return sum(curves.sum_of_squares for curves in all_curves) / dof if dof > 0 else None
+    return (sum(curves.sum_of_squares for curves in all_curves) / dof if dof > 0 else 0.0), dof
 
 
 def _reweight(fits: Sequence["_Fit"]) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from bytegap.scaling.chi_square import bartlett
-from bytegap.scaling.curves import Indices, IsoflopCurves
+from bytegap.scaling.curves import ROUNDING, Indices, IsoflopCurves
 from bytegap.scaling.laws import Array
 
 LEVEL = 0.05
@@ -132,7 +132,7 @@ def pooled_noise(
 def _variance(residuals: Sequence[Residuals]) -> float:
     """Mean square of residuals within seeds; 0 where rounding alone is left."""
     variance = sum(float(own.within_R @ own.within_R) for own in residuals) / sum(own.dof for own in residuals)
-    return variance if variance > 1e-20 else 0.0
+    return variance if variance > ROUNDING else 0.0
 
 
 def _noise(groups: tuple[str, ...], residuals: Sequence[Residuals], bootstraps: int, rng: np.random.Generator) -> Noise:

@@ -316,7 +316,7 @@ class Fit(Record):
     noise: tuple[NoiseLevel, ...] = ()
     """The same in full, with the effect of seeds."""
     curvature: FrozenDict[str, CurvatureForm] = FrozenDict()
-    """Which curvatures each arm's IsoFLOP curves have."""
+    """Which curvatures the IsoFLOP curves of each arm of at least two budgets have."""
     skew: FrozenDict[str, Quantity] = FrozenDict()
     """d of ln BPB = a + b x + c x^2 + d x^3, x = ln N about the cell's mean, of each arm whose curves have one."""
     ngram_baselines: tuple[NgramBaseline, ...]

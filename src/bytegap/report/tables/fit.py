@@ -70,10 +70,10 @@ _CURVES = About(
     title="Shape of IsoFLOP curves",
     caption=(
         "The curves are ln L = a + b x + c x\N{SUPERSCRIPT TWO} + d x\N{SUPERSCRIPT THREE}, with x = ln N less its "
-        "mean over the cell's runs. The curvature c is shared by the budgets of an arm; where a test at 5 % rejects "
-        "that, it is linear in ln C, and where that is rejected as well, each budget has its own. The skew d, with "
-        "95 % CI, is one number for an arm; where it is negative, the loss rises more steeply towards small models. "
-        "Arms without one have parabolas, d = 0."
+        "mean over the cell's runs. The curvature c is shared by the budgets of an arm; where an F test at 5 % rejects "
+        "that, it is linear in ln C, and where that is rejected as well, or an arm has two budgets, each has its own. "
+        "The skew d, with 95 % CI, is one number for an arm; where it is negative, the loss rises more steeply towards "
+        "small models. Arms without one have parabolas, d = 0."
     ),
     source=_FIT,
 )
