@@ -6,7 +6,7 @@ import torch
 
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.models.base import model_family
-from bytegap.objectives.base import Sequences, objective
+from bytegap.objectives.base import Sequences
 from bytegap.study import registry
 
 MODELS = sorted(registry.names("model"))
@@ -19,7 +19,6 @@ def config_for(model_name, objective_name, *, vocab_size=19, seq_len=12, size=3)
     configs = model_family(model_name).sizes(
         n_ids=Vocabulary(vocab_size).n_ids,
         max_positions=seq_len + 1,
-        target_positions=objective(objective_name).needs_target_positions,
     )
     return next(itertools.islice(configs, size, None))
 

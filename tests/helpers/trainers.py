@@ -7,7 +7,6 @@ import torch
 
 from bytegap.data import prepare, tokenize
 from bytegap.io.arrays import read_array
-from bytegap.objectives.base import objective
 from bytegap.plan import stage as plan
 from bytegap.schema.plan import RunSpec
 from bytegap.study.directory import StudyDir
@@ -28,11 +27,7 @@ class TinyStudy:
         """A run of the arm, with another objective if it is named, and other changes."""
         spec = shortened(self.specs[arm], changes.pop("steps", self.specs[arm].steps))
         if objective_name:
-            target_positions = objective(objective_name).needs_target_positions
-            changes |= {
-                "objective": objective_name,
-                "model_shape": {**spec.model_shape, "target_positions": target_positions},
-            }
+            changes["objective"] = objective_name
         return spec.model_copy(update=changes)
 
     def trainer(

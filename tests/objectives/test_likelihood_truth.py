@@ -20,6 +20,7 @@ from tests.helpers.parts import OBJECTIVES, build_model, logits_of, random_token
 
 S = 6
 VOCABULARY = Vocabulary(5)
+SCHEDULES = ["importance", "count", "bell", "linear", "cosine"]
 
 
 def windows(counts=(S,) * 40, seed=0):
@@ -69,7 +70,8 @@ def test_nelbo_of_exact_counts_is_the_enumerated_sum(masked_model):
 def test_every_count_has_weight_one():
     rows, row = 40_000, random_tokens(1, S, VOCABULARY)
     u = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    for method, schedule in (("scoring_batch", "count"), ("training_batch", "importance"), ("training_batch", "count")):
+    schedules = ("importance", "count", "bell")
+    for method, schedule in (("scoring_batch", "count"), *(("training_batch", schedule) for schedule in schedules)):
         drawn = Sequences(row.expand(rows, S), u, torch.Generator().manual_seed(0), VOCABULARY)
         batch = getattr(MaskedDiffusion(schedule=schedule), method)(drawn)
         masked = torch.bincount(batch.row_M, minlength=rows)
@@ -78,7 +80,7 @@ def test_every_count_has_weight_one():
             assert float(weight[masked == k].sum()) / rows == pytest.approx(1, rel=1e-3)
 
 
-@pytest.mark.parametrize("schedule", ["importance", "count", "linear", "cosine"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @torch.no_grad()
 def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule):
     rows = 20_000
@@ -92,6 +94,18 @@ def test_every_training_schedule_estimates_the_same_bound(masked_model, schedule
     estimates = MaskedDiffusion().loss(logits_of(masked_model, batch), batch).weighted_nats_B
     error = float(estimates.double().std() / math.sqrt(rows))
     assert float(estimates.double().mean()) == pytest.approx(truth, abs=4 * error)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_flat_weights_are_all_alike_and_sum_to_the_tokens_of_a_sequence_on_average(schedule):
+    rows, generator = 20_000, torch.Generator().manual_seed(1)
+    drawn = Sequences(random_tokens(rows, S, VOCABULARY), stratified_times(rows, generator), generator, VOCABULARY)
+    options = MaskedDiffusion(schedule=schedule, weights="flat")
+    batch = options.training_batch(drawn)
+    assert (batch.weights_M == batch.weights_M[0]).all()
+    assert float(batch.weights_M.sum()) / rows == pytest.approx(S, rel=0.01)
+    assert len(batch.weights_M) / rows == pytest.approx(options.sequence_cost(S).supervised, rel=0.01)
+    assert (options.scoring_batch(drawn).weights_M != batch.weights_M[0]).any()
 
 
 @pytest.mark.parametrize("objective_name", OBJECTIVES)

@@ -28,7 +28,7 @@ class SquaredConfig(TransformerConfig):
         table = self.n_ids * self.d_model
         layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff + 2 * self.d_model
         return Parameters(
-            embedding=table + self.target_positions * self.max_positions * self.d_model,
+            embedding=table,
             head=table,
             non_embedding=self.n_layers * layer + self.d_model,
         )
@@ -50,10 +50,9 @@ class SquaredConfig(TransformerConfig):
 class SquaredFamily(ModelFamily):
     """Squared-ReLU Transformers, of the Transformer's own sizes."""
 
-    def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[SquaredConfig]:
+    def sizes(self, *, n_ids: int, max_positions: int) -> Iterator[SquaredConfig]:
         """Configs in ascending size, without end: the plan takes those that fit a budget."""
-        plain = TransformerFamily().sizes(n_ids=n_ids, max_positions=max_positions, target_positions=target_positions)
-        for config in plain:
+        for config in TransformerFamily().sizes(n_ids=n_ids, max_positions=max_positions):
             yield SquaredConfig(**config.model_dump() | {"d_ff": 4 * config.d_model})
 
     def config(self, fields: Mapping[str, object]) -> SquaredConfig:

@@ -1,7 +1,8 @@
 """What one training sequence of S tokens costs a model: positions, supervised positions, attended pairs. No torch."""
 
-from dataclasses import dataclass
-from math import ceil, sqrt
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil, comb, sqrt
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class SequenceCost:
     """Positions that go through the body."""
     supervised: float
     """Positions that the loss is taken at, the mean over sequences."""
-    attended_pairs: int
-    """(query, key) pairs that the attention pattern allows."""
+    attended_pairs: float
+    """(query, key) pairs that the attention pattern allows, the mean over sequences."""
     context_copies: int = 0
     """Positions that repeat the clean text only for others to attend to: a hidden second pass."""
     context_copy_pairs: int = 0
@@ -63,4 +64,32 @@ def span_masked(seq_len: int, length: int) -> SequenceCost:
     for first in range(1, length + 1):
         units = 1 + ceil(max(0, seq_len - first) / length)
         supervised += seq_len * expected_num_masked(units) / units / length
+    return masked(seq_len, supervised)
+
+
+def hidden_patches(seq_len: int, size: int) -> SequenceCost:
+    """`masked` with patches of `size` tokens hidden, the first boundary drawn uniformly.
+
+    Positions after the first of a hidden patch attend to all open positions and to their own patch's up to themselves;
+    open positions to open ones.
+    """
+    supervised = pairs = 0.0
+    firsts = range(size) if size < seq_len else range(1)
+    for first in firsts:
+        cuts = [0, *range(first or size, seq_len, size), seq_len]
+        later = [end - start - 1 for start, end in pairwise(cuts)]
+        hidden = expected_num_masked(len(later)) / len(later)
+        supervised += hidden * seq_len
+        pairs += (seq_len + 1) * (seq_len + 1 - hidden * sum(later)) + hidden * sum(n * (n + 1) / 2 for n in later)
+    return replace(masked(seq_len, supervised / len(firsts)), attended_pairs=pairs / len(firsts))
+
+
+def streams(seq_len: int, size: int) -> SequenceCost:
+    """`masked` with one target for each stream of `size` tokens that has any of k hidden tokens, k drawn as above."""
+    lengths = [min(size, seq_len - start) for start in range(0, seq_len, size)]
+    supervised = 0.0
+    for k in range(1, seq_len + 1):
+        share = sqrt(k / seq_len) - sqrt((k - 1) / seq_len)
+        unfinished = sum(1 - comb(seq_len - length, k) / comb(seq_len, k) for length in lengths)
+        supervised += share * unfinished
     return masked(seq_len, supervised)

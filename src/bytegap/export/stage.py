@@ -33,6 +33,8 @@ def run(run_dir: Path, out: Path) -> None:
     config = model_config(spec)
     if not isinstance(config, TransformerConfig):
         raise ModelError(f"{run_dir}: a model of kind '{spec.model}' is not a Llama: only 'transformer' is exported")
+    if config.convolution:
+        raise ModelError(f"{run_dir}: Llama has no place for its convolution over neighbours: it cannot be exported")
     tokenizer_dir = source.study_dir.tokenizer_dir(spec.tokenizer)
     kind = source.study_dir.tokenizer(spec.tokenizer).kind
     config_json = exported.config_json(spec, config, model, kind)

@@ -91,10 +91,8 @@ def body_fn(model: Network, numerics: Execution) -> Body:
 def _per_sequence(inputs_BP: Tensor, attention: AttentionSpec) -> list[Tensor]:
     """The tensors whose first dimension is B."""
     tensors = [inputs_BP]
-    if attention.position_ids is not None and attention.position_ids.ndim > 1:
-        tensors.append(attention.position_ids)
-    if attention.target_position_ids is not None:
-        tensors.append(attention.target_position_ids)
+    by_position = (attention.position_ids, attention.query_position_ids, attention.shifted)
+    tensors += [tensor for tensor in by_position if tensor is not None and tensor.ndim > 1]
     if attention.mask is not None and attention.mask.ndim > 2:
         tensors.append(attention.mask)
     return tensors

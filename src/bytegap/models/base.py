@@ -73,12 +73,14 @@ class ModelFamily(Part, ABC):
 
     kind: ClassVar[str] = "model"
 
-    @abstractmethod
-    def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[ModelConfig]:
-        """Configs in ascending size, without end.
+    @property
+    def mixes_neighbours(self) -> bool:
+        """Whether positions see neighbours in the row by other ways than attention."""
+        return False
 
-        `max_positions` counts BOS; `target_positions` asks for an embedding of the position that each input predicts.
-        """
+    @abstractmethod
+    def sizes(self, *, n_ids: int, max_positions: int) -> Iterator[ModelConfig]:
+        """Configs in ascending size, without end; `max_positions` counts BOS."""
 
     @abstractmethod
     def config(self, fields: Mapping[str, object]) -> ModelConfig:

@@ -11,15 +11,17 @@ from dataclasses import replace
 from itertools import count
 
 import torch
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from bytegap.cost import llama, sizes
-from bytegap.cost.flops import Costs
+from bytegap.cost.flops import Costs, Matmul
 from bytegap.cost.params import Parameters
+from bytegap.errors import StudyError
 from bytegap.models.base import ModelConfig, ModelFamily, Network
 from bytegap.nn.attention_spec import AttentionSpec
-from bytegap.nn.layers import Block, RMSNorm, rope_table
+from bytegap.nn.layers import Block, NeighbourConvolution, RMSNorm, rope_table, rotary
 
 NORM_EPSILON = 1e-5
 _FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
@@ -32,8 +34,8 @@ class TransformerConfig(ModelConfig):
     d_ff: int
     max_positions: int
     """Positions of a sequence, BOS included."""
-    target_positions: bool = False
-    """Whether an embedding of the position that each input predicts is added to the input."""
+    convolution: int = 0
+    """Neighbours that a depthwise convolution adds to each input; 0: none."""
     rope_base: float
     """The slowest rotary pair turns once in about 2 pi times this many positions."""
 
@@ -42,13 +44,15 @@ class TransformerConfig(ModelConfig):
         return Transformer(self)
 
     def parameters(self) -> Parameters:
-        """Parameters by group; the embedding of target positions counts as embedding."""
+        """Parameters by group; the convolution belongs to the body."""
         own = llama.parameters(self._llama())
-        return replace(own, embedding=own.embedding + self.target_positions * self.max_positions * self.d_model)
+        return replace(own, non_embedding=own.non_embedding + self.convolution * self.d_model)
 
     def costs(self) -> Costs:
-        """The matmuls of one forward."""
-        return llama.costs(self._llama())
+        """The matmuls of one forward; the convolution is one of D rows by `convolution` columns, applied row by row."""
+        own = llama.costs(self._llama())
+        convolution = (Matmul("convolution", self.convolution, self.d_model),) if self.convolution else ()
+        return replace(own, body=own.body + convolution)
 
     def _llama(self) -> llama.Llama:
         return llama.Llama(
@@ -69,7 +73,15 @@ class TransformerFamily(ModelFamily):
     number of positions, so that every pair turns noticeably within a sequence.
     """
 
-    def sizes(self, *, n_ids: int, max_positions: int, target_positions: bool = False) -> Iterator[TransformerConfig]:
+    convolution: int = Field(default=0, ge=0, multiple_of=2)
+    """Neighbours that a depthwise convolution adds to each input (`NeighbourConvolution`); 0: none."""
+
+    @property
+    def mixes_neighbours(self) -> bool:
+        """Whether there is a convolution."""
+        return self.convolution > 0
+
+    def sizes(self, *, n_ids: int, max_positions: int) -> Iterator[TransformerConfig]:
         """Configs in ascending size, without end."""
         for power in count(2):
             for d_model in (2**power, 3 * 2 ** (power - 1)):
@@ -81,20 +93,30 @@ class TransformerFamily(ModelFamily):
                     n_heads=sizes.n_heads(d_model, n_layers),
                     d_ff=sizes.d_ff(d_model),
                     max_positions=max_positions,
-                    target_positions=target_positions,
+                    convolution=self.convolution,
                     rope_base=max_positions,
                 )
 
     def config(self, fields: Mapping[str, object]) -> TransformerConfig:
         """The config that a plan stored."""
-        return TransformerConfig.model_validate(dict(fields))
+        return TransformerConfig.model_validate(without_target_positions(fields))
+
+
+def without_target_positions(fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a config, of which those from before 2026-11-30 say whether there is a table of target positions.
+
+    StudyError where there is one, which this version cannot run.
+    """
+    if fields.get("target_positions"):
+        raise StudyError(
+            "this plan is of a version in which 'any_order' had an embedding of target positions; queries are rotated "
+            "by the target's position now: plan and train the study again"
+        )
+    return {name: value for name, value in fields.items() if name != "target_positions"}
 
 
 def as_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, not copied, under the names of `LlamaForCausalLM`, fused projections split.
-
-    An embedding of target positions, which Llama has not, keeps its name.
-    """
+    """The weights, not copied, under the names of `LlamaForCausalLM`, fused projections split."""
     split: dict[str, Tensor] = {}
     for name, weight in weights.items():
         prefix = "" if name.startswith("lm_head") else "model."
@@ -111,10 +133,10 @@ class Transformer(Network):
         super().__init__()
         D = config.d_model
         self.embed_tokens = nn.Embedding(config.n_ids, D)
+        self.convolution = NeighbourConvolution(D, config.convolution) if config.convolution else None
         self.layers = nn.ModuleList(
             Block(D, config.n_heads, config.d_ff, epsilon=NORM_EPSILON) for _ in range(config.n_layers)
         )
-        self.target_position_embedding = nn.Embedding(config.max_positions, D) if config.target_positions else None
         self.norm = RMSNorm(D, NORM_EPSILON)
         self.lm_head = nn.Linear(D, config.n_ids, bias=False)
         cos_PK, sin_PK = rope_table(config.max_positions, D // config.n_heads, config.rope_base)
@@ -125,16 +147,16 @@ class Transformer(Network):
 
     def features(self, ids_BP: Tensor, positions_M: Tensor | None, attention: AttentionSpec) -> Tensor:
         """The head's inputs, (M, D) or (N, D)."""
-        position_ids = attention.position_ids
-        index = slice(ids_BP.shape[1]) if position_ids is None else position_ids
-        cos_PK, sin_PK = self.cos_PK[index], self.sin_PK[index]
-        if position_ids is not None and position_ids.ndim > 1:  # one set of positions a sequence
-            cos_PK, sin_PK = cos_PK[:, None], sin_PK[:, None]
+        cos, sin = (rotary(table, ids_BP.shape[1], attention) for table in (self.cos_PK, self.sin_PK))
         x_BPD = self.embed_tokens(ids_BP)
-        if self.target_position_embedding is not None and attention.target_position_ids is not None:
-            x_BPD = x_BPD + self.target_position_embedding(attention.target_position_ids)
+        mask = self.embed_tokens.num_embeddings - 1
+        if attention.shifted is not None:
+            x_BPD = x_BPD + attention.shifted[..., None] * self.embed_tokens.weight[mask]
+        if self.convolution is not None:
+            visible_BP = ids_BP != mask if attention.shifted is None else (ids_BP != mask) & ~attention.shifted
+            x_BPD = self.convolution(x_BPD, visible_BP, attention)
         for layer in self.layers:
-            x_BPD = layer(x_BPD, cos_PK, sin_PK, attention)
+            x_BPD = layer(x_BPD, cos, sin, attention)
         x_ND = x_BPD.flatten(0, 1)
         if positions_M is not None:
             x_ND = x_ND.index_select(0, positions_M)
@@ -153,8 +175,6 @@ class Transformer(Network):
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 weight.fill_(1.0)
-            elif name == "target_position_embedding.weight":
-                weight.normal_(0.0, 1.0, generator=generator)
             elif name == "embed_tokens.weight":
                 weight.normal_(0.0, 1.0, generator=generator)
                 weight.add_(torch.randn(weight.shape[1], generator=generator))

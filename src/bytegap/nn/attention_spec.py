@@ -1,4 +1,4 @@
-"""Which positions of a sequence attend to which, their position ids, and the position each one predicts.
+"""Which positions of a sequence attend to which, and at which rotary positions.
 
 An objective says this for every batch; a model carries it out.
 B sequences, P positions, N cached positions.
@@ -22,8 +22,11 @@ class AttentionSpec:
     """(P, N + P), or (B, P, N + P) where it differs between sequences: True where the row may attend to the column."""
     position_ids: Tensor | None = None
     """(P,) or (B, P): the rotary position of each input, BOS being 0; None: 0, 1, 2 ..."""
-    target_position_ids: Tensor | None = None
-    """(B, P): the position that each input predicts, for models with an embedding of target positions."""
+    query_position_ids: Tensor | None = None
+    """(P,) or (B, P): the rotary position of each query, where it is not that of its key: that of the token which it
+    predicts."""
+    shifted: Tensor | None = None
+    """(B, P), bool: inputs that are the token before the one whose place they take; a model flags them."""
     cache: KVCache | None = None
     """Keys and values of earlier positions, which these positions attend to as well."""
 
@@ -33,7 +36,8 @@ class AttentionSpec:
             self,
             mask=_rows(self.mask, 3, start, stop),
             position_ids=_rows(self.position_ids, 2, start, stop),
-            target_position_ids=_rows(self.target_position_ids, 2, start, stop),
+            query_position_ids=_rows(self.query_position_ids, 2, start, stop),
+            shifted=_rows(self.shifted, 2, start, stop),
         )
 
     def to(self, device: str) -> "AttentionSpec":
@@ -60,7 +64,7 @@ def cached_spec(
     *,
     causal: bool,
     position_ids: Tensor | None = None,
-    target_position_ids: Tensor | None = None,
+    query_position_ids: Tensor | None = None,
 ) -> AttentionSpec:
     """The spec of the next P positions after those in the cache.
 
@@ -70,7 +74,7 @@ def cached_spec(
         position_ids = torch.arange(cache.length, cache.length + P)
     mask = torch.ones(P, cache.length + P, dtype=torch.bool).tril(cache.length) if causal and P > 1 else None
     return AttentionSpec(
-        causal=False, mask=mask, position_ids=position_ids, target_position_ids=target_position_ids, cache=cache
+        causal=False, mask=mask, position_ids=position_ids, query_position_ids=query_position_ids, cache=cache
     )
 
 

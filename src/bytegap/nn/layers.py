@@ -33,9 +33,46 @@ def rope_table(positions: int, head_width: int, base: float) -> tuple[Tensor, Te
     return angle_PK.cos().float(), (angle_PK.sin() * sign_K).float()
 
 
-def rotate(x_BHPK: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
-    """Rotate each pair (k, k + K/2) by its position's angle; same shape."""
-    return torch.addcmul(x_BHPK * cos_PK, x_BHPK.roll(x_BHPK.shape[-1] // 2, -1), sin_PK)
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate each pair (k, k + K/2) of x, (..., P, K), by its position's angle; same shape."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+
+
+def rotary(table_PK: Tensor, P: int, attention: AttentionSpec) -> Tensor:
+    """The rows of a rotary table at the positions of queries and keys, (..., P, K), to multiply (B, 2, H, P, K) with.
+
+    The dimension of 2, queries and keys, is 1 where both have the same positions, and B where all sequences do.
+    """
+    keys = table_PK[:P] if attention.position_ids is None else table_PK[attention.position_ids]
+    if attention.query_position_ids is None:
+        return keys if keys.ndim == 2 else keys[:, None, None]
+    queries = table_PK[attention.query_position_ids]
+    return torch.stack(torch.broadcast_tensors(queries, keys), -3)[..., None, :, :]
+
+
+class NeighbourConvolution(nn.Module):
+    """Depthwise convolution over visible neighbours, added to the input: x_p + sum over n of w_n * x_(p + n).
+
+    `neighbours` of them: all before the position where attention is causal, half on each side otherwise.
+    It looks at neighbours in the row, so the row must be in the order of the text.
+    """
+
+    def __init__(self, d_model: int, neighbours: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(d_model, neighbours))
+
+    def forward(self, x_BPD: Tensor, visible_BP: Tensor, attention: AttentionSpec) -> Tensor:
+        """Add what is visible next to each position; same shape."""
+        P, K = x_BPD.shape[1], self.weight.shape[1]
+        seen_BND = x_BPD * visible_BP[..., None]
+        before = K // 2
+        if attention.cache is not None or attention.causal:
+            before = K
+        if attention.cache is not None:  # only causal rows are read through a cache here
+            seen_BND = attention.cache.append(self, seen_BND[:, None], seen_BND[:, None])[0][:, 0]
+        windows_BPDW = functional.pad(seen_BND, (0, 0, before, K - before)).unfold(1, K + 1, 1)[:, -P:]
+        others_BPDK = torch.cat((windows_BPDW[..., :before], windows_BPDW[..., before + 1 :]), -1)
+        return x_BPD + torch.einsum("bpdk,dk->bpd", others_BPDK, self.weight)
 
 
 class Attention(nn.Module):
@@ -51,12 +88,12 @@ class Attention(nn.Module):
         self.qkv_proj = nn.Linear(d_model, 3 * d_model, bias=False)
         self.o_proj = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor, attention: AttentionSpec) -> Tensor:
+    def forward(self, x_BPD: Tensor, cos: Tensor, sin: Tensor, attention: AttentionSpec) -> Tensor:
         """Mix positions as the spec allows; same shape."""
         B, P, D = x_BPD.shape
         qkv_BHPK = self.qkv_proj(x_BPD).view(B, P, 3 * self.n_heads, D // self.n_heads).transpose(1, 2)
         qk_BHPK, v_BHPK = qkv_BHPK.split((2 * self.n_heads, self.n_heads), dim=1)
-        q_BHPK, k_BHPK = rotate(qk_BHPK, cos_PK, sin_PK).chunk(2, dim=1)
+        q_BHPK, k_BHPK = rotate(qk_BHPK.unflatten(1, (2, self.n_heads)), cos, sin).unbind(1)
         if attention.cache is not None:
             k_BHPK, v_BHPK = attention.cache.append(self, k_BHPK, v_BHPK)
         mixed_BHPK = self.backend(q_BHPK, k_BHPK, v_BHPK, attention)
@@ -87,7 +124,7 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(d_model, epsilon)
         self.mlp = SwiGLU(d_model, d_ff)
 
-    def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor, attention: AttentionSpec) -> Tensor:
+    def forward(self, x_BPD: Tensor, cos: Tensor, sin: Tensor, attention: AttentionSpec) -> Tensor:
         """Update the residual stream; same shape."""
-        x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos_PK, sin_PK, attention)
+        x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos, sin, attention)
         return x_BPD + self.mlp(self.post_attention_layernorm(x_BPD))

@@ -1,12 +1,14 @@
 """Autoregression in random order: each token given those before it in a drawn order.
 
-An input has the rotary position of its token, and an embedding of the position that it predicts (sigma-GPT: Pannatier
-et al. 2024, arXiv 2404.09562).
+Keys are rotated by the position of the token that is read, queries by that of the token which is predicted, so that
+attention depends on the distance from what is read to what is asked.
+An embedding of the target's position in place of the rotation (sigma-GPT: Pannatier et al. 2024, arXiv 2404.09562)
+stays at the unigram at this scale (docs/log.md).
 The likelihood under one order is exact; a run is reported by the mean over orders, or, with `scored = "left"`, by the
 order of the text alone.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -23,8 +25,6 @@ from bytegap.sampling.any_order import AnyOrder as AnyOrderSampler
 @dataclass(frozen=True)
 class AnyOrder(Objective):
     """Any-order autoregression."""
-
-    needs_target_positions: ClassVar[bool] = True
 
     scored: Literal["any", "left"] = "any"
     """The orders that scoring averages over; training always draws them at random."""
@@ -76,8 +76,6 @@ def in_order(tokens_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Bat
         row_M=all_M // S,
         token_index_M=order_BS.flatten(),
         attention=AttentionSpec(
-            causal=True,
-            position_ids=with_bos(position_ids_BS[:, :-1], 0),
-            target_position_ids=position_ids_BS,
+            causal=True, position_ids=with_bos(position_ids_BS[:, :-1], 0), query_position_ids=position_ids_BS
         ),
     )

@@ -103,13 +103,8 @@ class Objective(Part, ABC):
     """Whether one pass of scoring gives the likelihood itself; otherwise each pass estimates a bound on it."""
     trains_on_what_it_scores: ClassVar[bool] = True
     """Whether the training loss estimates the nats that are scored, so that the optimum of training is theirs too."""
-    needs_target_positions: ClassVar[bool] = False
-    """Whether the model needs an embedding of the position that each input predicts."""
     bytes_only: ClassVar[bool] = False
     """Whether it needs bytes as tokens."""
-    can_unmask: ClassVar[bool] = False
-    """Whether its models predict hidden tokens from any revealed ones, so that `unmasking_inputs` is defined and an
-    unmasking rule gives them a likelihood of its own (`lm/unmasking_rules.py`)."""
 
     @property
     def attention(self) -> AttentionSpec | None:
@@ -126,6 +121,15 @@ class Objective(Part, ABC):
         Compression and causal export need this; causal attention alone does not say in which order a text is read.
         """
         return self.is_exact and self.attention == CAUSAL and self.sampler().left_to_right
+
+    @property
+    def can_unmask(self) -> bool:
+        """Whether its models predict hidden tokens from any revealed ones.
+
+        Then `unmasking_inputs` is defined, and an unmasking rule gives them a likelihood of its own
+        (`lm/unmasking_rules.py`).
+        """
+        return False
 
     @property
     def known_length(self) -> KnownLength:

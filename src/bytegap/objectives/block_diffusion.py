@@ -14,7 +14,6 @@ last.
 
 from dataclasses import replace
 from functools import cache
-from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -37,10 +36,13 @@ from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusion
 class BlockDiffusion(Objective):
     """Block diffusion (BD3-LM)."""
 
-    can_unmask: ClassVar[bool] = True
-
     size: int = Field(default=4, ge=0)
     """Tokens in a block; it must divide the sequence. 0: one block, whatever the sequence length, which is `mdm`."""
+
+    @property
+    def can_unmask(self) -> bool:
+        """Hidden tokens are predicted from all that are revealed."""
+        return True
 
     @property
     def known_length(self) -> KnownLength:

@@ -7,7 +7,10 @@ With k drawn with probability q_k, the summed cross-entropy over k q_k is an unb
 """
 
 import math
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -24,12 +27,15 @@ from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusion
 class MaskedScoring(Objective):
     """What objectives share whose runs are scored by the NELBO of masked diffusion."""
 
-    can_unmask: ClassVar[bool] = True
-
     @property
     def attention(self) -> AttentionSpec:
         """Bidirectional."""
         return BIDIRECTIONAL
+
+    @property
+    def can_unmask(self) -> bool:
+        """Hidden tokens are predicted from all that are revealed."""
+        return True
 
     @property
     def known_length(self) -> KnownLength:
@@ -60,35 +66,47 @@ class MaskedScoring(Objective):
 class MaskedDiffusion(MaskedScoring):
     """Masked diffusion (MDLM)."""
 
-    schedule: Literal["importance", "count", "linear", "cosine"] = "importance"
+    schedule: Literal["importance", "count", "bell", "linear", "cosine"] = "importance"
     """How many positions training masks; scoring always uses `importance`.
 
-    importance: as `scoring_batch`.
-    count: k = ceil(t S), weight S / k.
+    The first three draw a count k from q and weight each of its masked tokens with 1 / (k q_k).
+    importance: as `scoring_batch`; the second moment of the gradient is least under it as well (docs/method.md).
+    count: every k alike.
+    bell: q_k proportional to k (S + 1 - k), few very small or very large counts.
     linear: each token masked with probability t, weight 1 / t.
     cosine: each token masked with probability m = 1 - cos(pi t / 2), weight m'(t) / m = (pi / 2) sin(pi t / 2) / m
     (Shi et al. 2024, table 1, time running from clean to masked).
     """
 
+    weights: Literal["bound", "flat"] = "bound"
+    """Weights of the masked tokens in training: those of the bound, or all alike, with the same sum on average."""
+
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs; targets are E k, or S x the mean masking probability of the schedule."""
-        supervised = {
-            "importance": sequence_cost.expected_num_masked(seq_len),
-            "count": (seq_len + 1) / 2,
-            "linear": seq_len / 2,
-            "cosine": seq_len * (1 - 2 / math.pi),
-        }[self.schedule]
-        return sequence_cost.masked(seq_len, supervised)
+        return sequence_cost.masked(seq_len, self._expected_num_masked(seq_len))
+
+    def _expected_num_masked(self, S: int) -> float:
+        probability = {"linear": 1 / 2, "cosine": 1 - 2 / math.pi}.get(self.schedule)
+        if probability is not None:
+            return S * probability
+        if self.schedule == "importance":
+            return sequence_cost.expected_num_masked(S)
+        return float(_law(self.schedule, S) @ torch.arange(1, S + 1, dtype=torch.float64))
 
     def training_batch(self, sequences: Sequences) -> Batch:
-        """A batch under the schedule."""
+        """A batch under the schedule and the weights."""
+        batch = self._weighted_batch(sequences)
+        if self.weights == "bound":
+            return batch
+        S = sequences.tokens_BS.shape[1]
+        return replace(batch, weights_M=torch.full_like(batch.weights_M, S / self._expected_num_masked(S)))
+
+    def _weighted_batch(self, sequences: Sequences) -> Batch:
+        tokens_BS, t_B = sequences.tokens_BS, sequences.t_B
         if self.schedule == "importance":
             return nelbo_batch(sequences)
-        tokens_BS, t_B = sequences.tokens_BS, sequences.t_B
-        S = tokens_BS.shape[1]
-        if self.schedule == "count":
-            k_B = (t_B * S).ceil().clamp(1, S)
-            return mask_exactly_k(sequences, k_B, S / k_B)
+        if self.schedule in _PROPORTIONS:
+            return mask_exactly_k(sequences, *_draw_count(_law(self.schedule, tokens_BS.shape[1]), t_B))
         if self.schedule == "linear":
             probability_B, weight_B = t_B, 1 / t_B
         else:
@@ -97,6 +115,26 @@ class MaskedDiffusion(MaskedScoring):
             weight_B = (math.pi / 2) * angle_B.sin() / probability_B
         draw_BS = torch.rand(tokens_BS.shape, generator=sequences.rng)
         return mask_tokens(tokens_BS, draw_BS < probability_B[:, None], weight_B, sequences.vocabulary)
+
+
+_PROPORTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "count": torch.ones_like,
+    "bell": lambda k_S: k_S * (len(k_S) + 1 - k_S),
+}
+"""What q_k is proportional to, of k = 1 to S."""
+
+
+@cache
+def _law(schedule: str, S: int) -> Tensor:
+    """q_k, (S,), float64."""
+    proportions_S = _PROPORTIONS[schedule](torch.arange(1, S + 1, dtype=torch.float64))
+    return proportions_S / proportions_S.sum()
+
+
+def _draw_count(q_S: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
+    """(k, weight 1 / (k q_k)) at times in (0, 1], by the inverse of the distribution function."""
+    index_B = torch.searchsorted(q_S.cumsum(0), t_B.to(q_S)).clamp(max=len(q_S) - 1)
+    return index_B + 1, 1 / ((index_B + 1) * q_S[index_B])
 
 
 def nelbo_batch(sequences: Sequences) -> Batch:

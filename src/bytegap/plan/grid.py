@@ -93,9 +93,7 @@ class ArmContext:
     def sizes(self) -> Iterator[ModelConfig]:
         """Model sizes for this arm in ascending order, without end."""
         return self.model_family.sizes(
-            n_ids=Vocabulary(self.tokenizer.vocab_size).n_ids,
-            max_positions=self.seq_len + 1,
-            target_positions=self.objective.needs_target_positions,
+            n_ids=Vocabulary(self.tokenizer.vocab_size).n_ids, max_positions=self.seq_len + 1
         )
 
 
@@ -110,6 +108,11 @@ def check(context: ArmContext) -> None:
             part.check(context.seq_len)
         except StudyError as error:
             raise StudyError(f"{where} {name}: {error}") from None
+    if context.model_family.mixes_neighbours and context.objective.attention is None:
+        raise StudyError(
+            f"{where} model: its convolution mixes neighbours in the row, and the rows of {objective_name} are not in "
+            "the order of the text, so that it would see hidden text; leave the convolution out"
+        )
 
 
 def _check_tokenizer(context: ArmContext, where: str) -> None:

@@ -1,4 +1,7 @@
-"""Any-order autoregression: given tokens first, then the masked ones in random order, with a KV cache."""
+"""Any-order autoregression: given tokens first, then the masked ones in random order, with a KV cache.
+
+The order is one of patches of tokens, which are filled from left to right.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +13,16 @@ from torch.nn import functional
 
 from bytegap.nn.attention_spec import cached_spec
 from bytegap.nn.kv_cache import KVCache
+from bytegap.nn.patches import draw_patches, random_order
 from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, check_fits, draw_tokens
 
 
 @dataclass(frozen=True)
 class AnyOrder(Sampler):
-    """Sampling of one token a step, in random order."""
+    """Sampling of one token a step, patches in random order."""
+
+    patch_size: int = 1
+    """Tokens in a patch."""
 
     left_to_right: ClassVar[bool] = False
 
@@ -27,7 +34,8 @@ class AnyOrder(Sampler):
         vocabulary = model.vocabulary
         masked_S = sequence_S == vocabulary.mask
         given, masked = (~masked_S).nonzero()[:, 0], masked_S.nonzero()[:, 0]
-        masked = masked[torch.randperm(len(masked), generator=rng)]
+        key_S = random_order(draw_patches(1, len(sequence_S), self.patch_size, rng), rng)[0]
+        masked = masked[key_S[masked].argsort(stable=True)]
         order = torch.cat((given, masked))
         # Position i has the i-th token of the order, at its own position in the text, and predicts the next one.
         position_ids_P, target_ids_P = functional.pad(order + 1, (1, 0))[:-1], order + 1
@@ -36,11 +44,7 @@ class AnyOrder(Sampler):
             P = len(unread)
             own = slice(cache.length, cache.length + P)
             attention = cached_spec(
-                cache,
-                P,
-                causal=True,
-                position_ids=position_ids_P[own],
-                target_position_ids=target_ids_P[own][None],
+                cache, P, causal=True, position_ids=position_ids_P[own], query_position_ids=target_ids_P[own]
             )
             logits_MV = model(unread[None], torch.tensor([P - 1]), attention)
             cache.advance(P)

@@ -103,7 +103,6 @@ def load(folder: Path, config: JsonObject, context: int | None) -> LanguageModel
         n_heads=llama.num_attention_heads,
         d_ff=llama.intermediate_size,
         max_positions=llama.max_position_embeddings,
-        target_positions=own_objective.needs_target_positions,
         rope_base=llama.rope_theta,
     ).build()
     try:
