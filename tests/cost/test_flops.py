@@ -12,19 +12,33 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.flops import Convention, forward_terms, training_flops
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.objectives.base import Sequences, objective
-from tests.helpers.parts import MODELS, PAIRS, build_model, config_for, random_tokens
+from tests.helpers.parts import MODELS, OBJECTIVES, build_model, config_for, random_tokens
 
 VOCABULARY = Vocabulary(19)
 
 
+OPTIONS = {
+    ("patch", "by order"): {"size": 3, "by": "order"},
+    ("patch", "of one token"): {"size": 1},
+    ("patch", "of three"): {"size": 3},
+    ("streams", "of one token"): {"size": 1},
+    ("mdm", "bell"): {"schedule": "bell"},
+}
+"""Objectives whose defaults do not show all that they do."""
+PARTS = [(name, {}) for name in OBJECTIVES] + [(name, options) for (name, _), options in OPTIONS.items()]
+
+
 @pytest.mark.parametrize(("rows", "seq_len", "size"), [(3, 12, 0), (2, 31, 3), (5, 8, 5), (1, 1, 1), (4, 17, 6)])
 @pytest.mark.parametrize("head", ["all", "supervised"])
-@pytest.mark.parametrize(("model_name", "objective_name"), PAIRS)
-def test_flops_equal_the_counter_forward_and_backward(model_name, objective_name, head, rows, seq_len, size):
+@pytest.mark.parametrize(("objective_name", "options"), PARTS)
+@pytest.mark.parametrize("model_name", MODELS)
+def test_flops_equal_the_counter_forward_and_backward(model_name, objective_name, options, head, rows, seq_len, size):
     """To the last FLOP, for every attention pattern."""
-    config = config_for(model_name, objective_name, seq_len=seq_len, size=size)
-    model = build_model(model_name, objective_name, seq_len=seq_len, size=size)
-    part, tokens_BS = objective(objective_name), random_tokens(rows, seq_len, VOCABULARY)
+    part = objective(objective_name, options)
+    tokens_BS = random_tokens(rows, seq_len, VOCABULARY)
+    model_options = {"convolution": 4} if model_name == "transformer" and part.attention is not None else {}
+    config = config_for(model_name, model_options, seq_len=seq_len, size=size)
+    model = build_model(model_name, model_options, seq_len=seq_len, size=size)
     batch = part.training_batch(Sequences(tokens_BS, torch.rand(rows), torch.Generator().manual_seed(0), VOCABULARY))
     with sdpa_kernel(SDPBackend.MATH):
         with FlopCounterMode(display=False) as forward:
@@ -46,28 +60,32 @@ def test_flops_equal_the_counter_forward_and_backward(model_name, objective_name
     assert rows * training_flops(costs, exact, convention) == 3 * analytic
 
 
-@pytest.mark.parametrize(("model_name", "objective_name"), PAIRS)
-def test_supervised_is_the_mean_over_all_times(model_name, objective_name):
-    del model_name
-    part, rows, seq_len = objective(objective_name), 40_000, 10
+@pytest.mark.parametrize(("objective_name", "options"), PARTS)
+def test_supervised_and_attended_pairs_are_the_means_over_all_times(objective_name, options):
+    part, rows, seq_len = objective(objective_name, options), 40_000, 10
     t_B = (torch.arange(rows) + 0.5) / rows
     tokens_BS = random_tokens(rows, seq_len, VOCABULARY)
     batch = part.training_batch(Sequences(tokens_BS, t_B, torch.Generator().manual_seed(0), VOCABULARY))
-    assert len(batch.positions_M) / rows == pytest.approx(part.sequence_cost(seq_len).supervised, rel=2e-3)
+    cost = part.sequence_cost(seq_len)
+    assert len(batch.positions_M) / rows == pytest.approx(cost.supervised, rel=3e-3)
+    if batch.attention.mask is not None and batch.attention.mask.ndim == 3:
+        assert float(batch.attention.mask.sum()) / rows == pytest.approx(cost.attended_pairs, rel=3e-3)
 
 
-@pytest.mark.parametrize("model_name", MODELS)
+@pytest.mark.parametrize(
+    ("model_name", "options"), [*((name, {}) for name in MODELS), ("transformer", {"convolution": 6})]
+)
 @pytest.mark.parametrize("size", [0, 2, 5])
-def test_parameters_are_those_of_the_built_model(model_name, size):
-    counted = config_for(model_name, "ar", size=size).parameters()
-    found = {name: weight.numel() for name, weight in build_model(model_name, "ar", size=size).named_parameters()}
+def test_parameters_are_those_of_the_built_model(model_name, options, size):
+    counted = config_for(model_name, options, size=size).parameters()
+    found = {name: weight.numel() for name, weight in build_model(model_name, options, size=size).named_parameters()}
     assert counted.total == sum(found.values())
     assert counted.embedding == found["embed_tokens.weight"]
     assert counted.head == found["lm_head.weight"]
 
 
 def test_conventions_differ_by_what_they_leave_out():
-    config = config_for("transformer", "ar", seq_len=12)
+    config = config_for("transformer", seq_len=12)
     costs = config.costs()
     sequence = replace(sequence_cost.autoregressive(12), supervised=5)
     full = forward_terms(costs, sequence)

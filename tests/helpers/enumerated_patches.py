@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from itertools import combinations, permutations, product
+from itertools import chain, combinations, pairwise, permutations, product
 
 import torch
 
@@ -33,7 +33,7 @@ class OfTokens(torch.nn.Module):
 
 def untrained(seq_len=S):
     """A small network whose weights are random."""
-    return OfTokens(shake(build_model("transformer", "patch", vocab_size=1, seq_len=seq_len, size=0)))
+    return OfTokens(shake(build_model("transformer", vocab_size=1, seq_len=seq_len, size=0)))
 
 
 def nats(model, objective, batch):
@@ -46,7 +46,7 @@ def cuts_of(size):
     firsts = range(size) if size < S else range(1)
     for first in firsts:
         starts = [0, *range(first or size, S, size), S]
-        yield [list(range(a, b)) for a, b in zip(starts, starts[1:], strict=False)]
+        yield [list(range(a, b)) for a, b in pairwise(starts)]
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def hidden_patch_nats(model, text, patches, hidden, own):
         open_tokens += [(VOCABULARY.mask, patch[0] + 1)] if number in hidden else [(text[i], i + 1) for i in patch]
     later = patches[own][1:]
     ids = [token for token, _ in open_tokens] + [text[i - 1] for i in later]
-    keys = [position for _, position in open_tokens] + [i for i in later]
+    keys = [position for _, position in open_tokens] + list(later)
     queries = [position for _, position in open_tokens] + [i + 1 for i in later]
     n = len(open_tokens)
     mask = torch.zeros(len(ids), len(ids), dtype=torch.bool)
@@ -98,7 +98,7 @@ def nats_by_order(model, texts, size):
     """(orders, texts): nats under every order of every boundary, each boundary as often as any other."""
     found = []
     for patches in cuts_of(size):
-        orders = [sum(order, []) for order in permutations(patches)]
+        orders = [list(chain(*order)) for order in permutations(patches)]
         own = [
             nats(model, Patch(), in_order(texts, torch.tensor(order).expand(len(texts), S), VOCABULARY))
             for order in orders

@@ -1,6 +1,6 @@
 """Every model family and objective that is installed, so that a new part is tested by existing."""
 
-import itertools
+from itertools import islice, product
 
 import torch
 
@@ -11,21 +11,18 @@ from bytegap.study import registry
 
 MODELS = sorted(registry.names("model"))
 OBJECTIVES = sorted(registry.names("objective"))
-PAIRS = list(itertools.product(MODELS, OBJECTIVES))
+PAIRS = list(product(MODELS, OBJECTIVES))
 
 
-def config_for(model_name, objective_name, *, vocab_size=19, seq_len=12, size=3):
-    """The config of a small model for an objective."""
-    configs = model_family(model_name).sizes(
-        n_ids=Vocabulary(vocab_size).n_ids,
-        max_positions=seq_len + 1,
-    )
-    return next(itertools.islice(configs, size, None))
+def config_for(model_name, options=None, *, vocab_size=19, seq_len=12, size=3):
+    """The config of a small model."""
+    family = model_family(model_name, options)
+    return next(islice(family.sizes(n_ids=Vocabulary(vocab_size).n_ids, max_positions=seq_len + 1), size, None))
 
 
-def build_model(model_name, objective_name, *, vocab_size=19, seq_len=12, size=3, seed=0):
-    """A small initialized model for an objective."""
-    model = config_for(model_name, objective_name, vocab_size=vocab_size, seq_len=seq_len, size=size).build()
+def build_model(model_name, options=None, *, vocab_size=19, seq_len=12, size=3, seed=0):
+    """A small initialized model."""
+    model = config_for(model_name, options, vocab_size=vocab_size, seq_len=seq_len, size=size).build()
     model.initialize(seed)
     return model
 

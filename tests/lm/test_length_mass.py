@@ -28,7 +28,7 @@ class Pieces:
 
 
 def toy(name, network=None, seq_len=S):
-    network = network or shake(build_model("transformer", name, vocab_size=3, seq_len=S, size=0))
+    network = network or shake(build_model("transformer", vocab_size=3, seq_len=S, size=0))
     return replace(language_model(network, objective(name), VOCABULARY, seq_len), tokenizer=Pieces())
 
 

@@ -45,7 +45,7 @@ class TokensOnly(torch.nn.Module):
 
 
 def toy(name="mdm", options=None, *, tokens_only=True, seq_len=S, seed=0):
-    network = shake(build_model("transformer", name, vocab_size=3, seq_len=seq_len, size=2, seed=seed)).double()
+    network = shake(build_model("transformer", vocab_size=3, seq_len=seq_len, size=2, seed=seed)).double()
     network = TokensOnly(network) if tokens_only else network
     return language_model(network, objective(name, options or {}), VOCABULARY, seq_len)
 

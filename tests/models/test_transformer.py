@@ -7,9 +7,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bytegap.cost import sizes
+from bytegap.errors import StudyError
 from bytegap.models.transformer import NORM_EPSILON, TransformerFamily
-from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL
-from tests.helpers.parts import shake
+from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL, cached_spec
+from bytegap.nn.kv_cache import KVCache
+from tests.helpers.parts import build_model, shake
 
 
 def configs():
@@ -123,3 +125,61 @@ def test_sizes_ascend_and_heads_divide_d_model():
 )
 def test_narrow_models_have_four_heads_or_heads_of_eight(d_model, n_layers, n_heads):
     assert sizes.n_heads(d_model, n_layers) == n_heads
+
+
+def convolving(seed=0):
+    model = build_model("transformer", {"convolution": 4}, vocab_size=19, seq_len=12, size=2, seed=seed)
+    return shake(model, seed)
+
+
+@pytest.mark.parametrize("attention", [CAUSAL, BIDIRECTIONAL])
+@torch.no_grad()
+def test_the_convolution_adds_visible_neighbours(attention):
+    """Against a loop: four before under causal attention, else two on each side; MASK and shifted tokens left out."""
+    model, mask = convolving(), 21
+    ids = torch.randint(20, (3, 13), generator=torch.Generator().manual_seed(0))
+    ids[:, [2, 5, 6]] = mask
+    shifted = torch.zeros(3, 13, dtype=torch.bool)
+    shifted[:, 9] = True
+    x = torch.randn(3, 13, model.lm_head.in_features)
+    found = model.convolution(x, (ids != mask) & ~shifted, attention)
+    offsets = [-4, -3, -2, -1] if attention.causal else [-2, -1, 1, 2]
+    for row, place in itertools.product(range(3), range(13)):
+        expected = x[row, place].clone()
+        for weight, offset in zip(model.convolution.weight.T, offsets, strict=True):
+            near = place + offset
+            if 0 <= near < 13 and near not in {2, 5, 6, 9}:
+                expected += weight * x[row, near]
+        assert (found[row, place] - expected).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_a_causal_convolution_reads_on_from_a_cache():
+    model = convolving().eval()
+    ids = torch.randint(20, (2, 13), generator=torch.Generator().manual_seed(0))
+    whole = model(ids, None, CAUSAL).view(2, 13, -1)
+    cache, parts = KVCache(13), []
+    for part in ids.split([5, 1, 1, 3, 3], 1):
+        P = part.shape[1]
+        parts.append(model(part, None, cached_spec(cache, P, causal=True)).view(2, P, -1))
+        cache.advance(P)
+    assert (torch.cat(parts, 1) - whole).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_later_tokens_do_not_reach_a_causal_convolution():
+    model = convolving()
+    ids = torch.randint(20, (1, 13), generator=torch.Generator().manual_seed(0))
+    other = ids.clone()
+    other[0, 7] = (other[0, 7] + 1) % 20
+    one, two = (model(each, None, CAUSAL).view(13, -1) for each in (ids, other))
+    assert torch.equal(one[:7], two[:7])
+    assert (one[7:] != two[7:]).any(1).all()
+
+
+def test_plans_with_a_table_of_target_positions_are_refused_and_those_without_are_read():
+    family = TransformerFamily()
+    fields = next(configs()).model_dump()
+    assert family.config(fields | {"target_positions": False}) == family.config(fields)
+    with pytest.raises(StudyError, match="plan and train the study again"):
+        family.config(fields | {"target_positions": True})

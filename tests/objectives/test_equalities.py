@@ -26,8 +26,8 @@ VOCABULARY = Vocabulary(5)
 ROW = torch.tensor([[0, 3, 5, 1, 1, 4]])
 
 
-def model_of(objective_name):
-    return shake(build_model("transformer", objective_name, vocab_size=5, seq_len=S, size=0)).double()
+def small_model():
+    return shake(build_model("transformer", vocab_size=5, seq_len=S, size=0)).double()
 
 
 def nats(model, objective, batch):
@@ -36,7 +36,7 @@ def nats(model, objective, batch):
 
 @torch.no_grad()
 def test_blocks_of_one_token_equal_the_chain_rule_in_as_many_forwards():
-    model, generator = model_of("block_diffusion"), torch.Generator().manual_seed(0)
+    model, generator = small_model(), torch.Generator().manual_seed(0)
     batch = BlockDiffusion(size=1).scoring_batch(Sequences(ROW, torch.rand(1), generator, VOCABULARY))
     truth = 0.0
     for i in range(S):  # the clean tokens before, which see no mask, then MASK, which sees itself and them
@@ -50,7 +50,7 @@ def test_blocks_of_one_token_equal_the_chain_rule_in_as_many_forwards():
 
 @torch.no_grad()
 def test_one_block_of_all_tokens_is_mdm():
-    model = model_of("block_diffusion")
+    model = small_model()
     rows = random_tokens(7, S, VOCABULARY)
     generator = torch.Generator().manual_seed(0)
     for size in (0, S):
@@ -69,7 +69,7 @@ def test_one_block_of_all_tokens_is_mdm():
 
 @torch.no_grad()
 def test_the_block_bound_is_the_enumerated_sum_over_blocks():
-    model, size, rows = model_of("block_diffusion"), 3, 4000
+    model, size, rows = small_model(), 3, 4000
     truth = 0.0
     for start in range(0, S, size):
         for k in range(1, size + 1):
@@ -97,7 +97,7 @@ def test_the_block_bound_is_the_enumerated_sum_over_blocks():
 
 @torch.no_grad()
 def test_any_order_left_to_right_is_ar_with_queries_rotated_by_the_next_position():
-    model = model_of("any_order")
+    model = small_model()
     rows, generator = random_tokens(5, S, VOCABULARY), torch.Generator().manual_seed(0)
     ours = AnyOrder(scored="left").scoring_batch(Sequences(rows, torch.rand(5), generator, VOCABULARY))
     theirs = Autoregressive().scoring_batch(Sequences(rows, torch.rand(5), generator, VOCABULARY))
@@ -109,7 +109,7 @@ def test_any_order_left_to_right_is_ar_with_queries_rotated_by_the_next_position
 
 @torch.no_grad()
 def test_any_order_averages_over_all_orders():
-    model, rows = model_of("any_order"), 20_000
+    model, rows = small_model(), 20_000
     orders = torch.tensor(list(permutations(range(4))))
     row = ROW[:, :4]
     every = in_order(row.expand(len(orders), 4), orders, VOCABULARY)
@@ -124,7 +124,7 @@ def test_any_order_averages_over_all_orders():
 @torch.no_grad()
 def test_the_position_asked_about_changes_the_prediction():
     """Two orders that agree up to a token, and differ in the next target position, give different logits."""
-    model = model_of("any_order")
+    model = small_model()
     one, other = torch.tensor([[2, 0, 1, 3, 4, 5]]), torch.tensor([[2, 0, 4, 3, 1, 5]])
     logits = [
         logits_of(model, in_order(ROW, order, VOCABULARY)).view(S, -1)[2].log_softmax(-1) for order in (one, other)
@@ -134,7 +134,7 @@ def test_the_position_asked_about_changes_the_prediction():
 
 @torch.no_grad()
 def test_the_span_bound_is_the_enumerated_sum_over_spans():
-    model, length, rows = model_of("span_mdm"), 2, 6000
+    model, length, rows = small_model(), 2, 6000
     truth = 0.0
     for first in (1, 2):
         cuts = [0, *range(first, S, length), S]

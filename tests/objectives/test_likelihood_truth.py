@@ -46,7 +46,7 @@ def enumerated_nelbo(model, row):
 
 @pytest.fixture(scope="module")
 def masked_model():
-    return shake(build_model("transformer", "mdm", vocab_size=5, seq_len=S, size=0))
+    return shake(build_model("transformer", vocab_size=5, seq_len=S, size=0))
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def test_a_model_without_context_has_the_same_nats_under_every_objective(objecti
 
 @torch.no_grad()
 def test_ar_is_the_chain_rule():
-    model = shake(build_model("transformer", "ar", vocab_size=5, seq_len=S, size=0))
+    model = shake(build_model("transformer", vocab_size=5, seq_len=S, size=0))
     text = windows(counts=(6, 4, 6))
     truth, start = 0.0, 0
     for count in (6, 4, 6):

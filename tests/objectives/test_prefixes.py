@@ -32,8 +32,8 @@ def one_thread_and_no_gradients():
     torch.set_num_threads(before)
 
 
-def model_of(name):
-    return shake(build_model("transformer", name, vocab_size=5, seq_len=S, size=0)).double()
+def small_model():
+    return shake(build_model("transformer", vocab_size=5, seq_len=S, size=0)).double()
 
 
 def windows(rows):
@@ -116,7 +116,7 @@ TRUTHS = {
 @pytest.mark.parametrize("case", TRUTHS)
 def test_the_mean_is_the_enumerated_conditional_bound(case, given):
     name, table, truth_of = TRUTHS[case]
-    model = model_of(name)
+    model = small_model()
     truth = truth_of(model, given)
     nats, _ = estimated(model, name, table, [ROW] * ROWS, [given] * ROWS)
     mean, error = float(nats.mean()), float(nats.mean(1).std()) / math.sqrt(len(nats)) if len(nats) > 1 else 0.0
@@ -125,7 +125,7 @@ def test_the_mean_is_the_enumerated_conditional_bound(case, given):
 
 
 def test_left_to_right_prefix_and_rest_add_up_by_the_chain_rule():
-    model = model_of("any_order")
+    model = small_model()
     for given in range(1, S):
         parts = [
             estimated(model, "any_order", {"scored": "left"}, [row], [start], passes=1, points=1)[0].item()
@@ -136,7 +136,7 @@ def test_left_to_right_prefix_and_rest_add_up_by_the_chain_rule():
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_with_empty_prefixes_the_sum_is_that_of_score_windows(name):
-    model = model_of(name)
+    model = small_model()
     rows = [ROW, ROW[:4], ROW.flip(0), ROW[2:]]
     nats, _ = estimated(model, name, {}, rows, [0] * 4, points=1, passes=5, seed=3)
     scored = language_model(model, objective(name), VOCABULARY, S, mc_passes=5, seed=3)
@@ -145,18 +145,18 @@ def test_with_empty_prefixes_the_sum_is_that_of_score_windows(name):
 
 
 def test_rows_of_equal_length_may_have_different_prefixes():
-    model = model_of("ar")
+    model = small_model()
     together, _ = estimated(model, "ar", {}, [ROW] * 1500, [4, 0, 2, 5, 1] * 300)  # more than fit at once
     alone = [estimated(model, "ar", {}, [ROW], [given])[0].item() for given in (4, 0, 2, 5, 1)]
     assert together[0].tolist() == pytest.approx(alone * 300, rel=1e-9)
-    nats, _ = estimated(model_of("mdm"), "mdm", {}, [ROW] * 300, [5, 0, 3] * 100)
+    nats, _ = estimated(small_model(), "mdm", {}, [ROW] * 300, [5, 0, 3] * 100)
     by_given = nats.view(PASSES, 100, 3).mean((0, 1)).tolist()
     for mean, given in zip(by_given, (5, 0, 3), strict=True):
-        assert mean == pytest.approx(of_masked(model_of("mdm"), given), rel=0.02)
+        assert mean == pytest.approx(of_masked(small_model(), given), rel=0.02)
 
 
 def test_more_points_reduce_the_variance_of_a_window():
-    model = model_of("mdm")
+    model = small_model()
     few, many = (estimated(model, "mdm", {}, [ROW] * ROWS, [2] * ROWS, points=points)[0] for points in (1, 16))
     assert float(many.std(0).mean()) < 0.4 * float(few.std(0).mean())
 
@@ -178,7 +178,7 @@ def test_given_tokens_are_never_masked_and_never_targets():
 
 
 def test_likeliest_is_whether_every_token_has_the_highest_probability():
-    model = model_of("ar")
+    model = small_model()
     row = ROW.clone()
     for i in range(2, S):
         row[i] = model(with_bos(row[None, :i], VOCABULARY.bos), torch.tensor([i]), CAUSAL).argmax()

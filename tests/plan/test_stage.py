@@ -153,6 +153,16 @@ def test_memory_is_that_of_the_machine_and_of_the_process(unplanned, monkeypatch
     [
         ("bpe-mdm", {"objective": "whole_word_mdm"}, "requires a byte tokenizer; 'bpe' is not one"),
         ("byte-ar", {"objective": "block_diffusion", "size": 7}, "objective 'block_diffusion': blocks of 7 do not"),
+        (
+            "byte-ar",
+            {"objective": "patch", "size": 99},
+            "objective 'patch': patches of 99 tokens are longer",
+        ),
+        (
+            "byte-ar",
+            {"objective": "streams", "size": 99},
+            "objective 'streams': streams of 99 tokens are longer",
+        ),
         ("byte-ar", {"permutation": "block_shuffle", "size": 7}, "permutation 'block_shuffle': .* of 7 do not divide"),
         ("byte-ar", {"objective": "whole_word_mdm", "units": "byte"}, "'byte' must be one of .* not a byte tokenizer"),
         ("byte-ar", {"objective": "whole_word_mdm", "units": "nosuch"}, "'nosuch' must be one of"),
@@ -167,6 +177,31 @@ def test_objective_or_permutation_that_does_not_fit_is_refused(tokenized, arm, c
     if options.get("units") == "byte":
         context = replace(context, conditioning_tokenizer=context.tokenizer)
     with pytest.raises(StudyError, match=rf"\[arms.{arm}\].*{message}"):
+        check(context)
+
+
+@pytest.mark.parametrize(
+    ("objective_name", "options", "suits"),
+    [
+        ("ar", {}, True),
+        ("mdm", {}, True),
+        ("patch", {}, True),
+        ("patch", {"by": "order"}, False),
+        ("any_order", {}, False),
+        ("block_diffusion", {}, False),
+    ],
+)
+def test_a_convolution_that_would_see_hidden_text_is_refused(tokenized, objective_name, options, suits):
+    context = context_of(tokenized, "byte-ar")
+    own = context.arm.objective.model_copy(update={"name": objective_name, "options": options})
+    model = context.arm.model.model_copy(update={"name": "transformer", "options": {"convolution": 4}})
+    context = replace(context, arm=context.arm.model_copy(update={"objective": own, "model": model}))
+    if suits:
+        check(context)
+        return
+    with pytest.raises(
+        StudyError, match=r"\[arms.byte-ar\] model: .* would see hidden text; leave the"
+    ):
         check(context)
 
 

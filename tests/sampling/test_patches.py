@@ -1,6 +1,7 @@
 """Samplers of patches and streams against the enumerated distribution of the same network."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -78,7 +79,7 @@ def test_gaps_are_filled_patch_by_patch_and_from_left_to_right(kind):
         else:  # the same draw as the sampler's, which is its first
             patch = draw_patches(1, length, size, rng_for(seed))[0].tolist()
             order = [patch[i] for i in steps]
-            assert len(list(dict.fromkeys(order))) == sum(a != b for a, b in zip(order, order[1:], strict=False)) + 1
+            assert len(list(dict.fromkeys(order))) == sum(a != b for a, b in pairwise(order)) + 1
         for own in set(patch):
             inside = [i for i in steps if patch[i] == own]
             assert inside == sorted(inside)

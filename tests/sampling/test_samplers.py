@@ -25,7 +25,7 @@ INF, NAN = float("inf"), float("nan")
 
 
 def model_of(objective_name, seq_len=S, vocab_size=1, options=None, family="transformer"):
-    network = build_model(family, objective_name, vocab_size=vocab_size, seq_len=seq_len)
+    network = build_model(family, vocab_size=vocab_size, seq_len=seq_len)
     own = objective(objective_name, options or {})
     return language_model(shake(network.eval()), own, Vocabulary(vocab_size), seq_len)
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import count
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -34,7 +35,9 @@ class TransformerConfig(ModelConfig):
     d_ff: int
     max_positions: int
     """Positions of a sequence, BOS included."""
-    convolution: int = 0
+    target_positions: Literal[False] = False
+    """Whether there is an embedding of target positions, as there was for `any_order`; it is part of a run's identity."""
+    convolution: int = Field(default=0, exclude_if=lambda neighbours: neighbours == 0)
     """Neighbours that a depthwise convolution adds to each input; 0: none."""
     rope_base: float
     """The slowest rotary pair turns once in about 2 pi times this many positions."""
@@ -98,21 +101,13 @@ class TransformerFamily(ModelFamily):
                 )
 
     def config(self, fields: Mapping[str, object]) -> TransformerConfig:
-        """The config that a plan stored."""
-        return TransformerConfig.model_validate(without_target_positions(fields))
-
-
-def without_target_positions(fields: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a config, of which those from before 2026-11-30 say whether there is a table of target positions.
-
-    StudyError where there is one, which this version cannot run.
-    """
-    if fields.get("target_positions"):
-        raise StudyError(
-            "this plan is of a version in which 'any_order' had an embedding of target positions; queries are rotated "
-            "by the target's position now: plan and train the study again"
-        )
-    return {name: value for name, value in fields.items() if name != "target_positions"}
+        """The config that a plan stored; StudyError where this version cannot run it."""
+        if fields.get("target_positions"):
+            raise StudyError(
+                "this run is of a version in which 'any_order' had an embedding of target positions; queries are "
+                "rotated by the target's position now: plan and train the study again"
+            )
+        return TransformerConfig.model_validate(dict(fields))
 
 
 def as_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
