@@ -11,6 +11,7 @@ from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
 from bytegap.objectives.any_order import in_order
 from bytegap.objectives.base import with_bos
 from bytegap.objectives.patch import Patch
+from tests.helpers.language_models import TokensOnly
 from tests.helpers.parts import build_model, logits_of, shake
 
 S = 4
@@ -19,21 +20,9 @@ TEXTS = torch.tensor(list(product(range(2), repeat=S)))
 ROW = torch.tensor([[0, 1, 1, 0]])
 
 
-class OfTokens(torch.nn.Module):
-    """A network that gives BOS and MASK no probability, so that what is exact sums to 1."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, ids_BP, positions_M, attention):
-        logits = self.network(ids_BP, positions_M, attention)
-        return logits.masked_fill(torch.arange(logits.shape[1]) >= VOCABULARY.bos, -torch.inf)
-
-
 def untrained(seq_len=S):
     """A small network whose weights are random."""
-    return OfTokens(shake(build_model("transformer", vocab_size=1, seq_len=seq_len, size=0)))
+    return TokensOnly(shake(build_model("transformer", vocab_size=1, seq_len=seq_len, size=0)), VOCABULARY.bos)
 
 
 def nats(model, objective, batch):

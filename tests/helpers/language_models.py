@@ -19,6 +19,18 @@ def language_model(network, objective, vocabulary, seq_len, **fields):
     )
 
 
+class TokensOnly(torch.nn.Module):
+    """A network that gives ids from `outcomes` on, BOS and MASK, no probability, so that none is lost."""
+
+    def __init__(self, network, outcomes):
+        super().__init__()
+        self.network, self.outcomes = network, outcomes
+
+    def forward(self, ids_BP, positions_M, attention):
+        logits = self.network(ids_BP, positions_M, attention)
+        return logits.masked_fill(torch.arange(logits.shape[1]) >= self.outcomes, -torch.inf)
+
+
 class Unigram(torch.nn.Module):
     """A model without context: the same distribution at every position."""
 

@@ -23,30 +23,26 @@ from bytegap.lm.unmasking_rules import (
     window_sums,
 )
 from bytegap.objectives.base import Objective, objective
-from tests.helpers.language_models import Unigram, language_model
+from tests.helpers.language_models import TokensOnly, Unigram, language_model
 from tests.helpers.parts import OBJECTIVES, build_model, random_tokens, shake
 
 S, VOCABULARY = 4, Vocabulary(3)
 OUTCOMES = VOCABULARY.vocab_size + 1  # tokens and EOS
-MASKED = [("mdm", {}), ("block_diffusion", {"size": 2}), ("block_diffusion", {"size": 0})]
-
-
-class TokensOnly(torch.nn.Module):
-    """A network that never predicts BOS or MASK, so that no probability is lost."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, ids_BP, positions_M, attention):
-        logits_MV = self.network(ids_BP, positions_M, attention).clone()
-        logits_MV[:, OUTCOMES:] = -torch.inf
-        return logits_MV
+MASKED = [
+    ("mdm", {}),
+    ("block_diffusion", {"size": 2}),
+    ("block_diffusion", {"size": 0}),
+    ("patch", {"size": 1}),
+    ("patch", {"size": 2}),
+    ("patch", {"size": 3}),
+    ("streams", {"size": 2}),
+    ("streams", {"size": 3}),
+]
 
 
 def toy(name="mdm", options=None, *, tokens_only=True, seq_len=S, seed=0):
     network = shake(build_model("transformer", vocab_size=3, seq_len=seq_len, size=2, seed=seed)).double()
-    network = TokensOnly(network) if tokens_only else network
+    network = TokensOnly(network, OUTCOMES) if tokens_only else network
     return language_model(network, objective(name, options or {}), VOCABULARY, seq_len)
 
 
@@ -160,6 +156,16 @@ def test_the_bound_of_k_orders_lies_between_the_nelbo_and_the_log_likelihood():
         assert log_likelihood < bounds[-1] < bounds[0] - 1e-4
 
 
+def test_random_orders_of_streams_have_the_law_of_their_bound():
+    """Of two streams of two and one tokens, the longer one is first in two of three orders."""
+    keys_BS = objective("streams", {"size": 2}).order_keys(30_000, 3, torch.Generator().manual_seed(0))
+    orders = keys_BS.argsort(1)
+    assert (keys_BS[:, 0] < keys_BS[:, 1]).all()
+    for first, second in ((0, 1), (0, 2), (2, 0)):
+        share = ((orders[:, 0] == first) & (orders[:, 1] == second)).float().mean()
+        assert float(share) == pytest.approx(1 / 3, abs=0.015)
+
+
 def test_random_orders_are_orders_and_all_are_drawn():
     model, row = toy(seq_len=3), [0, 2, 1]
     values = sorted(enumerated_orders(model, row).values())
@@ -204,6 +210,7 @@ def test_objectives_that_can_unmask_say_how(name):
     part = objective(name)
     assert part.can_unmask == (type(part).unmasking_inputs is not Objective.unmasking_inputs)
     assert not (part.is_exact and part.can_unmask)
+    assert not objective("patch", {"by": "order"}).can_unmask
 
 
 def test_what_is_known_of_the_token_count_is_a_property_of_the_objective():

@@ -119,14 +119,15 @@ def rule_token_nats(model: LanguageModel, windows: Windows, rule: str) -> Tensor
 def order_nats(model: LanguageModel, windows: Windows, orders: int) -> Tensor:
     """Exact nats of each token under K random orders, (K, T), float64; every window has orders of its own.
 
-    The mean over orders of a window's sum is an unbiased estimate of its NELBO.
+    The mean over orders of a window's sum is an unbiased estimate of its NELBO; under `patch`, whose NELBO is a mean
+    over boundaries, of that with the first patch at the start.
     """
     nats_KT: list[Tensor] = []
     for number in range(orders):
         rng = rng_for(model.seed, number, _ORDER_STREAM)
 
         def in_random_order(B: int, S: int, rng: torch.Generator = rng) -> Choose:
-            return partial(_by_key, torch.rand(B, S, generator=rng, dtype=torch.float64))
+            return partial(_by_key, model.objective.order_keys(B, S, rng))
 
         nats_KT.append(_token_nats(model, windows, in_random_order))
     return torch.stack(nats_KT)

@@ -36,7 +36,7 @@ class TransformerConfig(ModelConfig):
     max_positions: int
     """Positions of a sequence, BOS included."""
     target_positions: Literal[False] = False
-    """Whether there is an embedding of target positions, as there was for `any_order`; it is part of a run's identity."""
+    """Whether there is an embedding of target positions, as `any_order` had; it is part of a run's identity."""
     convolution: int = Field(default=0, exclude_if=lambda neighbours: neighbours == 0)
     """Neighbours that a depthwise convolution adds to each input; 0: none."""
     rope_base: float

@@ -46,7 +46,7 @@ def hidden_patches(
     read_BS = torch.where(later_BS, before_BS, torch.arange(S))
     inputs_BS = tokens_BS.gather(1, read_BS).masked_fill(hidden_BS & ~later_BS, mask)
     inputs_BP = torch.cat((torch.full((B, 1), bos), inputs_BS), 1)
-    if not later_BS.any():
+    if (patch_BS.diff(dim=1) > 0).all():  # patches of one token: not by what is hidden, so that shapes stay the same
         return inputs_BP, AttentionSpec(causal=False)
     first_B1 = torch.zeros((B, 1), dtype=torch.bool)
     later_BP = torch.cat((first_B1, later_BS), 1)

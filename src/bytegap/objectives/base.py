@@ -172,6 +172,13 @@ class Objective(Part, ABC):
         """
         raise NotImplementedError
 
+    def order_keys(self, B: int, S: int, rng: torch.Generator) -> Tensor:
+        """(B, S), float64: of the tokens that may be next, that of the smallest key is; so orders follow their law.
+
+        Uniform keys, for objectives under which each is as likely as any other.
+        """
+        return torch.rand(B, S, generator=rng, dtype=torch.float64)
+
     def loss(self, logits_MV: Tensor, batch: Batch) -> LossSums:
         """Cross-entropy at the supervised positions, weighted into the bound of each sequence."""
         nats_M = functional.cross_entropy(logits_MV, batch.targets_M, reduction="none")

@@ -89,6 +89,11 @@ class Streams(Objective):
         next_BS = hidden_BS & (self._from_here(hidden_BS) == self._in_stream(hidden_BS))
         return replace(unmasking_in_any_order(tokens_BS, hidden_BS, vocabulary), candidates_BS=next_BS)
 
+    def order_keys(self, B: int, S: int, rng: torch.Generator) -> Tensor:
+        """Ascending within a stream: a stream with more tokens left is more likely to be next."""
+        stream_S = torch.arange(S) // self.size
+        return (super().order_keys(B, S, rng) + stream_S).sort(1).values - stream_S
+
     def _from_here(self, marked_BS: Tensor) -> Tensor:
         """How many marked tokens each token's stream has from that token on, (B, S)."""
         S = marked_BS.shape[1]
