@@ -1,9 +1,9 @@
 """Time of a training step of each objective over that of AR, and of masked diffusion, with the same model and batch.
 
-    python bench/objectives.py out/STUDY
+    python bench/objectives.py out/quickstart byte-mdm
 
-Takes two sizes of the first arm of a planned study of bytes, and every attention backend of the machine; steps take
-turns.
+Takes the middle and the largest size of an arm of a planned study, with either attention backend, compiled or not;
+steps take turns.
 Writes bench/results/objectives.json.
 """
 
@@ -32,10 +32,12 @@ def main() -> None:
     """Measure, and write bench/results/objectives.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="a planned study's folder")
-    runs = StudyDir(parser.parse_args().study).plan().runs
-    own = sorted((run for run in runs if run.arm == runs[0].arm), key=lambda run: run.non_embedding_parameters)
+    parser.add_argument("arm", help="the arm whose models and batches are taken")
+    chosen = parser.parse_args()
+    runs = [run for run in StudyDir(chosen.study).plan().runs if run.arm == chosen.arm]
+    runs.sort(key=lambda run: run.non_embedding_parameters)
     rows: list[Row] = []
-    for run in (own[1], own[-1]):
+    for run in (runs[len(runs) // 2], runs[-1]):
         for attention, compiled in (("sdpa", False), ("matmul", False), ("sdpa", True), ("matmul", True)):
             execution = run.execution.model_copy(update={"attention": attention, "compile": compiled})
             steps = {

@@ -47,7 +47,8 @@ def rotary(table_PK: Tensor, P: int, attention: AttentionSpec) -> Tensor:
     if attention.query_position_ids is None:
         return keys if keys.ndim == 2 else keys[:, None, None]
     queries = table_PK[attention.query_position_ids]
-    return torch.stack(torch.broadcast_tensors(queries, keys), -3)[..., None, :, :]
+    shape = torch.broadcast_shapes(queries.shape, keys.shape)
+    return torch.stack((queries.expand(shape), keys.expand(shape)), -3)[..., None, :, :]
 
 
 class NeighbourConvolution(nn.Module):

@@ -89,7 +89,8 @@ class Patch(Objective):
 
     def _ordered(self, sequences: Sequences) -> Batch:
         tokens_BS, targets_BS = sequences.tokens_BS, sequences.target_mask_BS
-        key_BS = random_order(draw_patches(*tokens_BS.shape, self.size, sequences.rng), sequences.rng)
+        B, S = tokens_BS.shape
+        key_BS = random_order(draw_patches(B, S, self.size, sequences.rng), sequences.rng)
         if targets_BS is not None:
             key_BS = torch.where(targets_BS, key_BS, -1.0)
         order_BS = key_BS.argsort(dim=1, stable=True)
@@ -97,12 +98,12 @@ class Patch(Objective):
 
     def _masked(self, sequences: Sequences) -> Batch:
         tokens_BS, t_B, vocabulary = sequences.tokens_BS, sequences.t_B, sequences.vocabulary
-        S = tokens_BS.shape[1]
+        B, S = tokens_BS.shape
         targets_BS = sequences.target_mask_BS
         if targets_BS is None:
             targets_BS = torch.ones_like(tokens_BS, dtype=torch.bool)
-        patch_BS = draw_patches(*tokens_BS.shape, self.size, sequences.rng)
-        key_BJ = torch.full((len(patch_BS), int(patch_BS.max()) + 1), 2.0)  # patches without a target are ranked last
+        patch_BS = draw_patches(B, S, self.size, sequences.rng)
+        key_BJ = torch.full((B, int(patch_BS.max()) + 1), 2.0)  # patches without a target are ranked last
         key_BS = random_order(patch_BS, sequences.rng)
         row_M, token_index_M = targets_BS.nonzero(as_tuple=True)
         key_BJ[row_M, patch_BS[row_M, token_index_M]] = key_BS[row_M, token_index_M]
