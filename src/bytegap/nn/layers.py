@@ -47,8 +47,8 @@ def rotary(table_PK: Tensor, P: int, attention: AttentionSpec) -> Tensor:
     if attention.query_position_ids is None:
         return keys if keys.ndim == 2 else keys[:, None, None]
     queries = table_PK[attention.query_position_ids]
-    shape = torch.broadcast_shapes(queries.shape, keys.shape)
-    return torch.stack((queries.expand(shape), keys.expand(shape)), -3)[..., None, :, :]
+    queries, keys = (queries, keys.expand_as(queries)) if keys.ndim == 2 else (queries.expand_as(keys), keys)
+    return torch.stack((queries, keys), -3)[..., None, :, :]
 
 
 class NeighbourConvolution(nn.Module):
