@@ -144,26 +144,26 @@ def test_the_convolution_adds_visible_neighbours(attention):
     x = torch.randn(3, 13, model.lm_head.in_features)
     found = model.convolution(x, (ids != mask) & ~shifted, attention)
     offsets = [-4, -3, -2, -1] if attention.causal else [-2, -1, 1, 2]
-    for row, place in itertools.product(range(3), range(13)):
-        expected = x[row, place].clone()
+    for row, index in itertools.product(range(3), range(13)):
+        expected = x[row, index].clone()
         for weight, offset in zip(model.convolution.weight.T, offsets, strict=True):
-            near = place + offset
+            near = index + offset
             if 0 <= near < 13 and near not in {2, 5, 6, 9}:
                 expected += weight * x[row, near]
-        assert (found[row, place] - expected).abs().max() < 1e-5
+        assert (found[row, index] - expected).abs().max() < 1e-5
 
 
 @torch.no_grad()
 def test_a_causal_convolution_reads_on_from_a_cache():
     model = convolving().eval()
     ids = torch.randint(20, (2, 13), generator=torch.Generator().manual_seed(0))
-    whole = model(ids, None, CAUSAL).view(2, 13, -1)
+    full = model(ids, None, CAUSAL).view(2, 13, -1)
     cache, parts = KVCache(13), []
     for part in ids.split([5, 1, 1, 3, 3], 1):
         P = part.shape[1]
         parts.append(model(part, None, cached_spec(cache, P, causal=True)).view(2, P, -1))
         cache.advance(P)
-    assert (torch.cat(parts, 1) - whole).abs().max() < 1e-5
+    assert (torch.cat(parts, 1) - full).abs().max() < 1e-5
 
 
 @torch.no_grad()

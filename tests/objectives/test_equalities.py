@@ -122,7 +122,7 @@ def test_any_order_averages_over_all_orders():
 
 
 @torch.no_grad()
-def test_the_position_asked_about_changes_the_prediction():
+def test_the_target_position_changes_the_prediction():
     """Two orders that agree up to a token, and differ in the next target position, give different logits."""
     model = small_model()
     one, other = torch.tensor([[2, 0, 1, 3, 4, 5]]), torch.tensor([[2, 0, 4, 3, 1, 5]])
