@@ -119,6 +119,15 @@ def test_a_causal_model_that_does_not_read_from_left_to_right_is_no_causal_lm(st
     assert "It is not a causal language model" in (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_convolution_is_not_exported_as_llama(study, tmp_path, monkeypatch):
+    path = study[1]["byte-ar"].path
+    config = stage.model_config(study[1]["byte-ar"].spec()).model_copy(update={"convolution": 4})
+    monkeypatch.setattr(stage, "model_config", lambda _: config)
+    with pytest.raises(ModelError, match="its convolution over neighbours: it cannot be exported"):
+        stage.run(path, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_masked_export_is_a_bidirectional_llama(study):
     """Any Llama computes the same with its weights and an attention mask that hides nothing."""
     _, runs, exports = study
