@@ -84,14 +84,14 @@ def test_every_example_is_a_part_and_on_the_page(installed):
 def test_flops_equal_the_counter(model_name, objective_name, head):
     for rows, seq_len, size in ((3, 12, 0), (2, 31, 3)):
         test_flops.test_flops_equal_the_counter_forward_and_backward(
-            model_name, objective_name, head, rows, seq_len, size
+            model_name, objective_name, {}, head, rows, seq_len, size
         )
 
 
 @pytest.mark.usefixtures("installed")
 def test_the_models_parameters_are_counted():
     for size in (0, 2, 5):
-        test_flops.test_parameters_are_those_of_the_built_model("squared", size)
+        test_flops.test_parameters_are_those_of_the_built_model("squared", {}, size)
     sizes = [model_family(name).sizes(n_ids=259, max_positions=65) for name in ("squared", "transformer")]
     for ours, theirs in zip(*sizes, strict=False):
         if ours.d_model % 3 == 0:  # elsewhere Llama's MLP is rounded up
@@ -102,7 +102,7 @@ def test_the_models_parameters_are_counted():
 
 @pytest.mark.usefixtures("installed")
 def test_the_objective_masks_one_stretch_and_is_scored_by_a_bound():
-    test_flops.test_supervised_is_the_mean_over_all_times("transformer", "stretch")
+    test_flops.test_supervised_and_attended_pairs_are_the_means_over_all_times("stretch", {})
     test_likelihood_truth.test_a_model_without_context_has_the_same_nats_under_every_objective("stretch")
     test_likelihood_truth.test_bos_is_first_and_never_a_target("stretch")
     stretch, vocabulary = objective("stretch", {"share": 0.5}), Vocabulary(5)

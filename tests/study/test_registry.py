@@ -20,7 +20,10 @@ from bytegap.study import registry
     [
         ("corpus source", {"sotu", "files", "hub"}),
         ("tokenizer", {"bytes", "bpe", "unigram", "huggingface", "sentencepiece", "tiktoken"}),
-        ("objective", {"ar", "mdm", "block_diffusion", "span_mdm", "whole_word_mdm", "mlm", "any_order"}),
+        (
+            "objective",
+            {"ar", "mdm", "block_diffusion", "span_mdm", "whole_word_mdm", "mlm", "any_order", "patch", "streams"},
+        ),
         ("permutation", {"identity", "within_window", "block_shuffle", "fixed", "reverse"}),
         ("model", {"transformer"}),
     ],
