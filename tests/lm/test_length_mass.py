@@ -27,9 +27,9 @@ class Pieces:
     token_bytes: tuple[bytes, ...] = PIECES
 
 
-def toy(name, network=None, seq_len=S):
+def toy(name, network=None, seq_len=S, options=None):
     network = network or shake(build_model("transformer", vocab_size=3, seq_len=S, size=0))
-    return replace(language_model(network, objective(name), VOCABULARY, seq_len), tokenizer=Pieces())
+    return replace(language_model(network, objective(name, options), VOCABULARY, seq_len), tokenizer=Pieces())
 
 
 def sequences_of(n_bytes):
@@ -62,9 +62,36 @@ def masked(model, tokens):
     return total / len(orders)
 
 
-@pytest.mark.parametrize(("name", "probability_of"), [("ar", causal), ("mdm", masked)])
-def test_the_estimate_is_the_enumerated_sum(name, probability_of):
-    model = toy(name)
+@torch.no_grad()
+def unit_by_unit(model, tokens, known=None):
+    """The mean over orders of patches of two tokens, or over interleavings of streams of two."""
+    known = known or [VOCABULARY.mask] * len(tokens)
+    hidden = torch.tensor([[token == VOCABULARY.mask for token in known]])
+    if not hidden.any():
+        return 1.0
+    inputs = model.objective.unmasking_inputs(torch.tensor([known]), hidden, VOCABULARY)
+    total, weights = 0.0, 0
+    for index in inputs.candidates_BS[0].nonzero()[:, 0].tolist():
+        left = int(hidden[0, index // 2 * 2 : index // 2 * 2 + 2].sum())
+        weight = left if type(model.objective).__name__ == "Streams" else 1
+        logits = model.network(inputs.inputs_BP, inputs.positions_BS[0, [index]], inputs.attention)
+        p = float(logits[0].double().softmax(-1)[tokens[index]])
+        total += weight * p * unit_by_unit(model, tokens, [*known[:index], tokens[index], *known[index + 1 :]])
+        weights += weight
+    return total / weights
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "probability_of"),
+    [
+        ("ar", {}, causal),
+        ("mdm", {}, masked),
+        ("patch", {"size": 2}, unit_by_unit),
+        ("streams", {"size": 2}, unit_by_unit),
+    ],
+)
+def test_the_estimate_is_the_enumerated_sum(name, options, probability_of):
+    model = toy(name, options=options)
     truth = sum(probability_of(model, tokens) for tokens in sequences_of(N_BYTES))
     found = length_mass(model, N_BYTES, samples=4000)
     assert found.token_counts == (2, 4)

@@ -1,6 +1,7 @@
 """The Transformer against Hugging Face's Llama, and what causal and bidirectional mean."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from bytegap.errors import StudyError
 from bytegap.models.transformer import NORM_EPSILON, TransformerFamily
 from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL, cached_spec
 from bytegap.nn.kv_cache import KVCache
-from tests.helpers.parts import build_model, shake
+from tests.helpers.parts import MODELS, build_model, shake
 
 
 def configs():
@@ -183,3 +184,17 @@ def test_plans_with_a_table_of_target_positions_are_refused_and_those_without_ar
     assert family.config(fields | {"target_positions": False}) == family.config(fields)
     with pytest.raises(StudyError, match="plan and train the study again"):
         family.config(fields | {"target_positions": True})
+
+
+@pytest.mark.parametrize("model_name", MODELS)
+@torch.no_grad()
+def test_every_family_carries_out_positions_of_queries_and_flags_of_shifted_inputs(model_name):
+    model = shake(build_model(model_name, size=2))
+    ids = torch.randint(20, (2, 13), generator=torch.Generator().manual_seed(0))
+    plain = model(ids, None, CAUSAL)
+    for changed in (
+        replace(CAUSAL, position_ids=torch.arange(13).flip(0)),
+        replace(CAUSAL, query_position_ids=(torch.arange(13) + 1).clamp(max=12)),
+        replace(CAUSAL, shifted=torch.ones(2, 13, dtype=torch.bool)),
+    ):
+        assert (model(ids, None, changed) - plain).abs().max() > 1e-3

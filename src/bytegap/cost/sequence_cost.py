@@ -1,8 +1,9 @@
 """What one training sequence of S tokens costs a model: positions, supervised positions, attended pairs. No torch."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, comb, sqrt
+from math import ceil, sqrt
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,11 @@ def hidden_patches(seq_len: int, size: int) -> SequenceCost:
 
 def streams(seq_len: int, size: int) -> SequenceCost:
     """`masked` with one target for each stream of `size` tokens that has any of k hidden tokens, k drawn as above."""
-    lengths = [min(size, seq_len - start) for start in range(0, seq_len, size)]
     supervised = 0.0
-    for k in range(1, seq_len + 1):
-        share = sqrt(k / seq_len) - sqrt((k - 1) / seq_len)
-        unfinished = sum(1 - comb(seq_len - length, k) / comb(seq_len, k) for length in lengths)
-        supervised += share * unfinished
+    for length, count in Counter(min(size, seq_len - start) for start in range(0, seq_len, size)).items():
+        finished = 1.0  # the probability that none of k hidden tokens is of a stream
+        for k in range(1, seq_len + 1):
+            finished *= max(0, seq_len - length - k + 1) / (seq_len - k + 1)
+            share = sqrt(k / seq_len) - sqrt((k - 1) / seq_len)
+            supervised += share * count * (1 - finished)
     return masked(seq_len, supervised)

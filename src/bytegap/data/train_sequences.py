@@ -38,6 +38,12 @@ def seq_len_for(context_bytes: int, bytes_per_token: float, name: str) -> int:
     return seq_len(context_bytes)
 
 
+def check_not_longer(units: str, size: int, seq_len: int) -> None:
+    """StudyError where `units` of that size are longer than a sequence of `seq_len` tokens."""
+    if size > seq_len:
+        raise StudyError(f"{units} of {size} tokens are longer than a sequence of {seq_len} tokens; shorten them")
+
+
 def check_divides(units: str, size: int, seq_len: int) -> None:
     """StudyError unless `units` of that size divide a sequence of `seq_len` tokens."""
     if seq_len % size:

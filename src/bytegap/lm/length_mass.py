@@ -120,7 +120,7 @@ def _likeliest_count(model: LanguageModel, n_bytes: int, bounds: tuple[int, int]
         return most
     rng = rng_for(model.seed, n_bytes, _LENGTH_STREAM)
     tokens_RS = torch.full((_PILOT_SAMPLES, most), model.vocabulary.mask)
-    for _ in _unmask(model, tokens_RS, torch.rand(tokens_RS.shape, generator=rng).argsort(1), rng):
+    for _ in _unmask(model, tokens_RS, rng):
         pass
     mean_bytes = float(token_lengths(model)[tokens_RS].double().mean())
     return min(most, max(least, round(n_bytes / max(mean_bytes, 1e-9))))
@@ -165,8 +165,7 @@ def _mass_of_count(model: LanguageModel, m: int, n_bytes: int, samples: int) -> 
     """p_m(n bytes) by each of R samples, (R,), float64: the last token's probability of completing n bytes."""
     lengths_V, rng = token_lengths(model), rng_for(model.seed, m, n_bytes, _LENGTH_STREAM)
     tokens_RS = torch.full((samples, m), model.vocabulary.mask)
-    order_RS = torch.rand(samples, m, generator=rng).argsort(1)
-    *_, (p_RV, index_R) = _unmask(model, tokens_RS, order_RS, rng)
+    *_, (p_RV, index_R) = _unmask(model, tokens_RS, rng)
     drawn_RS = lengths_V[tokens_RS]
     drawn_RS.scatter_(1, index_R[:, None], 0)
     left_R = n_bytes - drawn_RS.sum(1)
@@ -175,17 +174,17 @@ def _mass_of_count(model: LanguageModel, m: int, n_bytes: int, samples: int) -> 
     return p_RV.masked_fill(~fits_RV, 0).sum(-1)
 
 
-def _unmask(
-    model: LanguageModel, tokens_RS: Tensor, order_RS: Tensor, rng: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Draw every token in place, one a step in the given order; yields (probabilities (R, V), indices (R,)).
+def _unmask(model: LanguageModel, tokens_RS: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw every token in place, one a step in random order; yields (probabilities (R, V), indices (R,)).
 
     A token drawn as MASK stays revealed.
     """
-    R = len(tokens_RS)
+    R, m = tokens_RS.shape
     row_R, hidden_RS = torch.arange(R), torch.ones_like(tokens_RS, dtype=torch.bool)
-    for index_R in order_RS.T:
+    key_RS = model.objective.order_keys(R, m, rng)
+    for _ in range(m):
         inputs = model.objective.unmasking_inputs(tokens_RS, hidden_RS, model.vocabulary)
+        index_R = key_RS.masked_fill(~inputs.candidates_BS, torch.inf).argmin(1)
         positions_R = inputs.positions_BS[row_R, index_R]
         p_RV = model(inputs.inputs_BP, positions_R, inputs.attention).double().softmax(-1)
         tokens_RS[row_R, index_R] = torch.multinomial(p_RV, 1, generator=rng)[:, 0]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bytegap.cost import llama, sizes
 from bytegap.cost.flops import Costs, Matmul
 from bytegap.cost.params import Parameters
+from bytegap.data.vocabulary import Vocabulary
 from bytegap.errors import StudyError
 from bytegap.models.base import ModelConfig, ModelFamily, Network
 from bytegap.nn.attention_spec import AttentionSpec
@@ -76,7 +77,7 @@ class TransformerFamily(ModelFamily):
     number of positions, so that every pair turns noticeably within a sequence.
     """
 
-    convolution: int = Field(default=0, ge=0, multiple_of=2)
+    convolution: int = Field(default=0, ge=0, le=64, multiple_of=2)
     """Neighbours that a depthwise convolution adds to each input (`NeighbourConvolution`); 0: none."""
 
     @property
@@ -144,7 +145,7 @@ class Transformer(Network):
         """The head's inputs, (M, D) or (N, D)."""
         cos, sin = (rotary(table, ids_BP.shape[1], attention) for table in (self.cos_PK, self.sin_PK))
         x_BPD = self.embed_tokens(ids_BP)
-        mask = self.embed_tokens.num_embeddings - 1
+        mask = Vocabulary.from_n_ids(self.embed_tokens.num_embeddings).mask
         if attention.shifted is not None:
             x_BPD = x_BPD + attention.shifted[..., None] * self.embed_tokens.weight[mask]
         if self.convolution is not None:

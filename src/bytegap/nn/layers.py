@@ -66,10 +66,8 @@ class NeighbourConvolution(nn.Module):
         """Add what is visible next to each position; same shape."""
         P, K = x_BPD.shape[1], self.weight.shape[1]
         seen_BND = x_BPD * visible_BP[..., None]
-        before = K // 2
-        if attention.cache is not None or attention.causal:
-            before = K
-        if attention.cache is not None:  # only causal rows are read through a cache here
+        before = K if attention.causal or attention.cache is not None else K // 2
+        if attention.cache is not None:  # rows that are read through a cache are causal, where a convolution is allowed
             seen_BND = attention.cache.append(self, seen_BND[:, None], seen_BND[:, None])[0][:, 0]
         windows_BPDW = functional.pad(seen_BND, (0, 0, before, K - before)).unfold(1, K + 1, 1)[:, -P:]
         others_BPDK = torch.cat((windows_BPDW[..., :before], windows_BPDW[..., before + 1 :]), -1)

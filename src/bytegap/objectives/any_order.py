@@ -2,8 +2,8 @@
 
 Keys are rotated by the position of the token that is read, queries by that of the token which is predicted, so that
 attention depends on the distance from what is read to what is asked.
-An embedding of the target's position in place of the rotation (sigma-GPT: Pannatier et al. 2024, arXiv 2404.09562)
-stays at the unigram at this scale (docs/log.md).
+A trial of an embedding of the target's position in its place (sigma-GPT: Pannatier et al. 2024, arXiv 2404.09562)
+stayed near the unigram (docs/log.md).
 The likelihood under one order is exact; a run is reported by the mean over orders, or, with `scored = "left"`, by the
 order of the text alone.
 """

@@ -102,7 +102,7 @@ class Objective(Part, ABC):
     is_exact: ClassVar[bool] = False
     """Whether one pass of scoring gives the likelihood itself; otherwise each pass estimates a bound on it."""
     trains_on_what_it_scores: ClassVar[bool] = True
-    """Whether the training loss estimates the nats that are scored, so that the optimum of training is theirs too."""
+    """Whether the training loss has its optimum where the nats that are scored have theirs."""
     bytes_only: ClassVar[bool] = False
     """Whether it needs bytes as tokens."""
 
@@ -113,6 +113,11 @@ class Objective(Part, ABC):
         Probes need models that accept plain sequences.
         """
         return None
+
+    @property
+    def can_be_probed(self) -> bool:
+        """Whether its models take plain sequences, any tokens of which may be hidden if attention is not causal."""
+        return self.attention is not None
 
     @property
     def reads_left_to_right(self) -> bool:
@@ -173,9 +178,9 @@ class Objective(Part, ABC):
         raise NotImplementedError
 
     def order_keys(self, B: int, S: int, rng: torch.Generator) -> Tensor:
-        """(B, S), float64: of the tokens that may be next, that of the smallest key is; so orders follow their law.
+        """Random keys of tokens, (B, S), float64: whichever candidate has the smallest is revealed next.
 
-        Uniform keys, for objectives under which each is as likely as any other.
+        These are uniform, which makes every candidate equally likely.
         """
         return torch.rand(B, S, generator=rng, dtype=torch.float64)
 

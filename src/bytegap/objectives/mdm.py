@@ -70,7 +70,7 @@ class MaskedDiffusion(MaskedScoring):
     """How many positions training masks; scoring always uses `importance`.
 
     The first three draw a count k from q and weight each of its masked tokens with 1 / (k q_k).
-    importance: as `scoring_batch`; the second moment of the gradient is least under it as well (docs/method.md).
+    importance: as `scoring_batch`; the second moment of the gradient is nearly least under it (docs/method.md).
     count: every k alike.
     bell: q_k proportional to k (S + 1 - k), few very small or very large counts.
     linear: each token masked with probability t, weight 1 / t.

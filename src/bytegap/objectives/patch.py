@@ -23,8 +23,8 @@ from torch import Tensor
 
 from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.train_sequences import check_not_longer
 from bytegap.data.vocabulary import Vocabulary
-from bytegap.errors import StudyError
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
 from bytegap.nn.patches import draw_patches, hidden_patches, random_order
 from bytegap.objectives.any_order import in_order
@@ -46,8 +46,13 @@ class Patch(Objective):
 
     @property
     def attention(self) -> AttentionSpec | None:
-        """By mask bidirectional: a token that is hidden alone is a patch."""
+        """By mask that of a sequence without a hidden patch, bidirectional."""
         return BIDIRECTIONAL if self.by == "mask" else None
+
+    @property
+    def can_be_probed(self) -> bool:
+        """Only with patches of one token: of a longer one, no token is hidden alone."""
+        return self.attention is not None and self.size == 1
 
     @property
     def can_unmask(self) -> bool:
@@ -61,10 +66,7 @@ class Patch(Objective):
 
     def check(self, seq_len: int) -> None:
         """StudyError where a patch is longer than a sequence."""
-        if self.size > seq_len:
-            raise StudyError(
-                f"patches of {self.size} tokens are longer than a sequence of {seq_len} tokens; shorten them"
-            )
+        check_not_longer("patches", self.size, seq_len)
 
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs."""

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
-from bytegap.errors import StudyError
+from bytegap.data.train_sequences import check_not_longer
 from bytegap.objectives.base import Batch, Sequences
 from bytegap.objectives.mdm import MaskedScoring, mask_tokens, num_masked_and_weight
 
@@ -32,10 +32,7 @@ class SpanMaskedDiffusion(MaskedScoring):
 
     def check(self, seq_len: int) -> None:
         """StudyError where a span is longer than a sequence."""
-        if self.length > seq_len:
-            raise StudyError(
-                f"spans of {self.length} tokens are longer than a sequence of {seq_len} tokens; shorten them"
-            )
+        check_not_longer("spans", self.length, seq_len)
 
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs."""

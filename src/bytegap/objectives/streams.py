@@ -20,8 +20,8 @@ from torch import Tensor
 
 from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
+from bytegap.data.train_sequences import check_not_longer
 from bytegap.data.vocabulary import Vocabulary
-from bytegap.errors import StudyError
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
 from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, UnmaskingInputs
 from bytegap.objectives.mdm import mask_tokens, num_masked_and_weight, unmasking_in_any_order
@@ -41,6 +41,11 @@ class Streams(Objective):
         return BIDIRECTIONAL
 
     @property
+    def can_be_probed(self) -> bool:
+        """Only with streams of one token: in a longer one, all tokens after a hidden one are hidden too."""
+        return self.size == 1
+
+    @property
     def can_unmask(self) -> bool:
         """The next token of each stream is predicted from all that are revealed."""
         return True
@@ -52,10 +57,7 @@ class Streams(Objective):
 
     def check(self, seq_len: int) -> None:
         """StudyError where a stream is longer than a sequence."""
-        if self.size > seq_len:
-            raise StudyError(
-                f"streams of {self.size} tokens are longer than a sequence of {seq_len} tokens; shorten them"
-            )
+        check_not_longer("streams", self.size, seq_len)
 
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs."""

@@ -110,8 +110,8 @@ def check(context: ArmContext) -> None:
             raise StudyError(f"{where} {name}: {error}") from None
     if context.model_family.mixes_neighbours and context.objective.attention is None:
         raise StudyError(
-            f"{where} model: its convolution mixes neighbours in the row, and the rows of {objective_name} are not in "
-            "the order of the text, so that it would see hidden text; leave the convolution out"
+            f"{where} model: it mixes neighbours in the row, and {objective_name} does not say that its rows are in "
+            "the order of the text, so that a token might see hidden text; leave the convolution out"
         )
 
 

@@ -117,7 +117,7 @@ def _best_runs(study: Study, study_dir: StudyDir, plan: Plan) -> list[RunSpec]:
 def _can_be_probed(spec: RunSpec) -> bool:
     """Whether its model takes plain sequences, which are not permuted unless it is causal, and then left to right."""
     own = objective(spec.objective, spec.objective_options)
-    if own.attention is None:
+    if not own.can_be_probed or own.attention is None:
         return False
     if own.attention.causal:
         return own.sampler().left_to_right
