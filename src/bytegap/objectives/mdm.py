@@ -24,8 +24,8 @@ from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, Un
 from bytegap.sampling.masked_diffusion import MaskedDiffusion as MaskedDiffusionSampler
 
 
-class MaskedScoring(Objective):
-    """What objectives share whose runs are scored by the NELBO of masked diffusion."""
+class BothSides(Objective):
+    """What objectives share whose rows are BOS and all tokens, hidden or not, each of which sees all others."""
 
     @property
     def attention(self) -> AttentionSpec:
@@ -41,6 +41,10 @@ class MaskedScoring(Objective):
     def known_length(self) -> KnownLength:
         """The number of positions is that of the tokens."""
         return "all"
+
+
+class MaskedScoring(BothSides):
+    """What objectives share whose runs are scored by the NELBO of masked diffusion."""
 
     def sampler(self) -> MaskedDiffusionSampler:
         """Unmasking in any order."""

@@ -22,38 +22,22 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.train_sequences import check_not_longer
 from bytegap.data.vocabulary import Vocabulary
-from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
-from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, UnmaskingInputs
-from bytegap.objectives.mdm import mask_tokens, num_masked_and_weight, unmasking_in_any_order
+from bytegap.objectives.base import Batch, Sequences, UnmaskingInputs
+from bytegap.objectives.mdm import BothSides, mask_tokens, num_masked_and_weight, unmasking_in_any_order
 from bytegap.sampling.streams import Streams as StreamsSampler
 
 
 @dataclass(frozen=True)
-class Streams(Objective):
+class Streams(BothSides):
     """Masked diffusion in which the next token of each stream is predicted."""
 
     size: int = Field(default=4, ge=1)
     """Tokens in a stream."""
 
     @property
-    def attention(self) -> AttentionSpec:
-        """Bidirectional."""
-        return BIDIRECTIONAL
-
-    @property
     def can_be_probed(self) -> bool:
         """Only with streams of one token: in a longer one, all tokens after a hidden one are hidden too."""
         return self.size == 1
-
-    @property
-    def can_unmask(self) -> bool:
-        """The next token of each stream is predicted from all that are revealed."""
-        return True
-
-    @property
-    def known_length(self) -> KnownLength:
-        """The number of positions is that of the tokens."""
-        return "all"
 
     def check(self, seq_len: int) -> None:
         """StudyError where a stream is longer than a sequence."""

@@ -75,6 +75,31 @@ class Sampler(ABC):
         """
 
 
+class TokenByToken(Sampler):
+    """Sampling of one token a step, each from a row of its own."""
+
+    left_to_right: ClassVar[bool] = False
+
+    @abstractmethod
+    def rows(
+        self, sequence_S: Tensor, vocabulary: Vocabulary, rng: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor, AttentionSpec]]:
+        """(index i of the next token, inputs (1, P) whose position i + 1 predicts it, attention) of each step.
+
+        `sequence_S` has the tokens of earlier steps.
+        """
+
+    def generate(
+        self, model: SamplerModel, sequence_S: Tensor, settings: SamplingSettings, rng: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Fill the masked tokens, wherever they are; GenerateError where the sequence is too long."""
+        check_fits(model, sequence_S)
+        for index, inputs_BP, attention in self.rows(sequence_S, model.vocabulary, rng):
+            logits_MV = model(inputs_BP, index[None] + 1, attention)
+            sequence_S[index] = draw_tokens(logits_MV, settings, model.vocabulary, rng)[0]
+            yield index[None]
+
+
 def never_drawn(vocabulary: Vocabulary) -> list[int]:
     """Ids that are no token of a text: BOS, unless it is EOS, and MASK; an id of -1 means that there is no MASK."""
     return sorted({vocabulary.bos, vocabulary.mask} - {vocabulary.eos, -1})

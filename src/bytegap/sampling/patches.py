@@ -2,30 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from bytegap.data.vocabulary import Vocabulary
+from bytegap.nn.attention_spec import AttentionSpec
 from bytegap.nn.patches import draw_patches, hidden_patches, random_order
-from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, check_fits, draw_tokens
+from bytegap.sampling.base import TokenByToken
 
 
 @dataclass(frozen=True)
-class HiddenPatches(Sampler):
-    """Sampling of one token a step; what is filled of earlier patches is visible from both sides."""
+class HiddenPatches(TokenByToken):
+    """Sampling of patches; what is filled of earlier ones is visible from both sides."""
 
     size: int
     """Tokens in a patch."""
-    left_to_right: ClassVar[bool] = False
 
-    def generate(
-        self, model: SamplerModel, sequence_S: Tensor, settings: SamplingSettings, rng: torch.Generator
-    ) -> Iterator[Tensor]:
-        """Fill the masked tokens, wherever they are; GenerateError where the sequence is too long."""
-        check_fits(model, sequence_S)
-        vocabulary, S = model.vocabulary, len(sequence_S)
-        patch_BS = draw_patches(1, S, self.size, rng)
+    def rows(
+        self, sequence_S: Tensor, vocabulary: Vocabulary, rng: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor, AttentionSpec]]:
+        """Patch by patch."""
+        patch_BS = draw_patches(1, len(sequence_S), self.size, rng)
         key_S, hidden_S = random_order(patch_BS, rng)[0], sequence_S == vocabulary.mask
         indices = hidden_S.nonzero()[:, 0]
         for index in indices[key_S[indices].argsort(stable=True)]:
@@ -33,6 +31,4 @@ class HiddenPatches(Sampler):
             inputs_BP, attention = hidden_patches(
                 sequence_S[None], hidden_S[None], patch_BS, bos=vocabulary.bos, mask=vocabulary.mask
             )
-            logits_MV = model(inputs_BP, index[None] + 1, attention)
-            sequence_S[index] = draw_tokens(logits_MV, settings, vocabulary, rng)[0]
-            yield index[None]
+            yield index, inputs_BP, attention
