@@ -93,6 +93,7 @@ def test_scores_under_other_edges_are_compared_too() -> None:
         ("permutation", "fixed", "of arm byte-ar"),
         ("permutation_options", FrozenDict(size=4), "of arm byte-ar"),
         ("model", "other", "of arm byte-ar"),
+        ("model_options", FrozenDict(convolution=4), "of arm byte-ar"),
         ("tokenizer_kind", "bpe", "of tokenizer byte"),
         ("vocab_size", 255, "of tokenizer byte"),
         ("unigram_bpb", FIRST.unigram_bpb * (1 + 2e-9), "of tokenizer byte"),

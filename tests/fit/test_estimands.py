@@ -13,6 +13,7 @@ from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.stage import fit_rows
 from bytegap.scaling import laws
+from bytegap.schema.base import FrozenDict
 from bytegap.schema.fit import Estimand, Fit
 from bytegap.schema.runs import RunRow
 from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
@@ -265,6 +266,25 @@ def test_arms_are_paired_only_with_equal_permutation() -> None:
         for row in simulated_rows(noise=0.0)
     ]
     assert {tuple(row.arms) for row in fit_rows(rows, bootstraps=20).estimands} == {tuple(MDM)}
+
+
+def test_arms_are_paired_only_with_equal_options_of_the_architecture() -> None:
+    """An option of the model is said of its pair, which is not taken for the pair without it."""
+    convolved = {"model_options": FrozenDict(convolution=4)}
+    rows = simulated_rows(noise=0.0)
+    rows += [
+        row.model_copy(update=convolved | {"arm": f"{row.arm}-convolved", "run": f"c{row.run[1:]}"})
+        for row in rows
+        if row.arm in MDM
+    ]
+    fit = fit_rows(rows, bootstraps=20)
+    pairs = {tuple(row.arms): row.objective for row in fit.estimands if row.name == "overhead"}
+    assert pairs == {
+        tuple(AR): "ar",
+        tuple(MDM): "mdm",
+        tuple(f"{arm}-convolved" for arm in MDM): "mdm, transformer (convolution 4)",
+    }
+    assert any("Under MDM of a transformer (convolution 4) bytes need" in sentence for sentence in fit.verdict)
 
 
 # -- coverage ---------------------------------------------------------------------------------------------------------

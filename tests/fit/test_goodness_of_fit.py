@@ -23,6 +23,7 @@ def arm(bpb, deviation, draws=200, seed=0):
         objective="ar",
         permutation="identity",
         model="transformer",
+        architecture="transformer",
         tight_likelihood=True,
         ln_flops_P=np.log(FLOPS[: len(bpb)]),
         ln_bpb_KP=ln_bpb,

@@ -29,7 +29,8 @@ def arms(
         made.append(
             Arm(
                 name=name, tokenizer=tokenizer, is_bytes=tokenizer == "byte", vocab_size=256, objective=objective,
-                permutation="identity", model="transformer", tight_likelihood=True, ln_flops_P=np.log(FLOPS),
+                permutation="identity", model="transformer", architecture="transformer",
+                tight_likelihood=True, ln_flops_P=np.log(FLOPS),
                 ln_bpb_KP=np.vstack([point, point + noise * rng.standard_normal((draws, 5))]),
                 ln_bpb_sd_P=np.full(5, noise),
             )

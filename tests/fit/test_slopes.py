@@ -20,7 +20,7 @@ def arm(name: str, exponent: float, noise: float, rng: np.random.Generator, draw
     point = np.log(1.2) - exponent * np.log(FLOPS / 1e14) + noise * rng.standard_normal(4)
     return Arm(
         name=name, tokenizer=name, is_bytes=True, vocab_size=256, objective="span_mdm", permutation="identity",
-        model="transformer", tight_likelihood=False,
+        model="transformer", architecture="transformer", tight_likelihood=False,
         ln_flops_P=np.log(FLOPS), ln_bpb_KP=np.vstack([point, point + noise * rng.standard_normal((draws, 4))]),
         ln_bpb_sd_P=np.full(4, noise),
     )  # fmt: skip

@@ -60,7 +60,14 @@ def test_a_frame_has_the_rows_of_the_file(path):
     assert frame.columns == list(RunRow.model_fields)
     lines = [json.loads(line) for line in (LAPTOP / "runs.jsonl").read_text().splitlines()]
     for line, row in zip(lines, frame.iter_rows(named=True), strict=True):
-        nested = ("objective_options", "permutation_options", "likelihoods", "length_mass", *NEW_BY_EDGE)
+        nested = (
+            "objective_options",
+            "permutation_options",
+            "model_options",
+            "likelihoods",
+            "length_mass",
+            *NEW_BY_EDGE,
+        )
         decoded = {key: json.loads(row[key]) for key in nested}
         given = {key: line[key] for key in RunRow.model_fields if key in line}
         assert RunRow.model_validate(given).model_dump(mode="json") == row | decoded

@@ -39,7 +39,7 @@ _RULES = (
     _Equal(
         (
             "tokenizer", "objective", "objective_options", "tight_likelihood", "permutation", "permutation_options",
-            "model",
+            "model", "model_options",
         ),
         "arm", "the runs of an arm differ in more than size, budget and seed", "give each kind an arm of its own",
     ),

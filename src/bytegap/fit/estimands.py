@@ -101,7 +101,8 @@ def compared(arms: Sequence[Arm]) -> str:
     """What is compared, as in `Estimand.objective`."""
     objectives = " - ".join(dict.fromkeys(arm.objective for arm in arms))
     permutations = " - ".join(dict.fromkeys(arm.permutation for arm in arms))
-    return objectives if permutations == "identity" else f"{objectives}, {permutations}"
+    models = " - ".join(dict.fromkeys(arm.model for arm in arms if arm.model != arm.architecture))
+    return ", ".join(filter(None, [objectives, "" if permutations == "identity" else permutations, models]))
 
 
 def _forms(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier]) -> list[Form]:

@@ -52,6 +52,9 @@ class Arm(LabelledPoints):
     permutation: str
     """Label: name and options."""
     model: str
+    """Label: name and options."""
+    architecture: str
+    """Name of the model alone."""
     tight_likelihood: bool
     """Whether the scored likelihood is exact or a bound that a perfect model attains."""
 
@@ -129,7 +132,8 @@ def arms_of(rows: Sequence[RunRow], cells: Sequence[FittedCell]) -> list[Arm]:
                 vocab_size=row.vocab_size,
                 objective=row.objective_label,
                 permutation=row.permutation_label,
-                model=row.model,
+                model=row.model_label,
+                architecture=row.model,
                 tight_likelihood=row.tight_likelihood,
                 ln_flops_P=np.log([fitted.flops for fitted in kept]),
                 ln_bpb_KP=ln_bpb_KP,

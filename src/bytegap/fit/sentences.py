@@ -99,9 +99,11 @@ def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
 
 
 def _condition(arm: Arm) -> str:
-    """Objective and permutation of an arm: `AR with permutation reverse`."""
+    """Objective and permutation of an arm, and its architecture if it has options: `AR with permutation reverse`."""
     title = _TITLES.get(arm.objective, arm.objective)
-    return title if arm.permutation == "identity" else f"{title} with permutation {arm.permutation}"
+    if arm.permutation != "identity":
+        title = f"{title} with permutation {arm.permutation}"
+    return title if arm.model == arm.architecture else f"{title} of a {arm.model}"
 
 
 def _of_unmatched(claim: Claim) -> str:

@@ -9,6 +9,7 @@ from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensi
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
+from bytegap.fit.equal_compute import loss_differences
 from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
@@ -104,6 +105,7 @@ def fit_rows(
         cells=recorded,
         frontiers=tuple(frontier.record for frontier in frontiers),
         estimands=tuple(estimands),
+        loss_differences=tuple(loss_differences(arms, cells.cells)),
         by_convention=tuple(conventions.by_convention(default, adjusted, bootstraps)),
         by_edge=tuple(sensitivity.by_edge(rows, default, bootstraps, seed)),
         by_gate=tuple(sensitivity.by_gate(rows, default, bootstraps, seed)),

@@ -226,6 +226,7 @@ def resolve_run(
         tokens_sha256=context.tokens_sha256,
         windows_manifest_sha256=context.windows.content_sha256,
         repeat=context.repeat,
+        model_options=context.arm.model.options,
     )
 
 

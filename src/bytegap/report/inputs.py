@@ -90,6 +90,10 @@ class Inputs:
         """Every arm in the order of the study file, then any that only the runs name."""
         return list(dict.fromkeys([*self.study_arms, *(row.arm for row in self.runs)]))
 
+    def cell(self, arm: str, budget_flops: float) -> Cell:
+        """The IsoFLOP cell of an arm at one of its budgets."""
+        return next(cell for cell in self.fit.cells if (cell.arm, cell.budget_flops) == (arm, budget_flops))
+
     def run_row(self, run: str) -> RunRow | None:
         """The row of runs.jsonl of the run with this id."""
         return next((row for row in self.runs if row.run == run), None)

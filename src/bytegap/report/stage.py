@@ -15,6 +15,7 @@ from bytegap.io.atomic import replace_dir, write_bytes
 from bytegap.report import html_page, render
 from bytegap.report.figures import (
     conventions,
+    equal_compute,
     estimands,
     frontiers,
     isoflop,
@@ -88,6 +89,7 @@ def all_figures(inputs: Inputs) -> list[Figure]:
         estimands.figure(inputs, "overhead"),
         estimands.figure(inputs, "interaction"),
         estimands.figure(inputs, "gap"),
+        equal_compute.figure(inputs),
         *side_by_side.figures(inputs),
         *likelihoods.figures(inputs),
         conventions.figure(inputs),
@@ -102,6 +104,7 @@ def all_tables(inputs: Inputs) -> list[Table]:
     """Every table that the records have rows for, in the order of the page."""
     tables = [
         fit.cells(inputs),
+        fit.loss_differences(inputs),
         fit.estimands(inputs),
         likelihood_tables.shares(inputs),
         likelihood_tables.gains(inputs),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _JSON_COLUMNS = (
     "objective_options",
     "permutation_options",
+    "model_options",
     "bpb_by_edge",
     "document_nats_by_edge",
     "likelihoods",

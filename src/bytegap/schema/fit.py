@@ -76,8 +76,8 @@ class Estimand(FrozenModel):
 
     name: EstimandName
     objective: str
-    """Objective of the arms, and their permutation if they have one. Of an interaction, what is compared: `mdm - ar`,
-    or `ar, fixed - identity`."""
+    """Objective of the arms, their permutation if they have one, and their architecture if it has options. Of an
+    interaction, what is compared: `mdm - ar`, or `ar, fixed - identity`."""
     arms: tuple[str, ...]
     """Byte arm and other arm; of an interaction, both pairs."""
     form: Form | Literal["minima"]
@@ -100,6 +100,21 @@ class Estimand(FrozenModel):
     label: Label
     headline: bool = False
     """Whether the conclusions state it."""
+
+
+class LossDifference(FrozenModel):
+    """Loss of an arm less that of masked diffusion with the same tokenizer and compute, both at their best sizes.
+
+    Negative where the arm is better.
+    """
+
+    arms: tuple[str, str]
+    """The arm, and the masked diffusion arm."""
+    budget_flops: float
+    """Nominal training FLOPs of both."""
+    difference_bpb: Quantity
+    bracketed: bool
+    """Both minima are within the range of sizes; otherwise an end of that range stands for a minimum."""
 
 
 class Refit(FrozenModel):
@@ -323,6 +338,8 @@ class Fit(Record):
     cells: tuple[Cell, ...]
     frontiers: tuple[Frontier, ...]
     estimands: tuple[Estimand, ...]
+    loss_differences: tuple[LossDifference, ...] = ()
+    """Of arms that share a budget with the masked diffusion arm of their tokenizer."""
     by_convention: tuple[ConventionResult, ...] = ()
     """The headlines under each convention that all runs have counts under, the fit's own first."""
     margin: float | None = None

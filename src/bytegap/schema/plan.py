@@ -80,6 +80,8 @@ class RunSpec(Record):
     """Content hash of the scoring windows' manifest."""
     repeat: int = 0
     """Which repeat of the study the run is part of, from 0; see `[grid] studies`."""
+    model_options: FrozenDict[str, FrozenJson] = FrozenDict()
+    """The options that the study gives the architecture; `model_shape` holds what follows from them."""
 
     @property
     def content_sha256(self) -> str:

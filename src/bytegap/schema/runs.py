@@ -218,6 +218,8 @@ class RunRow(Record):
     """Seed of everything random in the run."""
     repeat: int = 0
     """Which repeat of the study the run is part of, from 0; see `[grid] studies`."""
+    model_options: FrozenDict[str, FrozenJson] = FrozenDict()
+    """The options that the study gives the architecture."""
     bpb: float | None
     """Test bits per byte; exact for `ar`, else the estimate of an upper bound; none where the run failed."""
     bpb_se: float | None
@@ -257,6 +259,11 @@ class RunRow(Record):
     def objective_label(self) -> str:
         """The objective with its options: `block_diffusion (size 4)`."""
         return label(self.objective, self.objective_options)
+
+    @property
+    def model_label(self) -> str:
+        """The architecture with its options: `transformer (convolution 4)`."""
+        return label(self.model, self.model_options)
 
     @property
     def permutation_label(self) -> str:
