@@ -8,7 +8,7 @@ from bytegap.data.tokenizers.base import load_tokenizer
 from bytegap.errors import StudyDirError
 from bytegap.lm.language_model import load_run
 from bytegap.probe import linear_probe, stage
-from bytegap.probe.predict import hidden_states, hidden_token_logp, next_token_logp
+from bytegap.probe.predict import cut_context_logp, hidden_states, target_logp, target_states
 from bytegap.probe.windows import past_space, read_windows
 from bytegap.study.directory import PROBE
 from bytegap.study.load import load_study
@@ -86,19 +86,20 @@ def test_the_last_hidden_states_are_those_that_the_head_reads(study):
     hidden_BS = torch.rand(tokens_BS.shape) < 0.5
     states_LBSD = hidden_states(model, tokens_BS, hidden_BS)
     logits_BSV = model.network.lm_head(model.network.norm(states_LBSD[-1]))
-    expected = hidden_token_logp(model, tokens_BS, hidden_BS, hidden_BS)
+    expected = target_logp(model, tokens_BS, hidden_BS, hidden_BS)
     torch.testing.assert_close(logits_BSV.log_softmax(-1)[hidden_BS], expected)
+    torch.testing.assert_close(target_states(model, tokens_BS, hidden_BS, hidden_BS), states_LBSD[:, hidden_BS])
 
 
 def test_positions_of_a_sequence_that_is_not_cut_are_the_usual_ones(study):
     _, study_dir = study
     model = model_of(study_dir, "byte-ar")
     tokens_BS = next(read_windows(study_dir, "byte", 40)).tokens_BS
-    all_BS = torch.ones_like(tokens_BS, dtype=torch.bool)
+    last_BS = (torch.arange(tokens_BS.shape[1]) == tokens_BS.shape[1] - 1).expand(tokens_BS.shape)
     first_B = torch.zeros(len(tokens_BS), dtype=torch.long)
-    expected = next_token_logp(model, tokens_BS, all_BS)
-    torch.testing.assert_close(next_token_logp(model, tokens_BS, all_BS, first_B=first_B), expected)
-    moved = next_token_logp(model, tokens_BS, all_BS, first_B=first_B + 9)
+    expected = target_logp(model, tokens_BS, last_BS, torch.zeros_like(last_BS))
+    torch.testing.assert_close(cut_context_logp(model, tokens_BS, first_B), expected)
+    moved = cut_context_logp(model, tokens_BS, first_B + 9)
     assert not torch.allclose(moved, expected, atol=1e-3)
 
 

@@ -18,7 +18,7 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import AttentionSpec
-from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, targets_only, with_bos
+from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, TargetInputs, targets_only, with_bos
 from bytegap.sampling.any_order import AnyOrder as AnyOrderSampler
 
 
@@ -34,6 +34,21 @@ class AnyOrder(Objective):
         return sequence_cost.autoregressive(seq_len)
 
     @property
+    def can_be_probed(self) -> bool:
+        """Any token may follow those that are visible."""
+        return True
+
+    @property
+    def has_row_per_target(self) -> bool:
+        """A row ends with its target."""
+        return True
+
+    @property
+    def hides_any_tokens(self) -> bool:
+        """In a random order any tokens are still ahead."""
+        return True
+
+    @property
     def known_length(self) -> KnownLength:
         """Orders are drawn from those of all tokens."""
         return "all"
@@ -41,6 +56,12 @@ class AnyOrder(Objective):
     def sampler(self) -> AnyOrderSampler:
         """One token a step, in random order."""
         return AnyOrderSampler()
+
+    def target_inputs(
+        self, tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary
+    ) -> TargetInputs:
+        """Each target after the visible tokens."""
+        return after_visible(tokens_BS, hidden_BS, targets_BS, vocabulary)
 
     def training_batch(self, sequences: Sequences) -> Batch:
         """Every token, in a random order of its own for each sequence."""
@@ -60,6 +81,16 @@ class AnyOrder(Objective):
         if targets_BS is not None:
             key_BS = torch.where(targets_BS, key_BS + 1, left_BS)
         return targets_only(in_order(tokens_BS, key_BS.argsort(1), sequences.vocabulary), targets_BS)
+
+
+def after_visible(tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary) -> TargetInputs:
+    """A row for each target: the visible tokens in the order of the text, then the target, then what else is hidden."""
+    row_M, index_M = targets_BS.nonzero(as_tuple=True)
+    index_S = torch.arange(tokens_BS.shape[1])
+    others_MS = hidden_BS[row_M] & (index_S != index_M[:, None])
+    key_MS = index_S + len(index_S) * (hidden_BS[row_M].long() + others_MS)
+    batch = in_order(tokens_BS[row_M], key_MS.argsort(1), vocabulary)
+    return TargetInputs(batch.inputs_BP, index_S == (~hidden_BS).sum(1)[row_M][:, None], batch.attention)
 
 
 def in_order(tokens_BS: Tensor, order_BS: Tensor, vocabulary: Vocabulary) -> Batch:

@@ -28,6 +28,11 @@ class Autoregressive(Objective):
         """Causal."""
         return CAUSAL
 
+    @property
+    def hides_any_tokens(self) -> bool:
+        """Where inputs were dropped."""
+        return self.dropped > 0
+
     def sequence_cost(self, seq_len: int) -> SequenceCost:
         """What a training sequence costs."""
         return sequence_cost.autoregressive(seq_len)

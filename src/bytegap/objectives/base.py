@@ -85,6 +85,17 @@ class UnmaskingInputs:
 
 
 @dataclass(frozen=True)
+class TargetInputs:
+    """Inputs with which a model predicts chosen tokens from those that are not hidden."""
+
+    inputs_BP: Tensor
+    """A row for each sequence, or for each target."""
+    targets_BP: Tensor
+    """The positions whose logits predict the targets, bool; row by row in the order of the targets."""
+    attention: AttentionSpec
+
+
+@dataclass(frozen=True)
 class LossSums:
     """Sums, never means: the caller chooses what to divide by."""
 
@@ -108,16 +119,23 @@ class Objective(Part, ABC):
 
     @property
     def attention(self) -> AttentionSpec | None:
-        """The pattern of a plain sequence, BOS then tokens; None where the objective lays its inputs out otherwise.
-
-        Probes need models that accept plain sequences.
-        """
+        """The pattern of a plain sequence, BOS then tokens; None where the objective lays its inputs out otherwise."""
         return None
 
     @property
     def can_be_probed(self) -> bool:
-        """Whether its models take plain sequences, any tokens of which may be hidden if attention is not causal."""
+        """Whether `target_inputs` is defined."""
         return self.attention is not None
+
+    @property
+    def has_row_per_target(self) -> bool:
+        """Whether `target_inputs` has a row for each target, which is not that of a plain sequence."""
+        return False
+
+    @property
+    def hides_any_tokens(self) -> bool:
+        """Whether training hides any tokens of a sequence alike; otherwise some patterns of hidden tokens are new."""
+        return self.attention is not None and not self.attention.causal
 
     @property
     def reads_left_to_right(self) -> bool:
@@ -169,6 +187,21 @@ class Objective(Part, ABC):
     @abstractmethod
     def sampler(self) -> Sampler:
         """How text is generated from its models."""
+
+    def target_inputs(
+        self, tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary
+    ) -> TargetInputs:
+        """Inputs that predict each target, which is hidden or ahead, from tokens that are not hidden.
+
+        From those on both sides, or, where attention is causal, from those before it.
+        Defined where `can_be_probed`; here for plain sequences, whose hidden tokens are MASK.
+        """
+        assert self.attention is not None, "an objective without plain sequences has target_inputs of its own"
+        visible_BS = tokens_BS.masked_fill(hidden_BS, vocabulary.mask)
+        if self.attention.causal:
+            return TargetInputs(with_bos(visible_BS[:, :-1], vocabulary.bos), targets_BS, self.attention)
+        targets_BP = functional.pad(targets_BS, (1, 0))
+        return TargetInputs(with_bos(visible_BS, vocabulary.bos), targets_BP, self.attention)
 
     def unmasking_inputs(self, tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
         """Inputs that predict the hidden tokens, which are MASK in `tokens_BS`, from the revealed ones.

@@ -20,6 +20,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
+from torch.nn import functional
 
 from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
@@ -27,8 +28,16 @@ from bytegap.data.train_sequences import check_not_longer
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
 from bytegap.nn.patches import draw_patches, hidden_patches, random_order
-from bytegap.objectives.any_order import in_order
-from bytegap.objectives.base import Batch, KnownLength, Objective, Sequences, UnmaskingInputs, targets_only
+from bytegap.objectives.any_order import after_visible, in_order
+from bytegap.objectives.base import (
+    Batch,
+    KnownLength,
+    Objective,
+    Sequences,
+    TargetInputs,
+    UnmaskingInputs,
+    targets_only,
+)
 from bytegap.objectives.mdm import num_masked_and_weight
 from bytegap.sampling.any_order import AnyOrder
 from bytegap.sampling.base import Sampler
@@ -51,8 +60,18 @@ class Patch(Objective):
 
     @property
     def can_be_probed(self) -> bool:
-        """Only with patches of one token: of a longer one, no token is hidden alone."""
-        return self.attention is not None and self.size == 1
+        """The target begins a patch."""
+        return True
+
+    @property
+    def has_row_per_target(self) -> bool:
+        """Unless a patch is one token that is hidden, and patches begin where the target is."""
+        return self.by == "order" or self.size > 1
+
+    @property
+    def hides_any_tokens(self) -> bool:
+        """Only patches of one token; longer ones are hidden as one."""
+        return self.size == 1
 
     @property
     def can_unmask(self) -> bool:
@@ -123,6 +142,26 @@ class Patch(Objective):
             token_index_M=token_index_M,
             attention=attention,
         )
+
+    def target_inputs(
+        self, tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary
+    ) -> TargetInputs:
+        """Each target as the first token of a patch, after the visible tokens or from the visible ones alone."""
+        if not self.has_row_per_target:
+            return super().target_inputs(tokens_BS, hidden_BS, targets_BS, vocabulary)
+        if self.by == "order":
+            return after_visible(tokens_BS, hidden_BS, targets_BS, vocabulary)
+        row_M, index_M = targets_BS.nonzero(as_tuple=True)
+        from_target_MS = torch.arange(tokens_BS.shape[1]) - index_M[:, None]
+        patch_MS = from_target_MS.div(self.size, rounding_mode="floor")
+        inputs_MP, attention = hidden_patches(
+            tokens_BS[row_M],
+            hidden_BS[row_M],
+            patch_MS - patch_MS[:, :1],
+            bos=vocabulary.bos,
+            mask=vocabulary.mask,
+        )
+        return TargetInputs(inputs_MP, functional.pad(from_target_MS == 0, (1, 0)), attention)
 
     def unmasking_inputs(self, tokens_BS: Tensor, hidden_BS: Tensor, vocabulary: Vocabulary) -> UnmaskingInputs:
         """Next is the first hidden token of any patch, or of the patch that is revealed in part, if one is.

@@ -30,6 +30,11 @@ class SpanMaskedDiffusion(MaskedScoring):
     length: int = Field(default=4, ge=1)
     """Tokens in a span."""
 
+    @property
+    def hides_any_tokens(self) -> bool:
+        """Only spans of one token; longer ones are hidden as one."""
+        return self.length == 1
+
     def check(self, seq_len: int) -> None:
         """StudyError where a span is longer than a sequence."""
         check_not_longer("spans", self.length, seq_len)

@@ -33,6 +33,11 @@ class WholeWordMaskedDiffusion(MaskedScoring):
     """`word`, or the name of a tokenizer of the study, whose tokens are masked as units."""
 
     @property
+    def hides_any_tokens(self) -> bool:
+        """Units are hidden as one."""
+        return False
+
+    @property
     def conditioning_tokenizer(self) -> str | None:
         """The tokenizer whose tokens are the units."""
         return None if self.units == WORD else self.units

@@ -13,7 +13,7 @@ from torch import Tensor
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
 from bytegap.probe.metrics import mean_and_se
-from bytegap.probe.predict import is_causal, next_token_logp, run_fields, surprisal_nats
+from bytegap.probe.predict import cut_context_logp, is_causal, run_fields, surprisal_nats
 from bytegap.probe.windows import ProbeWindows
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.probe import ContextLoss
@@ -46,8 +46,7 @@ def context_loss(model: LanguageModel, spec: RunSpec, windows: Sequence[ProbeWin
     errors: list[float] = []
     for length in lengths:
         cut_BC = stretch_BC[:, -length - 1 :]
-        last_BC = (torch.arange(length + 1) == length).expand(cut_BC.shape)
-        logp_BV = next_token_logp(model, cut_BC, last_BC, first_B=first_B + longest - length)
+        logp_BV = cut_context_logp(model, cut_BC, first_B + longest - length)
         mean, error = mean_and_se(surprisal_nats(logp_BV, cut_BC[:, -1]).double())
         nats.append(mean)
         errors.append(error)

@@ -1,7 +1,8 @@
 """Linear probes, layer by layer: do hidden states determine the word and the token that a byte is in?
 
 A multinomial logistic regression predicts the label from the state at the byte's own position (Alain and Bengio 2016,
-arXiv 1610.01644), for visible bytes (AR: once they are read) and for hidden ones.
+arXiv 1610.01644), for visible bytes (AR: once they are read) and for hidden ones. Of models with a row for each target,
+such as those of patches, only for hidden ones, from the state that predicts them.
 Layer 0 is the embedding, which depends on the byte alone.
 Labels come from the text: the most frequent words, and the most frequent tokens of each other tokenizer.
 B windows, S bytes, N positions, L layers and the embedding, D d_model, K labels.
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
-from bytegap.probe.predict import hidden_states, is_causal, run_fields
+from bytegap.probe.predict import hidden_states, is_causal, run_fields, target_states
 from bytegap.probe.segmentation import MASK_RATIOS
 from bytegap.probe.windows import ProbeWindows
 from bytegap.schema.plan import RunSpec
@@ -40,13 +41,14 @@ def linear_probes(model: LanguageModel, spec: RunSpec, windows: Sequence[ProbeWi
 def _rows(
     model: LanguageModel, spec: RunSpec, windows: Sequence[ProbeWindows], mask_ratio: float | None
 ) -> Iterator[LinearProbe]:
-    states_LND, hidden_N, fitting_N = _states(model, spec, windows, mask_ratio)
+    states_LND, kept_N, hidden_N, fitting_N = _states(model, spec, windows, mask_ratio)
     positions: tuple[tuple[Literal["visible", "hidden"], Tensor], ...] = (
         ("visible", ~hidden_N),
         ("hidden", hidden_N),
     )
     for label in windows[0].labels:
-        label_N = most_frequent(torch.cat([each.labels[label].flatten() for each in windows]), fitting_N)
+        labels = torch.cat([each.labels[label].flatten() for each in windows])[kept_N]
+        label_N = most_frequent(labels, fitting_N)
         for at, chosen_N in positions:
             labelled_N = chosen_N & (label_N >= 0)
             fit_N, test_N = labelled_N & fitting_N, labelled_N & ~fitting_N
@@ -69,21 +71,33 @@ def _rows(
 
 def _states(
     model: LanguageModel, spec: RunSpec, windows: Sequence[ProbeWindows], mask_ratio: float | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """States (L, N, D), whether each byte is hidden (N,), and whether its window is in the fitting half (N,)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """States (L, N, D), of which bytes of the windows (N,), which are hidden (N,), and which are fitted on (N,).
+
+    The first half of the windows is fitted on.
+    """
     rng = rng_for(spec.seed, 5)
     states: list[Tensor] = []
+    kept: list[Tensor] = []
     hidden: list[Tensor] = []
     fitting: list[Tensor] = []
+    start = 0
     for each in windows:
         B, S = each.tokens_BS.shape
         hidden_BS = torch.zeros(B, S, dtype=torch.bool)
         if mask_ratio is not None:
             hidden_BS = torch.rand((B, S), generator=rng).argsort(1).argsort(1) < max(1, round(mask_ratio * S))
-        states.append(hidden_states(model, each.tokens_BS, hidden_BS).flatten(1, 2))
-        hidden.append(hidden_BS.flatten())
-        fitting.append((torch.arange(B) < B // 2)[:, None].expand(B, S).flatten())
-    return torch.cat(states, 1).double(), torch.cat(hidden), torch.cat(fitting)
+        if model.objective.has_row_per_target:
+            kept_N = hidden_BS.flatten().nonzero()[:, 0]
+            states.append(target_states(model, each.tokens_BS, hidden_BS, hidden_BS))
+        else:
+            kept_N = torch.arange(B * S)
+            states.append(hidden_states(model, each.tokens_BS, hidden_BS).flatten(1, 2))
+        kept.append(start + kept_N)
+        hidden.append(hidden_BS.flatten()[kept_N])
+        fitting.append(kept_N // S < B // 2)
+        start += B * S
+    return torch.cat(states, 1).double(), torch.cat(kept), torch.cat(hidden), torch.cat(fitting)
 
 
 def most_frequent(label_N: Tensor, counted_N: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 The share of hidden bytes in a window is constant: a neighbour that is hidden makes a byte farther away visible.
 For AR, as many bytes of the history are hidden as there are neighbours, close by or far away. It was never trained on
-such inputs (out of distribution), unless it was trained with dropped inputs.
+such inputs (out of distribution), unless it was trained with dropped inputs; nor were models of patches, spans or
+streams of several bytes.
 B windows, S bytes.
 """
 
@@ -16,9 +17,8 @@ from torch import Tensor
 
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
-from bytegap.objectives.ar import Autoregressive
 from bytegap.probe.metrics import mean_and_se
-from bytegap.probe.predict import hidden_token_logp, is_causal, next_token_logp, run_fields, surprisal_nats
+from bytegap.probe.predict import is_causal, run_fields, surprisal_nats, target_logp
 from bytegap.probe.windows import ProbeWindows
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.probe import NeighbourAblation
@@ -63,7 +63,6 @@ class Pattern:
 def neighbour_ablation(model: LanguageModel, spec: RunSpec, windows: Iterable[ProbeWindows]) -> list[NeighbourAblation]:
     """A row for each radius: the loss by number of visible neighbours, and nats lost with each neighbour hidden."""
     rng, causal = rng_for(spec.seed, 2), is_causal(model)
-    logp = next_token_logp if causal else hidden_token_logp
     losses: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
     for each in windows:
         tokens_BS = each.tokens_BS
@@ -80,7 +79,7 @@ def neighbour_ablation(model: LanguageModel, spec: RunSpec, windows: Iterable[Pr
                     target_B = torch.randint(first, last, (B,), generator=rng)
                     hidden_BS = pattern.draw(target_B, rng)
                     target_BS = torch.arange(S) == target_B[:, None]
-                    logp_BV = logp(model, tokens_BS, target_BS, hidden_BS)
+                    logp_BV = target_logp(model, tokens_BS, target_BS, hidden_BS)
                     losses[radius, visible].append(surprisal_nats(logp_BV, tokens_BS[target_BS]).double())
     by_radius: dict[int, dict[int, Tensor]] = defaultdict(dict)
     for (radius, visible), parts in losses.items():
@@ -99,13 +98,11 @@ def _row(model: LanguageModel, spec: RunSpec, radius: int, nats: dict[int, Tenso
     y = torch.cat(list(nats.values())).numpy()
     slope, intercept = np.polyfit(x, y, 1)
     error = float(np.std(y - intercept - slope * x, ddof=2) / np.sqrt(((x - x.mean()) ** 2).sum()))
-    causal, objective = is_causal(model), model.objective
-    trained_so = isinstance(objective, Autoregressive) and objective.dropped > 0
     statistics = [mean_and_se(own) for own in nats.values()]
     return NeighbourAblation(
         **run_fields(spec),
-        out_of_distribution=causal and not trained_so,
-        mask_ratio=None if causal else MASK_RATIO,
+        out_of_distribution=not model.objective.hides_any_tokens,
+        mask_ratio=None if is_causal(model) else MASK_RATIO,
         radius=radius,
         visible=tuple(nats),
         nats=tuple(mean for mean, _ in statistics),

@@ -40,64 +40,80 @@ def run_fields(spec: RunSpec) -> RunFields:
 
 def is_causal(model: LanguageModel) -> bool:
     """Whether the model predicts each token from those before it, not from both sides."""
-    return _attention(model).causal
+    attention = model.objective.attention
+    return attention is not None and attention.causal
 
 
-def next_token_logp(
-    model: LanguageModel,
-    tokens_BS: Tensor,
-    targets_BS: Tensor,
-    hidden_BS: Tensor | None = None,
-    first_B: Tensor | None = None,
-) -> Tensor:
-    """(M, V) of a causal model at the target tokens, sequence after sequence: each given the tokens before it.
+def target_logp(model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hidden_BS: Tensor) -> Tensor:
+    """(M, V) at the target tokens, sequence after sequence: each given the tokens that are not hidden.
 
-    Tokens of `hidden_BS` are replaced by MASK.
-    Sequences cut from longer ones keep their positions: `first_B` is the index of each one's first token, BOS being at
-    its usual position.
+    Given those before it, if the model is causal; a target that is not hidden is ahead.
     """
-    visible_BS = tokens_BS if hidden_BS is None else tokens_BS.masked_fill(hidden_BS, model.vocabulary.mask)
-    inputs_BP = with_bos(visible_BS[:, :-1], model.vocabulary.bos)
-    attention = AttentionSpec(causal=True)
-    if first_B is not None:
-        ids_BP = functional.pad(first_B[:, None] + 1 + torch.arange(inputs_BP.shape[1] - 1), (1, 0))
-        attention = AttentionSpec(causal=True, position_ids=ids_BP)
-    return _logp(model, inputs_BP, targets_BS, attention)
+    inputs = model.objective.target_inputs(tokens_BS, hidden_BS, targets_BS, model.vocabulary)
+    return _logp(model, inputs.inputs_BP, inputs.targets_BP, inputs.attention)
 
 
-def hidden_token_logp(model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hidden_BS: Tensor) -> Tensor:
-    """(M, V) of a bidirectional model at the target tokens, sequence after sequence, given all tokens not hidden."""
-    inputs_BP = _masked_inputs(model, tokens_BS, hidden_BS)
-    return _logp(model, inputs_BP, functional.pad(targets_BS, (1, 0)), AttentionSpec(causal=False))
+def cut_context_logp(model: LanguageModel, tokens_BS: Tensor, first_B: Tensor) -> Tensor:
+    """(B, V) of a causal model at the last token of sequences that are cut from longer ones.
+
+    Tokens keep their positions: `first_B` is the index of each sequence's first token, BOS being at its usual position.
+    """
+    inputs_BP = with_bos(tokens_BS[:, :-1], model.vocabulary.bos)
+    S = tokens_BS.shape[1]
+    ids_BP = functional.pad(first_B[:, None] + 1 + torch.arange(S - 1), (1, 0))
+    last_BS = (torch.arange(S) == S - 1).expand(tokens_BS.shape)
+    return _logp(model, inputs_BP, last_BS, AttentionSpec(causal=True, position_ids=ids_BP))
 
 
-@torch.no_grad()
 def hidden_states(model: LanguageModel, tokens_BS: Tensor, hidden_BS: Tensor) -> Tensor:
     """(L + 1, B, S, D) on the CPU: the state at each token's position before the first layer, and after each.
 
-    ModelError where they are not finite.
+    Of models that take plain sequences; ModelError where states are not finite.
     """
+    attention = model.objective.attention
+    assert attention is not None
+    inputs_BP = with_bos(tokens_BS.masked_fill(hidden_BS, model.vocabulary.mask), model.vocabulary.bos)
+    is_token_BP = functional.pad(torch.ones_like(hidden_BS), (1, 0))
+    states_LND = _states(model, inputs_BP, is_token_BP, attention)
+    return states_LND.view(len(states_LND), *tokens_BS.shape, -1)
+
+
+def target_states(model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hidden_BS: Tensor) -> Tensor:
+    """(L + 1, M, D) on the CPU: the states from which `target_logp` predicts; ModelError where they are not finite."""
+    inputs = model.objective.target_inputs(tokens_BS, hidden_BS, targets_BS, model.vocabulary)
+    return _states(model, inputs.inputs_BP, inputs.targets_BP, inputs.attention)
+
+
+@torch.no_grad()
+def _states(model: LanguageModel, inputs_BP: Tensor, chosen_BP: Tensor, attention: AttentionSpec) -> Tensor:
+    """(L + 1, M, D) at the chosen positions, row by row."""
     assert isinstance(model.network, Network), "runs have networks of our own"
-    inputs_BP, layers = _masked_inputs(model, tokens_BS, hidden_BS), model.network.layers
+    layers, at_once = model.network.layers, _sequences_at_once(inputs_BP)
     states: list[list[Tensor]] = [[] for _ in range(len(layers) + 1)]
-
-    def keep_input(_module: object, inputs: tuple[Tensor, ...]) -> None:
-        states[0].append(inputs[0].cpu())
-
-    hooks = [layers[0].register_forward_pre_hook(keep_input)]
-    for layer, own in zip(layers, states[1:], strict=True):
-
-        def keep_output(_module: object, _inputs: object, output: Tensor, own: list[Tensor] = own) -> None:
-            own.append(output.cpu())
-
-        hooks.append(layer.register_forward_hook(keep_output))
-    at_once = _sequences_at_once(inputs_BP)
     for start in range(0, len(inputs_BP), at_once):
-        inputs = inputs_BP[start : start + at_once]
-        model.network.features(inputs.to(model.device), None, _attention(model))
-    for hook in hooks:
-        hook.remove()
-    return check_states(torch.stack([torch.cat(parts)[:, 1:] for parts in states]), model.name)
+        part = slice(start, start + at_once)
+        chosen_M = chosen_BP[part].flatten().to(model.device)
+
+        def keep_input(_module: object, inputs: tuple[Tensor, ...], chosen_M: Tensor = chosen_M) -> None:
+            states[0].append(inputs[0].flatten(0, 1)[chosen_M].cpu())
+
+        hooks = [layers[0].register_forward_pre_hook(keep_input)]
+        for layer, own in zip(layers, states[1:], strict=True):
+
+            def keep_output(
+                _module: object,
+                _inputs: object,
+                output: Tensor,
+                own: list[Tensor] = own,
+                chosen_M: Tensor = chosen_M,
+            ) -> None:
+                own.append(output.flatten(0, 1)[chosen_M].cpu())
+
+            hooks.append(layer.register_forward_hook(keep_output))
+        model.network.features(inputs_BP[part].to(model.device), None, attention.rows(start, start + at_once))
+        for hook in hooks:
+            hook.remove()
+    return check_states(torch.stack([torch.cat(parts) for parts in states]), model.name)
 
 
 def entropy_nats(logp: Tensor) -> Tensor:
@@ -108,16 +124,6 @@ def entropy_nats(logp: Tensor) -> Tensor:
 def surprisal_nats(logp: Tensor, tokens: Tensor) -> Tensor:
     """Cross-entropy of each token under its distribution; ModelError where one has probability 0."""
     return check_nats(-logp.gather(-1, tokens[..., None])[..., 0], "a probed model")
-
-
-def _attention(model: LanguageModel) -> AttentionSpec:
-    attention = model.objective.attention
-    assert attention is not None, "the stage probes objectives that take plain sequences"
-    return attention
-
-
-def _masked_inputs(model: LanguageModel, tokens_BS: Tensor, hidden_BS: Tensor) -> Tensor:
-    return with_bos(tokens_BS.masked_fill(hidden_BS, model.vocabulary.mask), model.vocabulary.bos)
 
 
 def _sequences_at_once(inputs_BP: Tensor) -> int:

@@ -14,7 +14,7 @@ from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for
 from bytegap.objectives.whole_word_mdm import word_index
 from bytegap.probe.metrics import mean_and_se
-from bytegap.probe.predict import hidden_token_logp, is_causal, run_fields, surprisal_nats
+from bytegap.probe.predict import is_causal, run_fields, surprisal_nats, target_logp
 from bytegap.probe.windows import ProbeWindows
 from bytegap.schema.plan import RunSpec
 from bytegap.schema.probe import Reconstruction
@@ -42,7 +42,7 @@ def reconstruction(model: LanguageModel, spec: RunSpec, windows: Iterable[ProbeW
         for k in HIDDEN:
             for pattern in _PATTERNS:
                 hidden_BS = hide(word_BS, k, rng, contiguous=pattern == "contiguous")
-                logp_MV = hidden_token_logp(model, tokens_BS, hidden_BS, hidden_BS)
+                logp_MV = target_logp(model, tokens_BS, hidden_BS, hidden_BS)
                 hidden_Bk = tokens_BS[hidden_BS].view(-1, k)
                 nats[pattern, k].append(surprisal_nats(logp_MV, hidden_Bk.flatten()).view(-1, k).double().mean(1))
                 correct[pattern, k].append((logp_MV.argmax(-1).view(-1, k) == hidden_Bk).all(1))

@@ -19,11 +19,10 @@ from bytegap.probe.metrics import detect
 from bytegap.probe.predict import (
     RunFields,
     entropy_nats,
-    hidden_token_logp,
     is_causal,
-    next_token_logp,
     run_fields,
     surprisal_nats,
+    target_logp,
 )
 from bytegap.probe.windows import ProbeWindows
 from bytegap.schema.plan import RunSpec
@@ -81,18 +80,19 @@ def segmentation(model: LanguageModel, spec: RunSpec, windows: Iterable[ProbeWin
         B, S = tokens_BS.shape
         inner_BS = _inner(tokens_BS, model.vocabulary.eos)
         if is_causal(model):
-            by_conditioning["next byte"].add(next_token_logp(model, tokens_BS, inner_BS), each, inner_BS)
+            logp_MV = target_logp(model, tokens_BS, inner_BS, torch.zeros_like(inner_BS))
+            by_conditioning["next byte"].add(logp_MV, each, inner_BS)
             continue
         for ratio in MASK_RATIOS:
             hidden_BS = torch.rand((B, S), generator=rng).argsort(1).argsort(1) < max(1, round(ratio * S))
             targets_BS = hidden_BS & inner_BS
-            logp_MV = hidden_token_logp(model, tokens_BS, targets_BS, hidden_BS)
+            logp_MV = target_logp(model, tokens_BS, targets_BS, hidden_BS)
             by_conditioning[f"mask {ratio:g}"].add(logp_MV, each, targets_BS)
         left_contexts = 1 + torch.randperm(S - 1, generator=rng)[:LEFT_CONTEXT_TARGETS]
         for index in cast("list[int]", left_contexts.tolist()):
             hidden_BS = (torch.arange(S) >= index).expand(B, S)
             targets_BS = (torch.arange(S) == index) & inner_BS
-            logp_MV = hidden_token_logp(model, tokens_BS, targets_BS, hidden_BS)
+            logp_MV = target_logp(model, tokens_BS, targets_BS, hidden_BS)
             by_conditioning["left context"].add(logp_MV, each, targets_BS)
     fields = run_fields(spec)
     return [row for conditioning, scores in by_conditioning.items() for row in scores.rows(fields, conditioning)]

@@ -48,9 +48,9 @@ def run(study: Study, study_dir: StudyDir) -> Probe:
     specs = _best_runs(study, study_dir, plan)
     if not specs:
         raise StudyDirError(
-            f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective takes "
-            "plain sequences, such as ar and mdm, without a permutation unless they are causal; run 'bytegap train' if "
-            "the study has such an arm"
+            f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective "
+            "predicts chosen tokens, as ar and mdm do, without a permutation unless they are causal; run 'bytegap "
+            "train' if the study has such an arm"
         )
     windows_sha256 = study_dir.windows().content_sha256
     inputs = digest([[spec.id for spec in specs], windows_sha256, WINDOWS, sorted(Probe.model_fields)])
@@ -115,11 +115,11 @@ def _best_runs(study: Study, study_dir: StudyDir, plan: Plan) -> list[RunSpec]:
 
 
 def _can_be_probed(spec: RunSpec) -> bool:
-    """Whether its model takes plain sequences, which are not permuted unless it is causal, and then left to right."""
+    """Whether its model predicts chosen tokens of text as written, or, if it is causal, of any text left to right."""
     own = objective(spec.objective, spec.objective_options)
-    if not own.can_be_probed or own.attention is None:
+    if not own.can_be_probed:
         return False
-    if own.attention.causal:
+    if own.attention is not None and own.attention.causal:
         return own.sampler().left_to_right
     return permutation(spec.permutation, spec.permutation_options).is_identity
 
