@@ -24,10 +24,8 @@ from bytegap.plan import stage as plan
 from bytegap.probe.predict import (
     entropy_nats,
     hidden_states,
-    hidden_token_logp,
-    is_causal,
-    next_token_logp,
     surprisal_nats,
+    target_logp,
 )
 from bytegap.sampling.base import SamplingSettings, draw_tokens
 from bytegap.schema.evaluate import LmEvalResults, LmEvalTask
@@ -165,9 +163,7 @@ def test_probes_refuse_logits_that_are_not_finite(damaged, arm):
     model = load_run(damaged(arm, 3e38))
     tokens_BS, all_BS = torch.zeros(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.bool)
     with pytest.raises(ModelError, match=f"{arm} .*not finite"):
-        next_token_logp(model, tokens_BS, all_BS) if is_causal(model) else hidden_token_logp(
-            model, tokens_BS, all_BS, all_BS
-        )
+        target_logp(model, tokens_BS, all_BS, all_BS)
 
 
 def test_probes_refuse_hidden_states_that_are_not_finite(damaged):

@@ -60,18 +60,28 @@ def to_device(model: M, numerics: Execution) -> M:
 def body_fn(model: Network, numerics: Execution) -> Body:
     """The model's body as a training step runs it.
 
-    Code is compiled once for one P, for any M (0 included) and any B above one; B = 1 has code of its own.
-    Which batch the compiler meets first, here or in another process that shares its cache, changes nothing.
-    CUDA graphs have code for each shape.
-    Code compiled earlier in this process is dropped, so that a run's arithmetic does not depend on the runs before it.
+    A mask is made into floats once for all layers, outside of compiled code, which would do so for each head; the flex
+    kernel takes it as it is.
     """
 
     def eager(inputs_BP: Tensor, positions_M: Tensor | None, attention: AttentionSpec) -> Tensor:
         with _autocast(numerics):
             return model.features(inputs_BP, positions_M, attention)
 
-    if not numerics.compile:
-        return eager
+    body = _compiled(eager, numerics) if numerics.compile else eager
+    if numerics.attention == "flex":
+        return body
+    dtype: torch.dtype = getattr(torch, numerics.dtype)
+    return lambda inputs_BP, positions_M, attention: body(inputs_BP, positions_M, attention.with_additive_mask(dtype))
+
+
+def _compiled(eager: Callable[[Tensor, Tensor | None, AttentionSpec], Tensor], numerics: Execution) -> Body:
+    """The body compiled once for one P, for any M (0 included) and any B above one; B = 1 has code of its own.
+
+    Which batch the compiler meets first, here or in another process that shares its cache, changes nothing.
+    CUDA graphs have code for each shape.
+    Code compiled earlier in this process is dropped, so that a run's arithmetic does not depend on the runs before it.
+    """
     torch.compiler.reset()
     if numerics.compile == "graphs":
         return _cuda_graph_replay(torch.compile(eager, mode="reduce-overhead", dynamic=False))

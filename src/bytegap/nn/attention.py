@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import flex_attention
 
-from bytegap.nn.attention_spec import AttentionSpec
+from bytegap.nn.attention_spec import AttentionSpec, additive
 
 Backend = Callable[[Tensor, Tensor, Tensor, AttentionSpec], Tensor]
 """(queries, keys, values, spec) to outputs, each (B, H, P, K)."""
@@ -62,7 +62,7 @@ class _ChunkedAttention(torch.autograd.Function):
                 score_BHQP = score_BHQP + functional.pad(ahead_QQ, (queries.start, 0))
             if mask is not None:
                 allowed = mask[..., queries, :]
-                score_BHQP = score_BHQP + torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, -torch.inf)
+                score_BHQP = score_BHQP + (allowed if allowed.is_floating_point() else additive(allowed, dtype))
             maps.append(score_BHQP.softmax(-1))
             mixed.append(maps[-1] @ v_BHPK[..., keys, :])
         ctx.save_for_backward(q_BHPK, k_BHPK, v_BHPK, *maps)

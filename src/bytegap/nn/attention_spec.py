@@ -19,7 +19,8 @@ class AttentionSpec:
     causal: bool
     """Each position attends to itself and to those before it; otherwise to all, unless `mask` says which."""
     mask: Tensor | None = None
-    """(P, N + P), or (B, P, N + P) where it differs between sequences: True where the row may attend to the column."""
+    """(P, N + P), or (B, P, N + P) where it differs between sequences: True where the row may attend to the column; or
+    floats, 0 there and -inf elsewhere, to add to scores."""
     position_ids: Tensor | None = None
     """(P,) or (B, P): the rotary position of each input, BOS being 0; None: 0, 1, 2 ..."""
     query_position_ids: Tensor | None = None
@@ -29,6 +30,12 @@ class AttentionSpec:
     """(B, P), bool: inputs that are the token before the one whose place they take; a model flags them."""
     cache: KVCache | None = None
     """Keys and values of earlier positions, which these positions attend to as well."""
+
+    def with_additive_mask(self, dtype: torch.dtype) -> "AttentionSpec":
+        """The same spec with its mask as floats, so that layers need not each make them."""
+        if self.mask is None or self.mask.is_floating_point():
+            return self
+        return replace(self, mask=additive(self.mask, dtype))
 
     def rows(self, start: int, stop: int) -> "AttentionSpec":
         """The spec of the sequences from `start` to `stop`."""
@@ -44,6 +51,11 @@ class AttentionSpec:
         """The same spec on another device."""
         moved = {name: to_device(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)}
         return replace(self, **moved)
+
+
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask as floats to add to scores: 0 where it is True, -inf elsewhere."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, -torch.inf)
 
 
 def _rows(tensor: Tensor | None, ndim: int, start: int, stop: int) -> Tensor | None:
