@@ -12,6 +12,7 @@ from bytegap.fit.stage import fit_rows
 from bytegap.schema.base import FrozenDict
 from bytegap.schema.fit import LossDifference
 from bytegap.schema.runs import RunRow
+from bytegap.study.config import Fit as FitOptions
 from tests.helpers.synthetic_runs import LAWS, simulated_rows
 
 FLOPS = 2e14
@@ -65,6 +66,16 @@ def test_options_and_other_objectives_are_compared_and_other_texts_are_not() -> 
         ("byte-ar", "byte-mdm"),
         ("convolution", "byte-mdm"),
     ]
+
+
+def test_pairs_that_a_study_names_are_compared_too() -> None:
+    rows = rows_at(noise=0.01)
+    cells = fit_cells(rows, 100, np.random.default_rng(0)).cells
+    found = loss_differences(arms_of(rows, cells), cells, [("byte-mdm", "bpe512-mdm"), ("byte-ar", "byte-mdm")])
+    assert [each.arms for each in found] == [("byte-ar", "byte-mdm"), ("byte-mdm", "bpe512-mdm")]
+    losses = FitOptions(losses=(("bpe512-mdm", "byte-mdm"),))
+    fit = fit_rows(rows, bootstraps=50, options=losses)
+    assert [each.arms for each in fit.loss_differences] == [("bpe512-mdm", "byte-mdm"), ("byte-ar", "byte-mdm")]
 
 
 def test_what_documents_have_in_common_cancels() -> None:

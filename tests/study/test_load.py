@@ -61,6 +61,8 @@ def test_studies_of_the_repository_are_read(request):
             '[fit]\nslopes = [["byte-ar", "byte-arr"]]\n[grid]',
             ["[fit] slopes: 'byte-arr'", "did you mean 'byte-ar'"],
         ),
+        ("[grid]", '[fit]\nlosses = [["byte-ar", "byte-ar"]]\n[grid]', ["[fit] losses", "is compared with itself"]),
+        ("[grid]", '[fit]\nlosses = [["byte-arr", "byte-ar"]]\n[grid]', ["[fit] losses: 'byte-arr'", "byte-ar"]),
         ("[grid]", '[fit]\nslopes = [["byte-ar", "byte-ar"]]\n[grid]', ["[fit] slopes", "is compared with itself"]),
         ("[grid]", '[fit]\nslopes = [["byte-ar", "bpe-mdm"]]\n[grid]', ["[fit] slopes", "give slope_margin too"]),
         (

@@ -1,8 +1,8 @@
-"""Loss at equal compute: an arm's less that of the masked diffusion arm of its tokenizer, both at their best sizes.
+"""Loss at equal compute: an arm's less that of another, both at their best sizes.
 
-A study that screens objectives gives all arms one budget, so they have no frontiers and no overheads: what it can show
-is which of them has the lower loss there. Draws of held-out documents are common to both arms, so that the interval is
-that of a paired difference.
+The other is the masked diffusion arm of its tokenizer, or one that the study names. A study that screens objectives
+gives all arms one budget, so they have no frontiers and no overheads: what it can show is which of them has the lower
+loss there. Draws of held-out documents are common to both arms, so that the interval is that of a paired difference.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,23 @@ from bytegap.schema.fit import LossDifference
 REFERENCE = "mdm"
 
 
-def loss_differences(arms: Sequence[Arm], cells: Sequence[FittedCell]) -> Iterator[LossDifference]:
-    """The difference of every cell that has a curve and a reference of the same nominal budget, in the cells' order."""
+def loss_differences(
+    arms: Sequence[Arm], cells: Sequence[FittedCell], pairs: Sequence[tuple[str, str]] = ()
+) -> Iterator[LossDifference]:
+    """The differences of cells that have curves and the same nominal budget, in the cells' order.
+
+    Between each arm and its reference, and between the arms of each of the `pairs`.
+    """
     by_name = {arm.name: arm for arm in arms}
     curves = [fitted for fitted in cells if len(fitted.ln_bpb_K)]
     for fitted in curves:
         for reference in curves:
-            same_budget = fitted.cell.budget_flops == reference.cell.budget_flops
-            if same_budget and _is_reference(by_name[reference.cell.arm], by_name[fitted.cell.arm]):
+            names = (fitted.cell.arm, reference.cell.arm)
+            if fitted.cell.budget_flops != reference.cell.budget_flops:
+                continue
+            if names in pairs or _is_reference(by_name[reference.cell.arm], by_name[fitted.cell.arm]):
                 yield LossDifference(
-                    arms=(fitted.cell.arm, reference.cell.arm),
+                    arms=names,
                     budget_flops=fitted.cell.budget_flops,
                     difference_bpb=quantity(np.exp(fitted.ln_bpb_K) - np.exp(reference.ln_bpb_K)),
                     bracketed=fitted.cell.bracketed and reference.cell.bracketed,

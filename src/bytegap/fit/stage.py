@@ -105,7 +105,7 @@ def fit_rows(
         cells=recorded,
         frontiers=tuple(frontier.record for frontier in frontiers),
         estimands=tuple(estimands),
-        loss_differences=tuple(loss_differences(arms, cells.cells)),
+        loss_differences=tuple(loss_differences(arms, cells.cells, options.losses)),
         by_convention=tuple(conventions.by_convention(default, adjusted, bootstraps)),
         by_edge=tuple(sensitivity.by_edge(rows, default, bootstraps, seed)),
         by_gate=tuple(sensitivity.by_gate(rows, default, bootstraps, seed)),

@@ -103,13 +103,10 @@ class Estimand(FrozenModel):
 
 
 class LossDifference(FrozenModel):
-    """Loss of an arm less that of masked diffusion with the same tokenizer and compute, both at their best sizes.
-
-    Negative where the arm is better.
-    """
+    """Loss of an arm less that of another at equal compute, both at their best sizes; negative where it is better."""
 
     arms: tuple[str, str]
-    """The arm, and the masked diffusion arm."""
+    """The arm, and the masked diffusion arm of its tokenizer or an arm that the study names."""
     budget_flops: float
     """Nominal training FLOPs of both."""
     difference_bpb: Quantity
@@ -339,7 +336,7 @@ class Fit(Record):
     frontiers: tuple[Frontier, ...]
     estimands: tuple[Estimand, ...]
     loss_differences: tuple[LossDifference, ...] = ()
-    """Of arms that share a budget with the masked diffusion arm of their tokenizer."""
+    """Of arms that share a budget with masked diffusion of their tokenizer, and of the pairs in [fit] losses."""
     by_convention: tuple[ConventionResult, ...] = ()
     """The headlines under each convention that all runs have counts under, the fit's own first."""
     margin: float | None = None

@@ -164,6 +164,8 @@ class Fit(Table):
     """Pairs of arms whose frontiers are tested for equal slopes."""
     slope_margin: float | None = Field(default=None, gt=0)
     """Equivalence margin of a difference in g of L = A C^-g."""
+    losses: tuple[tuple[str, str], ...] = ()
+    """Pairs of arms whose losses at equal compute are compared, the first less the second."""
 
 
 class Report(Table):

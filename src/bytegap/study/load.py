@@ -163,12 +163,13 @@ def _check_budgets(study: Study) -> None:
 
 def _check_fit(study: Study) -> None:
     """Arms that [fit] names."""
-    for name in [name for pair in study.fit.slopes for name in pair]:
-        if name not in study.arms:
-            raise StudyError(f"[fit] slopes: '{name}': {nearest(name, study.arms)}")
-    for one, other in study.fit.slopes:
-        if one == other:
-            raise StudyError(f"[fit] slopes: '{one}' is compared with itself: name two different arms")
+    for key, pairs in (("slopes", study.fit.slopes), ("losses", study.fit.losses)):
+        for one, other in pairs:
+            for name in (one, other):
+                if name not in study.arms:
+                    raise StudyError(f"[fit] {key}: '{name}': {nearest(name, study.arms)}")
+            if one == other:
+                raise StudyError(f"[fit] {key}: '{one}' is compared with itself: name two different arms")
     if study.fit.slopes and study.fit.slope_margin is None:
         raise StudyError("[fit] slopes: give slope_margin too, the largest difference that counts as none, e.g. 0.02")
 

@@ -83,10 +83,10 @@ _DIFFERENCES = About(
     name="loss_differences",
     title="Losses at equal compute",
     caption=(
-        "BPB of each arm at its best size, and how much it is above that of masked diffusion with the same tokenizer "
-        "at the same budget, with 95 % CI: held-out documents are resampled in pairs, so that the interval of a "
-        "difference is narrower than those of its two losses. Negative: the arm is better. Bracketed: both minima are "
-        "within their grids of sizes."
+        "BPB of each arm at its best size, and how much it is above that of masked diffusion with the same tokenizer, "
+        "or of an arm that the study names, at the same budget, with 95 % CI: held-out documents are resampled in "
+        "pairs, so that the interval of a difference is narrower than those of its two losses. Negative: the arm is "
+        "better. Bracketed: both minima are within their grids of sizes."
     ),
     source=_FIT,
 )
@@ -120,10 +120,10 @@ def cells(inputs: Inputs) -> Table:
 
 
 def loss_differences(inputs: Inputs) -> Table | None:
-    """One row per arm and budget that it shares with masked diffusion of its tokenizer; None where there is none."""
+    """One row per pair of arms and budget; None where there is none."""
     columns: tuple[Column[LossDifference] | Interval[LossDifference], ...] = (
         Column("arm", "arm", lambda item: item.arms[0]),
-        Column("reference", "masked diffusion", lambda item: item.arms[1]),
+        Column("reference", "compared with", lambda item: item.arms[1]),
         Column("budget_flops", "budget, FLOPs", lambda item: item.budget_flops, fmt.flops),
         Interval("bpb", "BPB", lambda item: inputs.cell(item.arms[0], item.budget_flops).optimum_bpb, fmt.bpb),
         Interval("difference_bpb", "difference, BPB", lambda item: item.difference_bpb, fmt.signed),
