@@ -68,6 +68,18 @@ def test_options_and_other_objectives_are_compared_and_other_texts_are_not() -> 
     ]
 
 
+def test_an_arm_is_compared_with_masked_diffusion_of_its_own_model_if_there_is_one() -> None:
+    rows, convolved = rows_at(noise=0.01), {"model_options": FrozenDict({"convolution": 4})}
+    rows += as_arm(of(rows, "byte-ar"), "ar-convolved", **convolved)
+    assert ("ar-convolved", "byte-mdm") in [found.arms for found in made(rows)]
+    rows += as_arm(of(rows, "byte-mdm"), "mdm-convolved", **convolved)
+    assert [found.arms for found in made(rows)] == [
+        ("ar-convolved", "mdm-convolved"),
+        ("byte-ar", "byte-mdm"),
+        ("mdm-convolved", "byte-mdm"),
+    ]
+
+
 def test_pairs_that_a_study_names_are_compared_too() -> None:
     rows = rows_at(noise=0.01)
     cells = fit_cells(rows, 100, np.random.default_rng(0)).cells
@@ -76,6 +88,14 @@ def test_pairs_that_a_study_names_are_compared_too() -> None:
     losses = FitOptions(losses=(("bpe512-mdm", "byte-mdm"),))
     fit = fit_rows(rows, bootstraps=50, options=losses)
     assert [each.arms for each in fit.loss_differences] == [("bpe512-mdm", "byte-mdm"), ("byte-ar", "byte-mdm")]
+
+
+def test_a_pair_without_a_common_budget_is_said() -> None:
+    rows = simulated_rows({arm: LAWS[arm] for arm in ARMS[:2]}, {"byte-ar": (FLOPS,), "byte-mdm": (2 * FLOPS,)})
+    fit = fit_rows(rows, bootstraps=20, options=FitOptions(losses=(("byte-ar", "byte-mdm"),)))
+    assert not fit.loss_differences
+    (said,) = [warning for warning in fit.warnings if "[fit] losses" in warning]
+    assert "byte-ar and byte-mdm are not compared: they have no common budget" in said
 
 
 def test_what_documents_have_in_common_cancels() -> None:

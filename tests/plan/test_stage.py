@@ -203,6 +203,17 @@ def test_a_convolution_that_would_see_hidden_text_is_refused(tokenized, objectiv
         check(context)
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, {}), ({"convolution": 0}, {}), ({"convolution": 4}, {"convolution": 4})]
+)
+def test_an_option_at_its_default_makes_no_other_model(tokenized, options, kept):
+    context = context_of(tokenized)
+    model = context.arm.model.model_copy(update={"options": options})
+    changed = replace(context, arm=context.arm.model_copy(update={"model": model}))
+    assert changed.model_options == kept
+    assert isoflop_cell(changed, 1e10)[0].model_options == kept
+
+
 def test_conditioning_tokenizer_excludes_permutations(tokenized):
     context, other = context_of(tokenized), context_of(tokenized, "bpe-mdm").tokenizer
     words = context.arm.objective.model_copy(update={"name": "whole_word_mdm", "options": {"units": "bpe"}})
@@ -220,6 +231,7 @@ def test_the_tiny_studys_runs_are_those_of_earlier_versions(unplanned):
     for run in plan.runs:
         fields = run.model_dump(mode="json")
         assert fields.pop("repeat") == 0
+        assert fields.pop("model_options") == {}
         assert run.id == digest(fields)[:12]
         assert run.optimizer.weight_decay == 0.1
     again = plan.runs[0].model_copy(update={"repeat": 1})

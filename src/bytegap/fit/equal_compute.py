@@ -12,6 +12,7 @@ import numpy as np
 from bytegap.fit.cells import FittedCell
 from bytegap.fit.frontiers import Arm
 from bytegap.scaling.bootstrap import quantity
+from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.fit import LossDifference
 
 REFERENCE = "mdm"
@@ -24,14 +25,14 @@ def loss_differences(
 
     Between each arm and its reference, and between the arms of each of the `pairs`.
     """
-    by_name = {arm.name: arm for arm in arms}
+    references = {arm.name: _references(arm, arms) for arm in arms}
     curves = [fitted for fitted in cells if len(fitted.ln_bpb_K)]
     for fitted in curves:
         for reference in curves:
             names = (fitted.cell.arm, reference.cell.arm)
             if fitted.cell.budget_flops != reference.cell.budget_flops:
                 continue
-            if names in pairs or _is_reference(by_name[reference.cell.arm], by_name[fitted.cell.arm]):
+            if names in pairs or reference.cell.arm in references[fitted.cell.arm]:
                 yield LossDifference(
                     arms=names,
                     budget_flops=fitted.cell.budget_flops,
@@ -40,11 +41,28 @@ def loss_differences(
                 )
 
 
-def _is_reference(reference: Arm, arm: Arm) -> bool:
-    """Whether it is masked diffusion on the same tokens in the same order, of the same architecture without options."""
-    return (
-        reference is not arm
-        and reference.objective == REFERENCE
-        and (reference.tokenizer, reference.permutation) == (arm.tokenizer, arm.permutation)
-        and reference.model == arm.architecture
-    )
+def without_common_budget(pairs: Sequence[tuple[str, str]], found: Sequence[LossDifference]) -> Iterator[str]:
+    """A warning for each of the `pairs` that has no difference."""
+    known = {difference.arms for difference in found}
+    for one, other in pairs:
+        if (one, other) not in known:
+            yield (
+                f"[fit] losses: {one} and {other} are not compared: they have no common budget at which both have "
+                f"finished runs of {LEAST_SIZES} sizes"
+            )
+
+
+def _references(arm: Arm, arms: Sequence[Arm]) -> list[str]:
+    """The masked diffusion arms of its tokens and model; without any, of its architecture without options.
+
+    Masked diffusion itself is compared only where its architecture has options, with the architecture without them.
+    """
+    is_masked = arm.objective == REFERENCE
+    masked = [
+        other
+        for other in arms
+        if other.objective == REFERENCE and (other.tokenizer, other.permutation) == (arm.tokenizer, arm.permutation)
+    ]
+    same = [] if is_masked else [other.name for other in masked if other.model == arm.model]
+    plain = [other.name for other in masked if other.model == arm.architecture]
+    return same or ([] if is_masked and arm.model == arm.architecture else plain)

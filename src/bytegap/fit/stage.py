@@ -9,7 +9,7 @@ from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensi
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
-from bytegap.fit.equal_compute import loss_differences
+from bytegap.fit.equal_compute import loss_differences, without_common_budget
 from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
@@ -75,6 +75,7 @@ def fit_rows(
     estimands = [*estimate(arms, frontiers), *equal_size(arms, cells.cells)]
     recorded = tuple(fitted.cell for fitted in cells.cells)
     baselines = _ngram_baselines(rows)
+    differences = tuple(loss_differences(arms, cells.cells, options.losses))
     slopes = compare_slopes(options.slopes, options.slope_margin, frontiers)
     default = reestimate.DefaultFit(arms, frontiers, estimands)
     adjusted = conventions.fit_conventions(rows, default, bootstraps, seed)
@@ -105,7 +106,7 @@ def fit_rows(
         cells=recorded,
         frontiers=tuple(frontier.record for frontier in frontiers),
         estimands=tuple(estimands),
-        loss_differences=tuple(loss_differences(arms, cells.cells, options.losses)),
+        loss_differences=differences,
         by_convention=tuple(conventions.by_convention(default, adjusted, bootstraps)),
         by_edge=tuple(sensitivity.by_edge(rows, default, bootstraps, seed)),
         by_gate=tuple(sensitivity.by_gate(rows, default, bootstraps, seed)),
@@ -119,7 +120,13 @@ def fit_rows(
         claims=tuple(claims),
         identified=identified(claims),
         verdict=tuple(sentences.verdict(claims, documents, spread, len(of_repeat))),
-        warnings=(*cells.warnings, *warnings, *goodness_of_fit.warnings(frontiers), *about_repeats),
+        warnings=(
+            *cells.warnings,
+            *warnings,
+            *goodness_of_fit.warnings(frontiers),
+            *about_repeats,
+            *without_common_budget(options.losses, differences),
+        ),
     )
 
 

@@ -35,7 +35,7 @@ class AnyOrder(Objective):
 
     @property
     def can_be_probed(self) -> bool:
-        """Any token may follow those that are visible."""
+        """Yes: any token may follow those that are visible."""
         return True
 
     @property
@@ -44,7 +44,7 @@ class AnyOrder(Objective):
         return True
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """In a random order any tokens are still ahead."""
         return True
 

@@ -29,7 +29,7 @@ class Autoregressive(Objective):
         return CAUSAL
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Where inputs were dropped."""
         return self.dropped > 0
 

@@ -133,7 +133,7 @@ class Objective(Part, ABC):
         return False
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Whether training hides any tokens of a sequence alike; otherwise some patterns of hidden tokens are new."""
         return self.attention is not None and not self.attention.causal
 

@@ -60,7 +60,7 @@ class Patch(Objective):
 
     @property
     def can_be_probed(self) -> bool:
-        """The target begins a patch."""
+        """Yes: a target is the first token of its patch."""
         return True
 
     @property
@@ -69,7 +69,7 @@ class Patch(Objective):
         return self.by == "order" or self.size > 1
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Only patches of one token; longer ones are hidden as one."""
         return self.size == 1
 

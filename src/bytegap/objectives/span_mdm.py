@@ -31,7 +31,7 @@ class SpanMaskedDiffusion(MaskedScoring):
     """Tokens in a span."""
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Only spans of one token; longer ones are hidden as one."""
         return self.length == 1
 

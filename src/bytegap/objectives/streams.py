@@ -35,7 +35,7 @@ class Streams(BothSides):
     """Tokens in a stream."""
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Only with streams of one token: in a longer one, all tokens after a hidden one are hidden too."""
         return self.size == 1
 

@@ -33,7 +33,7 @@ class WholeWordMaskedDiffusion(MaskedScoring):
     """`word`, or the name of a tokenizer of the study, whose tokens are masked as units."""
 
     @property
-    def hides_any_tokens(self) -> bool:
+    def hides_any_set(self) -> bool:
         """Units are hidden as one."""
         return False
 

@@ -1,6 +1,6 @@
 """The runs of one arm at one budget: which model sizes, how many steps each, and every other number of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, takewhile
@@ -15,7 +15,7 @@ from bytegap.models.base import ModelConfig, ModelFamily, model_family
 from bytegap.objectives.base import Objective, objective
 from bytegap.plan import hyperparameters
 from bytegap.plan.hyperparameters import RULE, Setting
-from bytegap.schema.base import FrozenDict, digest
+from bytegap.schema.base import FrozenDict, FrozenJson, digest
 from bytegap.schema.data import TokenizerManifest, WindowsManifest
 from bytegap.schema.plan import Execution, RunSpec
 from bytegap.study.config import Arm, Study
@@ -71,6 +71,16 @@ class ArmContext:
     def model_family(self) -> ModelFamily:
         """The arm's architecture."""
         return model_family(self.arm.model.name, self.arm.model.options)
+
+    @property
+    def model_options(self) -> FrozenDict[str, FrozenJson]:
+        """The options of the architecture that are not at their defaults."""
+        fields: Mapping[str, object] = getattr(self.model_family, "__dataclass_fields__", {})
+        defaults = {name: getattr(field, "default", None) for name, field in fields.items()}
+        given = self.arm.model.options.items()
+        return FrozenDict(
+            {name: value for name, value in given if value != getattr(defaults[name], "default", defaults[name])}
+        )
 
     @cached_property
     def sequence_cost(self) -> SequenceCost:
@@ -226,7 +236,7 @@ def resolve_run(
         tokens_sha256=context.tokens_sha256,
         windows_manifest_sha256=context.windows.content_sha256,
         repeat=context.repeat,
-        model_options=context.arm.model.options,
+        model_options=context.model_options,
     )
 
 

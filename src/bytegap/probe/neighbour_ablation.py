@@ -101,7 +101,7 @@ def _row(model: LanguageModel, spec: RunSpec, radius: int, nats: dict[int, Tenso
     statistics = [mean_and_se(own) for own in nats.values()]
     return NeighbourAblation(
         **run_fields(spec),
-        out_of_distribution=not model.objective.hides_any_tokens,
+        out_of_distribution=not model.objective.hides_any_set,
         mask_ratio=None if is_causal(model) else MASK_RATIO,
         radius=radius,
         visible=tuple(nats),

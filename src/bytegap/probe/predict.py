@@ -3,6 +3,7 @@
 B sequences, P positions (BOS and tokens), S tokens, M chosen tokens, V ids, L layers, D d_model.
 """
 
+from collections.abc import Iterator
 from typing import TypedDict
 
 import torch
@@ -13,7 +14,7 @@ from bytegap.lm.language_model import LanguageModel
 from bytegap.models.base import Network
 from bytegap.nn.attention_spec import AttentionSpec
 from bytegap.nn.finite import check_nats, check_states
-from bytegap.objectives.base import with_bos
+from bytegap.objectives.base import TargetInputs, with_bos
 from bytegap.schema.plan import RunSpec
 
 _MAX_POSITIONS = 8192  # through the model at once
@@ -49,8 +50,8 @@ def target_logp(model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hid
 
     Given those before it, if the model is causal; a target that is not hidden is ahead.
     """
-    inputs = model.objective.target_inputs(tokens_BS, hidden_BS, targets_BS, model.vocabulary)
-    return _logp(model, inputs.inputs_BP, inputs.targets_BP, inputs.attention)
+    parts = _target_inputs(model, tokens_BS, targets_BS, hidden_BS)
+    return torch.cat([_logp(model, part.inputs_BP, part.targets_BP, part.attention) for part in parts])
 
 
 def cut_context_logp(model: LanguageModel, tokens_BS: Tensor, first_B: Tensor) -> Tensor:
@@ -80,8 +81,19 @@ def hidden_states(model: LanguageModel, tokens_BS: Tensor, hidden_BS: Tensor) ->
 
 def target_states(model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hidden_BS: Tensor) -> Tensor:
     """(L + 1, M, D) on the CPU: the states from which `target_logp` predicts; ModelError where they are not finite."""
-    inputs = model.objective.target_inputs(tokens_BS, hidden_BS, targets_BS, model.vocabulary)
-    return _states(model, inputs.inputs_BP, inputs.targets_BP, inputs.attention)
+    parts = _target_inputs(model, tokens_BS, targets_BS, hidden_BS)
+    return torch.cat([_states(model, part.inputs_BP, part.targets_BP, part.attention) for part in parts], 1)
+
+
+def _target_inputs(
+    model: LanguageModel, tokens_BS: Tensor, targets_BS: Tensor, hidden_BS: Tensor
+) -> Iterator[TargetInputs]:
+    """The inputs of a few sequences at a time: a row for each target, and a mask for each row, take much memory."""
+    B, S = tokens_BS.shape
+    at_once = max(1, _MAX_POSITIONS // S // S) if model.objective.has_row_per_target else B
+    for start in range(0, B, at_once):
+        part = slice(start, start + at_once)
+        yield model.objective.target_inputs(tokens_BS[part], hidden_BS[part], targets_BS[part], model.vocabulary)
 
 
 @torch.no_grad()
@@ -110,7 +122,8 @@ def _states(model: LanguageModel, inputs_BP: Tensor, chosen_BP: Tensor, attentio
                 own.append(output.flatten(0, 1)[chosen_M].cpu())
 
             hooks.append(layer.register_forward_hook(keep_output))
-        model.network.features(inputs_BP[part].to(model.device), None, attention.rows(start, start + at_once))
+        own = attention.rows(start, start + at_once).to(model.device)
+        model.network.features(inputs_BP[part].to(model.device), None, own)
         for hook in hooks:
             hook.remove()
     return check_states(torch.stack([torch.cat(parts) for parts in states]), model.name)

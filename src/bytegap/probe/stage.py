@@ -48,9 +48,9 @@ def run(study: Study, study_dir: StudyDir) -> Probe:
     specs = _best_runs(study, study_dir, plan)
     if not specs:
         raise StudyDirError(
-            f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective "
-            "predicts chosen tokens, as ar and mdm do, without a permutation unless they are causal; run 'bytegap "
-            "train' if the study has such an arm"
+            f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective is "
+            "not block_diffusion, without a permutation unless they are causal; run 'bytegap train' if the study has "
+            "such an arm"
         )
     windows_sha256 = study_dir.windows().content_sha256
     inputs = digest([[spec.id for spec in specs], windows_sha256, WINDOWS, sorted(Probe.model_fields)])
