@@ -5,7 +5,7 @@ import torch
 
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.objectives.base import objective
-from bytegap.probe import linear_probe, neighbour_ablation, reconstruction, segmentation
+from bytegap.probe import linear_probe, neighbour_ablation, predict, reconstruction, segmentation
 from bytegap.probe.predict import target_logp, target_states
 from bytegap.probe.windows import ProbeWindows
 from tests.helpers.language_models import language_model
@@ -69,6 +69,17 @@ def test_several_targets_are_predicted_as_one_by_one(name, options):
         one_BS = (torch.arange(S) == index)[None]
         one_by_one.append(target_logp(model, tokens_BS[row : row + 1], one_BS, hidden_BS[row : row + 1]))
     torch.testing.assert_close(together_MV, torch.cat(one_by_one))
+
+
+@pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
+def test_a_few_rows_at_a_time_give_the_same(name, options, monkeypatch):
+    model = model_of(name, options)
+    tokens_BS, targets_BS, hidden_BS = drawn()
+    together_MV = target_logp(model, tokens_BS, targets_BS, hidden_BS)
+    states_LMD = target_states(model, tokens_BS, targets_BS, hidden_BS)
+    monkeypatch.setattr(predict, "_MAX_POSITIONS", 1)
+    torch.testing.assert_close(target_logp(model, tokens_BS, targets_BS, hidden_BS), together_MV)
+    torch.testing.assert_close(target_states(model, tokens_BS, targets_BS, hidden_BS), states_LMD)
 
 
 @pytest.mark.parametrize(("name", "options"), [*(("patch", {"size": size}) for size in (1, 2, 4)), ("streams", {})])
