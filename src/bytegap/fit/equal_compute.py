@@ -48,7 +48,7 @@ def without_common_budget(pairs: Sequence[tuple[str, str]], found: Sequence[Loss
         if (one, other) not in known:
             yield (
                 f"[fit] losses: {one} and {other} are not compared: they have no common budget at which both have "
-                f"finished runs of {LEAST_SIZES} sizes"
+                f"finished runs of {LEAST_SIZES} sizes; give both arms the same budget, and train its runs"
             )
 
 

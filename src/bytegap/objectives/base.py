@@ -119,7 +119,7 @@ class Objective(Part, ABC):
 
     @property
     def attention(self) -> AttentionSpec | None:
-        """The pattern of a plain sequence, BOS then tokens; None where the objective lays its inputs out otherwise."""
+        """The attention of rows that are BOS and then the tokens in text order; None if the rows differ from that."""
         return None
 
     @property
