@@ -82,8 +82,8 @@ def test_permutation_without_a_common_loss_is_not_identified() -> None:
     *_, cost, more = fit_rows(rows(laws=laws, budgets=budgets), bootstraps=100).verdict
     assert cost.startswith(f"Under AR with permutation {LABEL} bytes need")
     whether = (
-        "whether the overhead of bytes over bpe512 (V = 512) is larger under AR with permutation "
-        f"{LABEL} than without permutation"
+        "whether the overhead of bytes over bpe512 (V = 512) under AR with permutation "
+        f"{LABEL} is larger than that without permutation"
     )
     reason = "because the four arms were observed at no common loss"
     assert more.startswith((f"Not identified at this scale: {whether}, {reason}", "At "))

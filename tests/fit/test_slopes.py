@@ -1,10 +1,13 @@
 """Equivalence of slopes: exponents of known laws, power and error rate against simulated studies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from bytegap.fit.claims import Evidence, conclude
+from bytegap.fit.comparisons import comparisons
 from bytegap.fit.frontiers import Arm, fit_frontiers
 from bytegap.fit.slopes import compare_slopes, least_margin, power
 from bytegap.fit.stage import fit_rows
@@ -34,8 +37,8 @@ def compared(one: float, other: float, noise: float, seed: int = 0):
 
 
 def sentence(found) -> str:
-    evidence = Evidence(arms=[], cells=[], frontiers=[], estimands=[], unigram_bpb={}, slopes=[found])
-    return conclude(evidence)[-1].sentence
+    nothing = Evidence(arms=[], comparisons=comparisons([]), cells=[], frontiers=[], estimands=[], unigram_bpb={})
+    return conclude(replace(nothing, slopes=[found]))[-1].sentence
 
 
 def test_exponents_and_difference_are_recovered():

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bytegap.plan.hours import CostTable, Prospect
+from bytegap.plan.outlook import CellGrid
 from bytegap.plan.rough_law import Points, RoughLaw, fit_rough_law, prior_of
 
 ARMS = ("byte-ar", "bpe-ar", "byte-mdm", "bpe-mdm")
@@ -59,7 +60,7 @@ def prospect(laws, workers=2):
     steps_BJ = FLOPS_B[:, None] / (6 * PARAMS_J) / 500
     seconds_BJ = np.where(steps_BJ >= 50, seconds_BJ, np.nan)
     tables = tuple(CostTable(FLOPS_B, np.log(PARAMS_J), seconds_BJ) for _ in laws)
-    return Prospect(ARMS, tuple(laws), tables, COMPARISONS, (5, 2), workers)
+    return Prospect(ARMS, tuple(laws), tables, COMPARISONS, CellGrid(5, 2), workers)
 
 
 def is_bracketed(law, sizes, flops):

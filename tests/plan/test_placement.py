@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bytegap.plan import placement
-from bytegap.plan.outlook import CONTEXT_BPB
+from bytegap.plan.outlook import CONTEXT_BPB, CellGrid
 from bytegap.plan.placement import COMMON_BPB, LARGEST_RATIO, LEAST_BUDGETS, budgets_for_band
 from tests.helpers.rough_worlds import ARMS, is_bracketed, piloted, prospect, world
 
@@ -96,6 +96,27 @@ def test_hours_for_nothing_give_no_promise():
     chosen = own.placement(1e-5)
     assert chosen.identified == (0.0, 0.0, 0.0)
     assert chosen.seconds <= 2 * 3600 * 1e-5
+
+
+def outlook_of(law, runs):
+    """Of byte-MDM, whose law is given, with so many runs of each size and sizes next to each other."""
+    others = world()
+    return replace(prospect([*others[:2], law, others[3]]), grid=CellGrid(5, 1, runs)).outlooks(HOURS)[2]
+
+
+def test_repeats_of_a_study_make_minima_more_precise():
+    """As precise as the mean of their runs is; and noise that hides a curvature from one run does not from nine."""
+    law = world()[2]
+    one, three = outlook_of(law, 1), outlook_of(law, 3)
+    pairs = [
+        pair for pair in zip(one.sizings, three.sizings, strict=True) if all(pair) and pair[0].sizes == pair[1].sizes
+    ]
+    assert len(pairs) > 10
+    for single, repeated in pairs:
+        assert repeated.ln_bpb_sd == pytest.approx(single.ln_bpb_sd / 3**0.5)
+        assert repeated.seconds == pytest.approx(3 * single.seconds)
+    noisy = replace(law, noise=0.02)
+    assert outlook_of(noisy, 1).usable_KB.sum() == 0 < outlook_of(noisy, 9).usable_KB.sum()
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1], ids=["middle", "towards the lower end"])

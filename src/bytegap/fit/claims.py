@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.fit import sentences
+from bytegap.fit.comparisons import Comparisons, TwoArms, compared, is_alike, is_over_ar, is_over_identity
 from bytegap.fit.conventions import EXECUTED
-from bytegap.fit.estimands import TwoArms, byte_pairs, compared, pairs_over_ar, pairs_over_identity
 from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier
 from bytegap.fit.missing import missing_for, obstacle
 from bytegap.scaling.bootstrap import Interval
@@ -28,6 +28,7 @@ class Evidence:
     """What the conclusions are drawn from."""
 
     arms: Sequence[Arm]
+    comparisons: Comparisons
     cells: Sequence[Cell]
     frontiers: Sequence[FittedFrontier]
     estimands: Sequence[Estimand]
@@ -38,6 +39,21 @@ class Evidence:
     slopes: Sequence[SlopePair] = ()
     margin: float | None = None
     """A ratio of compute, set in advance, within which costs count as equivalent."""
+
+    @property
+    def pairs(self) -> list[TwoArms]:
+        """The arms of every overhead."""
+        return [self._two(pair) for pair in self.comparisons.pairs]
+
+    def compared_with(self, pair: TwoArms) -> list[TwoArms]:
+        """The overheads that a pair's is compared with, that of the text as written first."""
+        names = (pair[0].name, pair[1].name)
+        found = [self._two(base) for own, base in self.comparisons.interactions if own == names]
+        return sorted(found, key=lambda base: not is_over_identity(pair, base))
+
+    def _two(self, names: tuple[str, str]) -> TwoArms:
+        by_name = {arm.name: arm for arm in self.arms}
+        return by_name[names[0]], by_name[names[1]]
 
 
 def conclude(evidence: Evidence) -> list[Claim]:
@@ -72,12 +88,11 @@ def identified(claims: Sequence[Claim]) -> bool:
 
 
 def _headlines(evidence: Evidence) -> Iterator[Claim]:
-    unpermuted = [arm for arm in evidence.arms if arm.permutation == "identity"]
-    pairs = [pair for pair in byte_pairs(unpermuted) if pair[0].objective in HEADLINED]
+    pairs = [pair for pair in evidence.pairs if _is_headlined(pair)]
     for objective in HEADLINED:
         own = [pair for pair in pairs if pair[0].objective == objective]
         yield from [_compare("overhead", pair, evidence) for pair in own] or [_unmatched("overhead", objective)]
-    both = [(*pair, *base) for pair, base in pairs_over_ar(unpermuted) if pair[0].objective == "mdm"]
+    both = [(*pair, *base) for pair in pairs for base in evidence.compared_with(pair) if _is_headlined_over(pair, base)]
     yield from [_compare("interaction", arms, evidence) for arms in both] or [
         _unmatched("interaction", sentences.HEADLINE)
     ]
@@ -85,16 +100,28 @@ def _headlines(evidence: Evidence) -> Iterator[Claim]:
         yield from _parity(pair, evidence)
 
 
+def _is_headlined(pair: TwoArms) -> bool:
+    """Whether a study's first conclusions are about this overhead: under AR or MDM, of text as written."""
+    return is_alike(pair) and pair[0].objective in HEADLINED and pair[0].permutation == "identity"
+
+
+def _is_headlined_over(pair: TwoArms, base: TwoArms) -> bool:
+    """Whether they are about this interaction: of MDM over AR."""
+    return pair[0].objective == "mdm" and is_over_ar(pair, base)
+
+
 def _others(evidence: Evidence) -> Iterator[Claim]:
-    """About permuted text and other objectives: each pair's overhead, then what it is compared with."""
-    over_ar, over_identity = pairs_over_ar(evidence.arms), pairs_over_identity(evidence.arms)
-    for pair in byte_pairs(evidence.arms):
-        if pair[0].objective in HEADLINED and pair[0].permutation == "identity":
-            continue
-        yield _compare("overhead", pair, evidence)
-        yield from (_compare("permutation", (*pair, *base), evidence) for own, base in over_identity if own == pair)
-        yield from (_compare("interaction", (*pair, *base), evidence) for own, base in over_ar if own == pair)
-        yield from _parity(pair, evidence)
+    """About permuted text, other objectives and what [fit] names: each overhead, then what it is compared with."""
+    for pair in evidence.pairs:
+        headlined = _is_headlined(pair)
+        if not headlined:
+            yield _compare("overhead", pair, evidence)
+        for base in evidence.compared_with(pair):
+            if not (headlined and _is_headlined_over(pair, base)):
+                kind = "permutation" if is_over_identity(pair, base) else "interaction"
+                yield _compare(kind, (*pair, *base), evidence)
+        if not headlined:
+            yield from _parity(pair, evidence)
 
 
 def _unmatched(kind: ClaimKind, objective: str) -> Claim:

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.fit.cells import FittedCell
+from bytegap.fit.comparisons import byte_pairs
 from bytegap.fit.estimand_builder import EstimandBuilder, LabelledEstimate, Range, overlap
-from bytegap.fit.estimands import byte_pairs, estimand_builder
+from bytegap.fit.estimands import estimand_builder
 from bytegap.fit.frontiers import LEAST_BUDGETS, Arm
 from bytegap.scaling.bootstrap import quantity
 from bytegap.scaling.laws import Array

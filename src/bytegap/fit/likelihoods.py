@@ -161,7 +161,7 @@ def _shares(
     """The share of each headlined interaction whose first two arms both have a likelihood of this kind."""
     arms = [_moved(arm, chosen.get(arm.name), measured) if arm.budgets else arm for arm in default.arms]
     frontiers, _ = fit_frontiers(arms)
-    moved = DefaultFit(arms, frontiers, default.estimands)
+    moved = replace(default, arms=arms, frontiers=frontiers)
     for row in default.estimands:
         if not (row.headline and row.name == "interaction" and all(name in chosen for name in row.arms[:2])):
             continue

@@ -7,8 +7,9 @@ import numpy as np
 
 from bytegap.fit import interaction, overhead
 from bytegap.fit.cells import LEARNS_CONTEXT_BPB, fit_cells
+from bytegap.fit.comparisons import Comparisons
 from bytegap.fit.estimand_builder import EstimandBuilder
-from bytegap.fit.estimands import comparisons, estimate, pair_in_form
+from bytegap.fit.estimands import estimate, pair_in_form
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers
 from bytegap.schema.fit import Estimand, Refit
 from bytegap.schema.runs import RunRow
@@ -24,6 +25,7 @@ class DefaultFit:
     arms: Sequence[Arm]
     frontiers: Sequence[FittedFrontier]
     estimands: Sequence[Estimand]
+    comparisons: Comparisons
 
     @property
     def cells_in_frontier(self) -> int:
@@ -83,7 +85,8 @@ def refit(
     headlines = headlines_and_parities(default.estimands)
     found = list(estimate_again(headlines, arms, frontiers))
     known = {row.arms for row in headlines if row.headline and row.label == "estimated"}
-    if any(tuple(arm.name for arm in compared) not in known for compared in comparisons(default.arms)):
-        new = [row for row in estimate(arms, frontiers) if row.headline and row.label == "estimated"]
+    if any(names not in known for names in default.comparisons.names):
+        again = estimate(arms, frontiers, default.comparisons)
+        new = [row for row in again if row.headline and row.label == "estimated"]
         found += [row for row in new if row.arms not in known]
     return Refit(bootstraps=fewer, cells_in_frontier=sum(arm.budgets for arm in arms), estimands=tuple(found))

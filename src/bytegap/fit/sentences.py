@@ -1,10 +1,12 @@
 """Claims in English: the only place where a conclusion becomes text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bytegap.errors import listed
+from bytegap.fit.comparisons import is_alike
 from bytegap.fit.frontiers import Arm
 from bytegap.schema.claims import Claim, Missing
 from bytegap.schema.fit import RepeatSpread
@@ -85,17 +87,52 @@ def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
     if claim.kind == "slopes":
         return _of_slopes(claim)
     byte, other, *base = (arms[name] for name in claim.arms)
-    over = f"{other.tokenizer} (V = {other.vocab_size})"
-    if claim.kind == "parity":
-        assert claim.value is not None
-        return (
-            f"Under {_condition(byte)} bytes need no more compute than {over} from {_flops(claim.value)} FLOPs on "
-            f"({_interval(claim, _flops)})."
-        )
-    if claim.kind == "overhead":
-        return _of_overhead(claim, over, _condition(byte))
-    base_condition = "without permutation" if claim.kind == "permutation" else f"under {_condition(base[0])}"
-    return _of_interaction(claim, over, f"under {_condition(byte)}", base_condition)
+    pair = _Pair(byte, other)
+    match claim.kind:
+        case "parity":
+            sentence = _of_parity(claim, pair)
+        case "overhead":
+            sentence = _of_overhead(claim, pair)
+        case "permutation":
+            sentence = _of_interaction(claim, pair, "that without permutation")
+        case "interaction":
+            sentence = _of_interaction(claim, pair, _base(pair, _Pair(base[0], base[1])))
+    return sentence
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The two arms of an overhead in words: by condition if only the tokenizers differ, else by name."""
+
+    byte: Arm
+    other: Arm
+
+    @property
+    def is_alike(self) -> bool:
+        return is_alike((self.byte, self.other))
+
+    @property
+    def over(self) -> str:
+        """What bytes are compared with."""
+        return f"{self.other.tokenizer} (V = {self.other.vocab_size})" if self.is_alike else self.other.name
+
+    @property
+    def need(self) -> str:
+        """Subject and verb of a sentence about compute."""
+        return f"Under {_condition(self.byte)} bytes need" if self.is_alike else f"{self.byte.name} needs"
+
+    @property
+    def overhead(self) -> str:
+        """The overhead as a noun."""
+        if self.is_alike:
+            return f"overhead of bytes over {self.over} under {_condition(self.byte)}"
+        return f"overhead of {self.byte.name} over {self.over}"
+
+
+def _base(pair: _Pair, base: _Pair) -> str:
+    """The overhead that a pair's is compared with, as a noun."""
+    same_tokenizers = pair.is_alike and base.is_alike and pair.over == base.over
+    return f"that under {_condition(base.byte)}" if same_tokenizers else f"the {base.overhead}"
 
 
 def _condition(arm: Arm) -> str:
@@ -113,19 +150,26 @@ def _of_unmatched(claim: Claim) -> str:
     return "The interaction of MDM over AR is not estimated: it needs byte and subword arms under both."
 
 
-def _of_overhead(claim: Claim, over: str, condition: str) -> str:
-    if claim.status == "not identified":
-        return f"{NOT_IDENTIFIED}: the overhead of bytes over {over} under {condition}, because {_reason(claim)}."
+def _of_parity(claim: Claim, pair: _Pair) -> str:
     assert claim.value is not None
-    need = f"Under {condition} bytes need {_value(claim)} times the compute of {over} at {claim.at_bpb:.2f} BPB"
+    flops = _flops(claim.value)
+    return f"{pair.need} no more compute than {pair.over} from {flops} FLOPs on ({_interval(claim, _flops)})."
+
+
+def _of_overhead(claim: Claim, pair: _Pair) -> str:
+    if claim.status == "not identified":
+        return f"{NOT_IDENTIFIED}: the {pair.overhead}, because {_reason(claim)}."
+    assert claim.value is not None
+    need = f"{pair.need} {_value(claim)} times the compute of {pair.over} at {claim.at_bpb:.2f} BPB"
     if claim.status == "bound":
         return f"{need}, a bound, because {_reason(claim)}{_recount(claim)}."
     return f"{need} ({_interval(claim)}){_recount(claim)}{_equivalence(claim)}."
 
 
-def _of_interaction(claim: Claim, over: str, condition: str, base_condition: str) -> str:
+def _of_interaction(claim: Claim, pair: _Pair, base: str) -> str:
+    """`base` is the overhead that the pair's is compared with, as a noun."""
     if claim.status == "not identified":
-        whether = f"whether the overhead of bytes over {over} is larger {condition} than {base_condition}"
+        whether = f"whether the {pair.overhead} is larger than {base}"
         bound = ""
         if claim.value is not None:
             times = f"{_SIDES[claim.bound]} {np.exp(claim.value):.3g} times"
@@ -133,10 +177,7 @@ def _of_interaction(claim: Claim, over: str, condition: str, base_condition: str
         return f"{NOT_IDENTIFIED}: {whether}, because {_reason(claim)}{bound}."
     assert claim.value is not None
     side = f"{_SIDES[claim.bound]} " if claim.bound else ""
-    is_times = (
-        f"At {claim.at_bpb:.2f} BPB the overhead of bytes over {over} {condition} is "
-        f"{side}{np.exp(claim.value):.3g} times that {base_condition}"
-    )
+    is_times = f"At {claim.at_bpb:.2f} BPB the {pair.overhead} is {side}{np.exp(claim.value):.3g} times {base}"
     if claim.status == "bound":
         return f"{is_times}, a bound, because {_reason(claim)}{_recount(claim, 'interaction ')}."
     assert claim.ci95 is not None

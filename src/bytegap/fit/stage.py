@@ -9,6 +9,7 @@ from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensi
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
+from bytegap.fit.comparisons import comparisons
 from bytegap.fit.equal_compute import loss_differences, without_common_budget
 from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
@@ -72,16 +73,18 @@ def fit_rows(
     cells = fit_cells(rows, bootstraps, np.random.default_rng(seed))
     arms = arms_of(rows, cells.cells)
     frontiers, warnings = fit_frontiers(arms)
-    estimands = [*estimate(arms, frontiers), *equal_size(arms, cells.cells)]
+    compared = comparisons(arms, options.pairs, options.interactions)
+    estimands = [*estimate(arms, frontiers, compared), *equal_size(arms, cells.cells)]
     recorded = tuple(fitted.cell for fitted in cells.cells)
     baselines = _ngram_baselines(rows)
     differences = tuple(loss_differences(arms, cells.cells, options.losses))
     slopes = compare_slopes(options.slopes, options.slope_margin, frontiers)
-    default = reestimate.DefaultFit(arms, frontiers, estimands)
+    default = reestimate.DefaultFit(arms, frontiers, estimands, compared)
     adjusted = conventions.fit_conventions(rows, default, bootstraps, seed)
     claims = conclude(
         Evidence(
             arms=arms,
+            comparisons=compared,
             cells=recorded,
             frontiers=frontiers,
             estimands=estimands,

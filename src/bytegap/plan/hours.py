@@ -18,7 +18,7 @@ from bytegap.models.base import ModelConfig
 from bytegap.plan.contexts import arm_contexts, inputs_sha256, with_budgets
 from bytegap.plan.grid import ArmContext, can_train, resolve_run, runs_of_size
 from bytegap.plan.machine import LARGEST_CONTRADICTION, measured_machine
-from bytegap.plan.outlook import Outlook, outlook
+from bytegap.plan.outlook import CellGrid, Outlook, outlook
 from bytegap.plan.pilot import PILOT_SHARE, Allowance, PilotArm, next_round
 from bytegap.plan.placement import Comparison, Placement, best_placement
 from bytegap.plan.rough_law import RoughLaw
@@ -53,8 +53,6 @@ class CostTable:
     ln_params_J: Array
     seconds_BJ: Array
     """Worker seconds of one run of a size at a budget; NaN where the budget cannot train the size."""
-    runs: int = 1
-    """Of each size at a budget, all seeds and repeats of the study."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,7 @@ class Prospect:
     laws: tuple[RoughLaw, ...]
     tables: tuple[CostTable, ...]
     comparisons: tuple[Comparison, ...]
-    grid: tuple[int, int]
-    """(sizes of a cell, largest spacing)."""
+    grid: CellGrid
     workers: int
 
     def outlooks(self, hours: float) -> list[Outlook]:
@@ -78,7 +75,7 @@ class Prospect:
         nearest_B = np.abs(table.ln_params_J - np.median(law.ln_params(table.flops_B), axis=0)[:, None]).argmin(axis=1)
         run_s_B = table.seconds_BJ[np.arange(len(table.flops_B)), nearest_B]
         kept = max(1, int(np.sum(~(run_s_B > _LONGEST_RUN * 3600 * hours))))
-        cell_s_BJ = table.runs * table.seconds_BJ[:kept]
+        cell_s_BJ = self.grid.runs * table.seconds_BJ[:kept]
         return outlook(law, table.flops_B[:kept], table.ln_params_J, cell_s_BJ, self.grid)
 
     def placement(self, hours: float) -> Placement:
@@ -227,7 +224,7 @@ def hours_left(pilot: Pilot) -> float:
 
 def prospect(study: Study, study_dir: StudyDir, pilot: Pilot, laws: Sequence[RoughLaw] | None = None) -> Prospect:
     """What placing budgets depends on; the laws are those of the pilot's runs unless others are given."""
-    arms = pilot_arms(study, study_dir, pilot)
+    arms, grid = pilot_arms(study, study_dir, pilot), study.grid
     scored = [(spec, pilot.validation_bpb[spec.id]) for spec in pilot.runs if spec.id in pilot.validation_bpb]
     own = [
         arm.law([each for each in scored if each[0].arm == arm.context.arm_name], study.seed + index)
@@ -238,7 +235,7 @@ def prospect(study: Study, study_dir: StudyDir, pilot: Pilot, laws: Sequence[Rou
         laws=tuple(laws or own),
         tables=tuple(_cost_table(arm, pilot.hours) for arm in arms),
         comparisons=tuple(comparisons([arm.context for arm in arms])),
-        grid=(study.grid.sizes, study.grid.spacing),
+        grid=CellGrid(grid.sizes, grid.spacing, grid.studies * max(grid.seeds, grid.seeds_at_ends)),
         workers=pilot.workers,
     )
 
@@ -253,8 +250,7 @@ def _cost_table(arm: PilotArm, hours: float) -> CostTable:
     too_large_B = np.nan_to_num(seconds_BJ, nan=np.inf).min(axis=1) > 3600 * hours * MOST_HOURS_FACTOR
     kept_B = ~too_small_B & ~too_large_B
     ln_params_J = np.log([config.parameters().non_embedding for config in configs])
-    runs = grid.studies * max(grid.seeds, grid.seeds_at_ends)
-    return CostTable(flops_B[kept_B], ln_params_J, seconds_BJ[kept_B], runs)
+    return CostTable(flops_B[kept_B], ln_params_J, seconds_BJ[kept_B])
 
 
 def _seconds_of_size(arm: PilotArm, config: ModelConfig, flops_B: Array) -> Array:
@@ -272,7 +268,7 @@ def _seconds_of_size(arm: PilotArm, config: ModelConfig, flops_B: Array) -> Arra
 def comparisons(contexts: Sequence[ArmContext]) -> list[Comparison]:
     """What the fit compares, as indices of arms: byte arms with other tokenizers, and such pairs with a base pair.
 
-    The base is AR where the pair is not, or unpermuted where the pair is permuted.
+    The base is AR where the pair is not, or unpermuted where the pair is permuted. What [fit] names comes last.
     """
     kinds = [
         (context.arm.objective, context.arm.permutation, context.arm.model, context.tokenizer.kind == "bytes")
@@ -283,7 +279,13 @@ def comparisons(contexts: Sequence[ArmContext]) -> list[Comparison]:
         for byte, other in permutations(range(len(contexts)), 2)
         if kinds[byte][3] and not kinds[other][3] and kinds[byte][:3] == kinds[other][:3]
     ]
-    return [*pairs, *(found for one, two in combinations(pairs, 2) if (found := _interaction(contexts, one, two)))]
+    found = [*pairs, *(both for one, two in combinations(pairs, 2) if (both := _interaction(contexts, one, two)))]
+    index = {context.arm_name: number for number, context in enumerate(contexts)}
+    options = contexts[0].study.fit
+    of_interactions = [pair for both in options.interactions for pair in both]
+    named = [*options.pairs, *of_interactions, *((*pair, *base) for pair, base in options.interactions)]
+    found += [tuple(index[name] for name in names) for names in named]
+    return list(dict.fromkeys(found))
 
 
 def _interaction(contexts: Sequence[ArmContext], one: tuple[int, int], two: tuple[int, int]) -> Comparison | None:

@@ -25,7 +25,18 @@ _CURVED = 2.5
 _ENOUGH = 0.95
 """Share of the draws in which a cell must be bracketed for sizes that are no further apart."""
 _CELL_SD = 0.003
-"""Deviation of ln L that the runs of a cell have in common (assumption)."""
+"""Deviation of ln L that the runs of a cell have in common if they share a seed (assumption)."""
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """The runs of a cell."""
+
+    sizes: int
+    largest_spacing: int
+    """Steps of the list of sizes from one size to the next, at most."""
+    runs: int = 1
+    """Of each size: all seeds and repeats of the study."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,10 @@ class Outlook:
         return self.law.unigram_bpb - CONTEXT_BPB - CONTEXT_MARGIN_BPB
 
 
-def outlook(law: RoughLaw, flops_B: Array, ln_params_J: Array, seconds_BJ: Array, grid: tuple[int, int]) -> Outlook:
-    """The outlook of an arm; `seconds_BJ` is NaN where a budget cannot train a size.
+def outlook(law: RoughLaw, flops_B: Array, ln_params_J: Array, seconds_BJ: Array, grid: CellGrid) -> Outlook:
+    """The outlook of an arm; `seconds_BJ` is of all runs of a size, NaN where a budget cannot train it.
 
-    `grid` is (sizes of a cell, largest spacing): sizes are next to each other unless that leaves the minimum in doubt.
+    Sizes are next to each other unless that leaves the minimum in doubt.
     """
     best_KB = law.ln_params(flops_B)
     sizings = tuple(
@@ -81,18 +92,18 @@ def outlook(law: RoughLaw, flops_B: Array, ln_params_J: Array, seconds_BJ: Array
     return Outlook(law, flops_B, sizings, bpb_KB, bpb_KB.std(axis=0), usable_KB, ln_bpb_sd_B)
 
 
-def _sizing(law: RoughLaw, ln_params_J: Array, seconds_J: Array, best_K: Array, grid: tuple[int, int]) -> Sizing | None:
-    sizes, largest_spacing = grid
+def _sizing(law: RoughLaw, ln_params_J: Array, seconds_J: Array, best_K: Array, grid: CellGrid) -> Sizing | None:
     trainable = int(np.isfinite(seconds_J).sum())
     found: Sizing | None = None
-    for spacing in range(1, largest_spacing + 1):
-        span = (sizes - 1) * spacing
+    for spacing in range(1, grid.largest_spacing + 1):
+        span = (grid.sizes - 1) * spacing
         if trainable <= span:
             break
         offset_J = np.abs(ln_params_J - np.median(best_K))
         start = min(range(trainable - span), key=lambda first: max(offset_J[first], offset_J[first + span]))
         chosen = tuple(range(start, start + span + 1, spacing))
-        candidate = _assessed(law, ln_params_J[list(chosen)], best_K, (chosen, float(seconds_J[list(chosen)].sum())))
+        bracketed_K, sd = _assessed(law, ln_params_J[list(chosen)], best_K, grid.runs)
+        candidate = Sizing(chosen, bracketed_K, sd, float(seconds_J[list(chosen)].sum()))
         if found is None or candidate.bracketed_K.mean() > found.bracketed_K.mean():
             found = candidate
         if found.bracketed_K.mean() >= _ENOUGH:
@@ -100,14 +111,16 @@ def _sizing(law: RoughLaw, ln_params_J: Array, seconds_J: Array, best_K: Array, 
     return found
 
 
-def _assessed(law: RoughLaw, ln_params_S: Array, best_K: Array, cell: tuple[tuple[int, ...], float]) -> Sizing:
-    """What a cell of these sizes is good for: errors of a parabola's coefficients by least squares."""
+def _assessed(law: RoughLaw, ln_params_S: Array, best_K: Array, runs: int) -> tuple[Bools, float]:
+    """(`bracketed_K`, `ln_bpb_sd`) of so many runs of each of these sizes, by least squares of a parabola.
+
+    Runs of a size have seeds of their own, so that noise falls with the root of their number.
+    """
     x_S = ln_params_S - np.median(best_K)
     design_S3 = np.vander(x_S, 3, increasing=True)
-    covariance_33 = law.noise**2 * np.linalg.inv(design_S3.T @ design_S3)
+    covariance_33 = law.noise**2 / runs * np.linalg.inv(design_S3.T @ design_S3)
     curvature_K = law.curvature_K
     vertex_sd_K = np.sqrt(covariance_33[1, 1]) / (2 * curvature_K)
     inside_K = (best_K - vertex_sd_K > ln_params_S[0] + _EDGE) & (best_K + vertex_sd_K < ln_params_S[-1] - _EDGE)
     curved_K = curvature_K > _CURVED * np.sqrt(covariance_33[2, 2])
-    sd = float(np.sqrt(covariance_33[0, 0] + _CELL_SD**2))
-    return Sizing(cell[0], inside_K & curved_K, sd, cell[1])
+    return inside_K & curved_K, float(np.sqrt(covariance_33[0, 0] + _CELL_SD**2 / runs))

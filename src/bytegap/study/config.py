@@ -155,16 +155,25 @@ class Logging(Table):
     """Weights & Biases project; the study's name if left out."""
 
 
+TwoArms = tuple[str, str]
+"""The names of two arms; of an overhead, the one in the numerator, which bytes usually are, first."""
+
+
 class Fit(Table):
     """Hypotheses named before the runs are seen."""
 
     margin: float | None = Field(default=None, gt=1)
     """Equivalence margin of a compute ratio: a ratio below it counts as none."""
-    slopes: tuple[tuple[str, str], ...] = ()
+    pairs: tuple[TwoArms, ...] = ()
+    """Overheads to estimate besides those of byte arms and arms that differ from them in the tokenizer alone."""
+    interactions: tuple[tuple[TwoArms, TwoArms], ...] = ()
+    """Overheads to compare at equal loss, the first with the second, besides those of another objective with AR's and
+    of permuted text with that as written."""
+    slopes: tuple[TwoArms, ...] = ()
     """Pairs of arms whose frontiers are tested for equal slopes."""
     slope_margin: float | None = Field(default=None, gt=0)
     """Equivalence margin of a difference in g of L = A C^-g."""
-    losses: tuple[tuple[str, str], ...] = ()
+    losses: tuple[TwoArms, ...] = ()
     """Pairs of arms whose losses at equal compute are compared, the first less the second."""
 
 

@@ -163,13 +163,24 @@ def _check_budgets(study: Study) -> None:
 
 def _check_fit(study: Study) -> None:
     """Arms that [fit] names."""
-    for key, pairs in (("slopes", study.fit.slopes), ("losses", study.fit.losses)):
+    of_interactions = tuple(pair for each in study.fit.interactions for pair in each)
+    for key, pairs in (
+        ("pairs", study.fit.pairs),
+        ("interactions", of_interactions),
+        ("slopes", study.fit.slopes),
+        ("losses", study.fit.losses),
+    ):
         for one, other in pairs:
             for name in (one, other):
                 if name not in study.arms:
                     raise StudyError(f"[fit] {key}: '{name}': {nearest(name, study.arms)}")
             if one == other:
                 raise StudyError(f"[fit] {key}: '{one}' is compared with itself: name two different arms")
+    for pair, base in study.fit.interactions:
+        if pair == base:
+            raise StudyError(
+                f"[fit] interactions: {' / '.join(pair)} is compared with itself: name two different pairs"
+            )
     if study.fit.slopes and study.fit.slope_margin is None:
         raise StudyError("[fit] slopes: give slope_margin too, the largest difference that counts as none, e.g. 0.02")
 
