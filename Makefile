@@ -46,7 +46,7 @@ test: .venv/.test
 	$(BIN)/pytest -n 2 --durations 10
 
 test-slow: .venv/.test .venv/.docs
-	$(BIN)/pytest -n 2 -m slow --durations 10
+	$(BIN)/pytest -n 2 --dist loadgroup -m slow --durations 25
 
 check: .venv/.check
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from bytegap.study.directory import FIT, PLAN, RUNS, StudyDir
 from bytegap.study.load import load_study
 from tests.helpers.tiny_study import STUDY, write_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]  # one process makes the study that nobody kills
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -85,38 +86,49 @@ def prepared(home: Path, execution_of: Plan | None = None) -> StudyDir:
     return study_dir
 
 
+@dataclass(frozen=True)
+class Unbroken:
+    """The study that nobody killed."""
+
+    study_dir: StudyDir
+    expected: dict[str, object]
+    took_s: float
+
+    def planned(self, home: Path) -> StudyDir:
+        """The study in another folder as `plan` leaves it."""
+        study_dir = prepared(home)
+        shutil.copytree(self.study_dir.root, study_dir.root, ignore=shutil.ignore_patterns("runs*", "fit.json"))
+        return study_dir
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     home = tmp_path_factory.mktemp("unbroken")
     study_dir = prepared(home)
     began = time.monotonic()
     finish(start(home, "run"))
-    return plan(study_dir), result(study_dir), time.monotonic() - began
+    return Unbroken(study_dir, result(study_dir), time.monotonic() - began)
 
 
 @pytest.mark.parametrize("number", range(STUDIES))
 def test_a_study_killed_anywhere_ends_with_the_same_results(tmp_path, unbroken, number):
-    reference, expected, took_s = unbroken
-    study_dir, draw = prepared(tmp_path, reference), random.Random(number)
+    study_dir, draw = prepared(tmp_path, plan(unbroken.study_dir)), random.Random(number)
     for _ in range(KILLS_A_STUDY):
         process = start(tmp_path, "run")
         try:
-            process.wait(draw.uniform(0, took_s))
+            process.wait(draw.uniform(0, unbroken.took_s))
         except subprocess.TimeoutExpired:
             kill(process, draw)
         process.communicate(timeout=PATIENCE_S)  # after losing a worker it reports that, or continues
     finish(start(tmp_path, "run"))
-    assert result(study_dir) == expected
+    assert result(study_dir) == unbroken.expected
 
 
 def test_four_workers_killed_at_random_train_every_run_exactly_once(tmp_path, unbroken):
-    reference, expected, took_s = unbroken
-    study_dir, draw = prepared(tmp_path, reference), random.Random(0)
-    for verb in ("corpus", "tokenize", "plan"):
-        finish(start(tmp_path, verb))
+    study_dir, draw = unbroken.planned(tmp_path), random.Random(0)
     processes = [start(tmp_path, "train", "--workers", "1") for _ in range(4)]
     first_seen: dict[str, int] = {}
-    until_s = time.monotonic() + took_s
+    until_s = time.monotonic() + unbroken.took_s
     while processes:
         time.sleep(0.02)
         for path in study_dir.runs_dir.glob("*/record.json"):
@@ -131,18 +143,15 @@ def test_four_workers_killed_at_random_train_every_run_exactly_once(tmp_path, un
             finish(process)
             processes.remove(process)
     assert written(study_dir) == first_seen  # no record was written over
-    assert set(first_seen) == {spec.id for spec in reference.runs}
+    assert set(first_seen) == {spec.id for spec in plan(study_dir).runs}
     for verb in ("collect", "fit"):
         finish(start(tmp_path, verb))
-    assert result(study_dir) == expected
+    assert result(study_dir) == unbroken.expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_sigterm_and_ctrl_c_leave_a_checkpoint_and_no_worker(tmp_path, unbroken, number):
-    reference, expected, _ = unbroken
-    study_dir = prepared(tmp_path, reference)
-    for verb in ("corpus", "tokenize", "plan"):
-        finish(start(tmp_path, verb))
+    study_dir = unbroken.planned(tmp_path)
     process = start(tmp_path, "train")
     while not list(study_dir.runs_dir.glob("*/checkpoint.safetensors")):
         time.sleep(0.01)
@@ -160,7 +169,7 @@ def test_sigterm_and_ctrl_c_leave_a_checkpoint_and_no_worker(tmp_path, unbroken,
     assert list(study_dir.runs_dir.glob("*/checkpoint.safetensors"))
     for verb in ("train", "collect", "fit"):
         finish(start(tmp_path, verb))
-    assert result(study_dir) == expected
+    assert result(study_dir) == unbroken.expected
 
 
 @pytest.fixture(scope="module")
@@ -185,11 +194,10 @@ def clock(tmp_path_factory):
 
 def test_jumping_clocks_and_wrong_file_times_change_nothing(tmp_path, unbroken, clock):
     """An hour forward or back with every reading: checkpoints, claims, taking over a dead worker's run, cache hits."""
-    reference, expected, _ = unbroken
-    study_dir = prepared(tmp_path, reference)
+    study_dir = prepared(tmp_path, plan(unbroken.study_dir))
     for verb in ("corpus", "tokenize", "plan"):
         finish(start(tmp_path, verb, **clock(3600)))
-    ids = {spec.id for spec in reference.runs}
+    ids = {spec.id for spec in plan(study_dir).runs}
     claimant = start(tmp_path, "train", "--workers", "1", **clock(-3600))
     wait_until(lambda: list(study_dir.runs_dir.glob("*/checkpoint.safetensors")), "a checkpoint is written")
     os.killpg(claimant.pid, signal.SIGSTOP)
@@ -207,7 +215,7 @@ def test_jumping_clocks_and_wrong_file_times_change_nothing(tmp_path, unbroken, 
     records = written(study_dir)
     finish(start(tmp_path, "run", **clock(-3600)))
     assert written(study_dir) == records
-    assert result(study_dir) == expected
+    assert result(study_dir) == unbroken.expected
 
 
 def written(study_dir: StudyDir) -> dict[str, int]:

@@ -56,6 +56,8 @@ PartitionName=urgent Nodes={host} PriorityTier=2 State=UP
 """A requeued job waits for as long as a credential lasts: five seconds at least."""
 PATIENCE_S = 240
 
+pytestmark = pytest.mark.xdist_group("slurm")  # of one machine's Slurm, whose ports are taken
+
 
 def wait_until(true, what: str) -> None:
     started = time.monotonic()
@@ -104,7 +106,11 @@ def started(tmp_path_factory):
 
 
 def planned(home: Path, budget: str) -> StudyDir:
-    return trainers.planned(home, STUDY.replace("budgets = [1e10]", f"budgets = [{budget}]")).study_dir
+    """Every second run of the tiny study: two of each arm."""
+    study_dir = trainers.planned(home, STUDY.replace("budgets = [1e10]", f"budgets = [{budget}]")).study_dir
+    plan = study_dir.plan()
+    study_dir.write(PLAN, plan.model_copy(update={"runs": plan.runs[::2]}))
+    return study_dir
 
 
 def weights(study_dir: StudyDir) -> dict[str, str]:
@@ -120,9 +126,9 @@ def states(study_dir: StudyDir) -> set[str]:
 def test_a_job_array_trains_what_local_workers_train(tmp_path, capsys):
     study_dir = planned(tmp_path, "2e9")
     slurm.run(study_dir, Launch(minutes=5))
-    assert re.search(r"8 runs submitted as job array \d+", capsys.readouterr().err.replace("\n", " "))
+    assert re.search(r"4 runs submitted as job array \d+", capsys.readouterr().err.replace("\n", " "))
     slurm.run(study_dir, Launch())
-    assert "nothing to submit: 0 runs are trained, 8 have their jobs" in capsys.readouterr().err.replace("\n", " ")
+    assert "nothing to submit: 0 runs are trained, 4 have their jobs" in capsys.readouterr().err.replace("\n", " ")
     wait_until(lambda: states(study_dir) & {"running"}, "jobs run")
     assert states(study_dir) <= {"pending", "running", "completing", "gone"}
     wait_until(lambda: states(study_dir) == {"gone"}, "all jobs end")
@@ -208,10 +214,14 @@ def test_a_preempted_job_goes_back_into_the_queue(training, unbroken):
 
 @pytest.mark.slow
 def test_a_job_whose_time_is_nearly_up_goes_back_into_the_queue(training, unbroken, node):
-    """Its time is cut to a minute, of which Slurm warns within half; until then it is stopped and cannot end."""
+    """Its time is cut to 45 to 105 seconds more, and Slurm warns at 90; until then it is stopped and cannot end."""
     study_dir, run, job = training
     command("scancel", "--signal=STOP", job)
-    command("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    shown = re.search(r"RunTime=(\d+):(\d+):(\d+)", command("scontrol", "show", "job", job))
+    assert shown
+    hours, minutes, seconds = map(int, shown.groups())
+    limit = -(-(3600 * hours + 60 * minutes + seconds + 45) // 60)  # Slurm's limits are minutes of the job's run time
+    command("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
     wait_until(lambda: "arning signal" in (node / "slurmctld.log").read_text(), "it is warned")
     command("scontrol", "update", f"JobId={job}", "TimeLimit=10")  # or its second life is warned as it begins
     log = slurm_queue.job_states(study_dir)[run].log
