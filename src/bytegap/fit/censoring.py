@@ -8,6 +8,7 @@ bound; if these two disagree, it is not bounded.
 Suffix: K = point estimate and draws.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,6 +81,16 @@ class ArmPair:
         if not (self.byte.frontier and self.other.frontier):
             return None
         return _ln_flops(self.byte.frontier, bpb_K) - _ln_flops(self.other.frontier, bpb_K)
+
+
+def bpb_of_same_models(arms: Sequence[Arm], bpb: float) -> Array:
+    """The loss, in every draw of held-out documents, of models that have `bpb` on the test text, (K,).
+
+    Documents that are harder for all arms raise all losses and leave the compute at which arms are equal as it is. So
+    the loss at which arms are compared moves by what a draw of documents changes in their losses on average.
+    """
+    shift_K = sum((arm.document_shift_K for arm in arms), np.zeros(1)) / len(arms)
+    return bpb * np.exp(shift_K)
 
 
 def _ln_flops(frontier: FittedFrontier, bpb_K: float | Array) -> Array:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.fit.cells import FittedCell
-from bytegap.fit.comparisons import byte_pairs
+from bytegap.fit.censoring import bpb_of_same_models
+from bytegap.fit.comparisons import TwoArms, byte_pairs
 from bytegap.fit.estimand_builder import EstimandBuilder, LabelledEstimate, Range, overlap
 from bytegap.fit.estimands import estimand_builder
 from bytegap.fit.frontiers import LEAST_BUDGETS, Arm
@@ -46,7 +47,7 @@ class SizeLine:
         at_ends = [float(self.ln_size(bpb)[0]) for bpb in self.bpb_observed]
         return min(at_ends), max(at_ends)
 
-    def ln_size(self, bpb: float) -> Array:
+    def ln_size(self, bpb: float | Array) -> Array:
         """Ln N of the optimal model at a loss, (K,)."""
         return self.intercept_K + self.slope_K * np.log(bpb)
 
@@ -61,7 +62,7 @@ def equal_size(arms: Sequence[Arm], cells: Sequence[FittedCell]) -> Iterator[Est
     for pair in byte_pairs(arms):
         byte, other = (size_line(arm, cells) for arm in pair)
         if byte and other:
-            yield from _estimands(estimand_builder(pair, "minima"), byte, other)
+            yield from _estimands(estimand_builder(pair, "minima"), pair, (byte, other))
 
 
 def size_line(arm: Arm, cells: Sequence[FittedCell]) -> SizeLine | None:
@@ -78,10 +79,12 @@ def size_line(arm: Arm, cells: Sequence[FittedCell]) -> SizeLine | None:
     return SizeLine(mean_K1[:, 0] - slope_K * centre_K1[:, 0], slope_K, arm.bpb_observed)
 
 
-def _estimands(builder: EstimandBuilder, byte: SizeLine, other: SizeLine) -> Iterator[Estimand]:
+def _estimands(builder: EstimandBuilder, arms: TwoArms, lines: tuple[SizeLine, SizeLine]) -> Iterator[Estimand]:
+    byte, other = lines
     if losses := overlap([byte.bpb_observed, other.bpb_observed]):
         for bpb in np.linspace(*losses, POINTS).tolist():
-            ratio = quantity(np.exp(byte.ln_size(bpb) - other.ln_size(bpb)))
+            bpb_K = bpb_of_same_models(arms, bpb)
+            ratio = quantity(np.exp(byte.ln_size(bpb_K) - other.ln_size(bpb_K)))
             yield builder.build("size_ratio", LabelledEstimate(ratio, "estimated"), at_bpb=bpb)
     if sizes := overlap([byte.ln_size_observed, other.ln_size_observed]):
         for ln_size in np.linspace(*sizes, POINTS).tolist():

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bytegap.fit.censoring import ArmPair, BoundedLog
+from bytegap.fit.censoring import ArmPair, BoundedLog, bpb_of_same_models
 from bytegap.fit.estimand_builder import EstimandBuilder, labelled_estimate, loss_grid, overlap
 from bytegap.fit.overhead import ln_overhead_at_compute
 from bytegap.scaling.bootstrap import quantity
@@ -49,8 +49,9 @@ def interactions(builder: EstimandBuilder, pair: ArmPair, base: ArmPair) -> Iter
 
 def at_loss(builder: EstimandBuilder, pair: ArmPair, base: ArmPair, bpb: float) -> Estimand | None:
     """Interaction at one loss: observed, bounded or extrapolated; None where it is none of them."""
-    observed = _subtract(pair.ln_overhead(bpb), base.ln_overhead(bpb))
-    extrapolated_K = _less(pair.ln_overhead_extrapolated(bpb), base.ln_overhead_extrapolated(bpb))
+    bpb_K = bpb_of_same_models([*pair.arms, *base.arms], bpb)
+    observed = _subtract(pair.ln_overhead(bpb_K), base.ln_overhead(bpb_K))
+    extrapolated_K = _less(pair.ln_overhead_extrapolated(bpb_K), base.ln_overhead_extrapolated(bpb_K))
     estimate = labelled_estimate(observed, extrapolated_K, ratio=False)
     return builder.build("interaction", estimate, at_bpb=bpb) if estimate else None
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bytegap.cost.bits import bits_per_byte
-from bytegap.fit.censoring import ArmPair
+from bytegap.fit.censoring import ArmPair, bpb_of_same_models
 from bytegap.fit.estimands import pair_in_form
 from bytegap.fit.frontiers import Arm, fit_frontiers
 from bytegap.fit.reestimate import DefaultFit
@@ -211,7 +211,8 @@ def _pairs(row: Estimand, fit: DefaultFit) -> tuple[ArmPair, ArmPair]:
 def _interaction(row: Estimand, pair: ArmPair, base: ArmPair) -> tuple[Array, Label] | None:
     """I at the loss of `row`, by the frontiers, and whether all arms were observed there."""
     assert row.at_bpb is not None
-    ln_k_K, base_ln_k_K = (each.ln_overhead_extrapolated(row.at_bpb) for each in (pair, base))
+    bpb_K = bpb_of_same_models([*pair.arms, *base.arms], row.at_bpb)
+    ln_k_K, base_ln_k_K = (each.ln_overhead_extrapolated(bpb_K) for each in (pair, base))
     if ln_k_K is None or base_ln_k_K is None:
         return None
     ranges = [arm.bpb_observed for each in (pair, base) for arm in each.arms]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bytegap.fit.censoring import ArmPair, BoundedLog
+from bytegap.fit.censoring import ArmPair, BoundedLog, bpb_of_same_models
 from bytegap.fit.estimand_builder import EstimandBuilder, LabelledEstimate, labelled_estimate, loss_grid, overlap
 from bytegap.fit.frontiers import Arm, FittedFrontier
 from bytegap.scaling.bootstrap import quantity
@@ -63,7 +63,8 @@ def gaps_at_budgets(builder: EstimandBuilder, byte: Arm, other: Arm) -> Iterator
 
 def at_loss(builder: EstimandBuilder, pair: ArmPair, bpb: float) -> Estimand | None:
     """Overhead at one loss: observed, bounded or extrapolated; None where it is none of them."""
-    estimate = labelled_estimate(pair.ln_overhead(bpb), pair.ln_overhead_extrapolated(bpb), ratio=True)
+    bpb_K = bpb_of_same_models(pair.arms, bpb)
+    estimate = labelled_estimate(pair.ln_overhead(bpb_K), pair.ln_overhead_extrapolated(bpb_K), ratio=True)
     return builder.build("overhead", estimate, at_bpb=bpb) if estimate else None
 
 
@@ -79,9 +80,10 @@ def _slope(builder: EstimandBuilder, byte: FittedFrontier, other: FittedFrontier
     losses = [byte.arm.bpb_observed, other.arm.bpb_observed]
     common = overlap(losses)
     bpb = float(np.mean(common or losses))
-    slope_K = other.slope(bpb) / byte.slope(bpb) - 1
+    bpb_K = bpb_of_same_models([byte.arm, other.arm], bpb)
+    slope_K = other.slope(bpb_K) / byte.slope(bpb_K) - 1
     estimate = LabelledEstimate(quantity(slope_K), "estimated" if common else "extrapolated")
-    at_flops = quantity(other.flops(bpb)).value
+    at_flops = quantity(other.flops(bpb_K)).value
     return builder.build("slope", estimate, at_bpb=bpb, at_flops=at_flops)
 
 

@@ -57,6 +57,13 @@ class FrontierPoints:
         return float(np.exp(ln_bpb_P.min())), float(np.exp(ln_bpb_P.max()))
 
     @property
+    def document_shift_K(self) -> Array:
+        """What draws of held-out documents change in ln of all minima on average, (K,); (1,) where there are none."""
+        if self.ln_bpb_run_KP is None or not self.budgets:
+            return np.zeros(1)
+        return (self.ln_bpb_KP - self.ln_bpb_run_KP).mean(axis=1)
+
+    @property
     def point(self) -> Self:
         """The point estimates, without draws."""
         return replace(self, ln_bpb_KP=self.ln_bpb_KP[:1], ln_bpb_run_KP=None)
