@@ -66,8 +66,11 @@ def test_compute_at_a_loss_inverts_the_frontier():
     assert np.isnan(law.ln_flops(float(law.irreducible_loss_K[0]))[0])
 
 
-def test_first_two_budgets_of_committed_studies_predict_the_others():
-    """Deviations of later minima from the law of the first two budgets, in units of its own: about 1, few above 2."""
+def test_first_budgets_of_committed_studies_predict_the_others():
+    """Deviations of later minima from the law of the smallest budgets, in units of its own: about 1, few above 2.
+
+    The largest of these is at least twice the smallest; a pilot's are a factor of 4 apart.
+    """
     loss_z, size_z = [], []
     for study in ("laptop", "permutation", "slope-equivalence"):
         rows = [json.loads(line) for line in (RESULTS / study / "runs.jsonl").read_text().splitlines()]
@@ -75,17 +78,18 @@ def test_first_two_budgets_of_committed_studies_predict_the_others():
         for arm in sorted({row["arm"] for row in rows}):
             own = [row for row in rows if row["arm"] == arm and row["status"] == "finished"]
             budgets = sorted({row["budget_flops"] for row in own})
-            law = _law([row for row in own if row["budget_flops"] in budgets[:2]])
-            later = [each for each in cells if each["arm"] == arm and each["budget_flops"] in budgets[2:]]
+            last_seen = next((budget for budget in budgets if budget >= 2 * budgets[0]), budgets[0])
+            law = _law([row for row in own if row["budget_flops"] <= last_seen])
+            later = [each for each in cells if each["arm"] == arm and each["budget_flops"] > last_seen]
             for cell in (each for each in later if each["in_frontier"]):
                 flops = np.asarray(cell["budget_flops"])
                 bpb_K, best_K = law.bpb(flops), law.ln_params(flops)
                 loss_z.append((cell["optimum_bpb"]["value"] - bpb_K[0]) / bpb_K.std())
                 size_z.append((np.log(cell["optimum_parameters"]["value"]) - best_K[0]) / np.hypot(best_K.std(), 0.15))
-    assert len(loss_z) == 35
+    assert len(loss_z) == 23
     for z in (np.array(loss_z), np.array(size_z)):
         assert np.sqrt(np.mean(z**2)) < 1.2
-        assert np.mean(np.abs(z) > 2) <= 0.1
+        assert np.mean(np.abs(z) > 2) <= 0.15
 
 
 def _law(rows):

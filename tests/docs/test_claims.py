@@ -1,0 +1,90 @@
+"""Numbers in README and docs/results.md are those of the committed fits."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bytegap.schema.base import Quantity
+from bytegap.schema.claims import Claim
+from bytegap.schema.fit import Fit
+from bytegap.study.directory import StudyDir
+
+ROOT = Path(__file__).parents[2]
+RESULTS = sorted(path.parent.name for path in (ROOT / "results").glob("*/fit.json"))
+PAIR = ("byte-{}", "bpe512-{}")
+
+
+def words(text: str) -> str:
+    """The text on one line, without emphasis."""
+    return " ".join(text.replace("*", "").split())
+
+
+def section(page: Path, heading: str) -> str:
+    """What follows a heading of the second level, up to the next."""
+    (found,) = re.findall(rf"^## {heading}\b[^\n]*\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    return found
+
+
+def of_study(name: str) -> Fit:
+    return StudyDir(ROOT / "results" / name).fit()
+
+
+def claim(fit: Fit, *arms: str) -> Claim:
+    (found,) = [each for each in fit.claims if each.arms == arms]
+    assert found.status == "estimated"
+    return found
+
+
+def number(value: float) -> str:
+    """To two significant digits."""
+    return f"{value:#.2g}".rstrip(".")
+
+
+def between(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
+
+
+def percent(quantity: Quantity) -> str:
+    assert quantity.value is not None
+    assert quantity.ci95 is not None
+    low, high = (f"{100 * end:.0f}" for end in quantity.ci95)
+    return f"{100 * quantity.value:.0f} % ({low} to {high} %)"
+
+
+def headlines(fit: Fit) -> list[str]:
+    """README's bullets about the laptop study."""
+    ar, mdm = (tuple(name.format(objective) for name in PAIR) for objective in ("ar", "mdm"))
+    k_ar, k_mdm, interaction = claim(fit, *ar), claim(fit, *mdm), claim(fit, *mdm, *ar)
+    assert fit.likelihoods is not None
+    share = {each.gain: each for each in fit.likelihoods.shares if each.arms == interaction.arms}
+    assert {each.label for each in share.values()} == {"estimated"}
+    assert all(each.ci95 for each in (k_ar, k_mdm, interaction))
+    order, slack = (percent(share[gain].share) for gain in ("order gain", "slack"))
+    cost_ar = f"{number(k_ar.value)} times ({between(*k_ar.ci95)}) the compute of BPE models with 512 tokens"
+    cost_mdm = f"{number(k_mdm.value)} times ({between(*k_mdm.ci95)}) the compute of their BPE counterparts"
+    ratio = f"{number(np.exp(interaction.value))} times ({between(*np.exp(interaction.ci95))}) that under AR"
+    at = f"At an equal loss of {interaction.at_bpb:.2f} BPB"
+    return [
+        f"Autoregressive byte models need {cost_ar} to reach {k_ar.at_bpb:.2f} BPB.",
+        f"Masked-diffusion byte models need {cost_mdm} to reach {k_mdm.at_bpb:.2f} BPB.",
+        f"{at}, the overhead of bytes under masked diffusion is {ratio}.",
+        f"Of the logarithm of that ratio, the order gain is {order}, and the slack of the bound {slack}.",
+    ]
+
+
+def test_readme_has_the_numbers_of_the_laptop_study():
+    shown = re.findall(r"^- (.*)$", section(ROOT / "README.md", "What came out"), re.MULTILINE)
+    assert [words(bullet) for bullet in shown] == headlines(of_study("laptop"))
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_state_every_conclusion_of_a_fit(name):
+    """Of a study that records its documents: the others are of earlier statistics, and say so."""
+    fit = of_study(name)
+    if fit.held_out_documents is None:
+        pytest.skip("its intervals leave out documents")
+    text = words(section(ROOT / "docs" / "results.md", name))
+    for each in fit.claims:
+        assert each.status == "not identified" or each.sentence in text
