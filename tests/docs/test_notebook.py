@@ -27,7 +27,7 @@ def test_the_notebook_draws_the_main_figure(tmp_path, monkeypatch):
     fitted = {(cell.arm, cell.budget_flops): cell.optimum_bpb.value for cell in fit.cells if cell.in_frontier}
     shared = sorted(drawn.keys() & fitted.keys())
     assert len(shared) >= len(fitted) - 1
-    assert [drawn[cell] for cell in shared] == pytest.approx([fitted[cell] for cell in shared], rel=0.01)
+    assert [drawn[cell] for cell in shared] == pytest.approx([fitted[cell] for cell in shared], rel=0.015)
     exponents = {each.arm: each.exponent.value for each in fit.frontiers if each.form == "power law"}
     assert {arm: -slope for arm, (slope, _) in scope["frontier"].items()} == pytest.approx(exponents, rel=0.06)
     made, shown = (tmp_path / "docs" / "notebook.png").stat(), (ROOT / "docs" / "notebook.png").stat()

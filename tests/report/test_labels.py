@@ -88,9 +88,9 @@ def test_names_of_another_studys_frontiers_are_apart_too(browser, pages, width):
 
     opened(browser, pages["permutation"], width, "light")
     names = "return [...document.querySelectorAll('#chart-frontiers text')].map(e => e.textContent)"
-    assert "bpe2k-mdm" not in browser.execute_script(names)
+    assert "bpe512-mdm" not in browser.execute_script(names)
     browser.find_element("css selector", ".switch input").click()
-    WebDriverWait(browser, 20).until(lambda chrome: "bpe2k-mdm" in chrome.execute_script(names))
+    WebDriverWait(browser, 20).until(lambda chrome: "bpe512-mdm" in chrome.execute_script(names))
     assert problems(browser) == []
     browser.find_element("css selector", ".switch input").click()
-    WebDriverWait(browser, 20).until(lambda chrome: "bpe2k-mdm" not in chrome.execute_script(names))
+    WebDriverWait(browser, 20).until(lambda chrome: "bpe512-mdm" not in chrome.execute_script(names))
