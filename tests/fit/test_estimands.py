@@ -9,6 +9,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from bytegap.fit import overhead
 from bytegap.fit.cells import fit_cells
+from bytegap.fit.comparisons import comparisons
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.stage import fit_rows
@@ -298,7 +299,7 @@ def test_intervals_cover_the_truth() -> None:
     for seed in range(100):
         rows = simulated_rows(seed=1000 + seed)
         arms = arms_of(rows, fit_cells(rows, 150, np.random.default_rng(seed)).cells)
-        for row in estimate(arms, fit_frontiers(arms)[0]):
+        for row in estimate(arms, fit_frontiers(arms)[0], comparisons(arms)):
             if row.headline:
                 ln_c = [np.log(LAWS[arm].flops(row.at_bpb)) for arm in row.arms]
                 truth = ln_c[0] - ln_c[1] - (ln_c[2] - ln_c[3] if len(ln_c) == 4 else 0.0)

@@ -5,6 +5,7 @@ import pytest
 
 from bytegap.fit import likelihoods as other_likelihoods
 from bytegap.fit.cells import fit_cells
+from bytegap.fit.comparisons import comparisons
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.likelihoods import likelihoods
@@ -145,7 +146,8 @@ def test_the_shares_interval_covers_the_truth() -> None:
         found = rows(noise=0.003, spread=0.01, seed=seed)
         arms = arms_of(found, fit_cells(found, 200, np.random.default_rng(seed)).cells)
         frontiers, _ = fit_frontiers(arms)
-        default = DefaultFit(arms, frontiers, estimate(arms, frontiers))
+        compared = comparisons(arms)
+        default = DefaultFit(arms, frontiers, estimate(arms, frontiers, compared), compared)
         share = likelihoods(found, default, 200, seed).shares[0]
         assert share.gain == "order gain"
         truth = 1 - true_interaction(share.at_bpb, RATIO) / true_interaction(share.at_bpb, {})
