@@ -3,8 +3,8 @@
     python bench/coverage.py [--studies 200] [--world NAME ...]
 
 Worlds, each with 0.5 % of noise per run:
-    own E          Chinchilla laws fitted to results/laptop, each arm with an irreducible loss of its own
-    skewed         frontiers, optima, curvature and skew of the curves of results/laptop, again with an E of their own
+    own E          Chinchilla laws fitted to laptop of 26 November 2026, each arm with an irreducible loss of its own
+    skewed         frontiers, optima, curvature and skew of that study's curves, again with an E of their own
     quickstart     Chinchilla laws of published exponents on the quickstart's grid of sizes, which is not centred
     laptop         the same on the laptop study's grid
     cell effect    `laptop`, where all runs of a cell and seed share a shift of 0.3 %
@@ -176,14 +176,14 @@ OWN_E: dict[str, ArmLaw] = {
     "byte-mdm": Law.through(3.3495, 3.2e12, 47_316, 2.299, (0.360, 0.306)),
     "bpe512-mdm": Law.through(3.2733, 8.5e11, 22_101, 2.117, (0.244, 0.637)),
 }
-"""Chinchilla laws fitted to the runs of results/laptop."""
+"""Chinchilla laws fitted to the runs of the laptop study of 26 November 2026."""
 SKEWED: dict[str, ArmLaw] = {
     "byte-ar": Shaped(0.74, 1.904, 0.1025, 59_900, 0.52, 0.0262, SKEW),
     "bpe512-ar": Shaped(0.0, 2.539, 0.0715, 86_500, 0.61, 0.0187, SKEW),
     "byte-mdm": Shaped(1.31, 2.260, 0.0865, 25_800, 0.52, 0.0247, SKEW),
     "bpe512-mdm": Shaped(1.66, 1.576, 0.1188, 21_700, 0.74, 0.0286, SKEW),
 }
-"""Fitted to results/laptop/runs.jsonl in the form of an own irreducible loss; the skew is the mean of two arms."""
+"""Fitted to the same runs in the form of an own irreducible loss; the skew is the mean of two arms."""
 LAPTOP = World(published(LAPTOP_POINTS), LAPTOP_BUDGETS, sizes=5, seeds_at_ends=2)
 WORLDS = {
     "own E": World(OWN_E, LAPTOP_BUDGETS, sizes=5, seeds_at_ends=2),

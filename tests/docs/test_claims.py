@@ -65,12 +65,13 @@ def headlines(fit: Fit) -> list[str]:
     cost_ar = f"{number(k_ar.value)} times ({between(*k_ar.ci95)}) the compute of BPE models with 512 tokens"
     cost_mdm = f"{number(k_mdm.value)} times ({between(*k_mdm.ci95)}) the compute of their BPE counterparts"
     ratio = f"{number(np.exp(interaction.value))} times ({between(*np.exp(interaction.ci95))}) that under AR"
+    gain = "order gain (a better order of unmasking than at random)"
     at = f"At an equal loss of {interaction.at_bpb:.2f} BPB"
     return [
         f"Autoregressive byte models need {cost_ar} to reach {k_ar.at_bpb:.2f} BPB.",
         f"Masked-diffusion byte models need {cost_mdm} to reach {k_mdm.at_bpb:.2f} BPB.",
         f"{at}, the overhead of bytes under masked diffusion is {ratio}.",
-        f"Of the logarithm of that ratio, the order gain is {order}, and the slack of the bound {slack}.",
+        f"Of the logarithm of that ratio, {gain} explains {order}, and slack (looseness of the bound) {slack}.",
     ]
 
 

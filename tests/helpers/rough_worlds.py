@@ -12,7 +12,7 @@ UNIGRAM_BPB = (4.9, 4.2, 4.9, 4.2)
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 PARAMS_J = np.array([2 * (4 * width**2 + 3 * width * -(-8 * width // 48) * 16) + 5 * width for width in WIDTHS], float)
 PARAMETERS_6 = {
-    # r at C_ref, ln g, ln N at C_ref, a, ln kappa, ln(E / unigram): of the size that results/laptop/fit.json shows
+    # r at C_ref, ln g, ln N at C_ref, a, ln kappa, ln(E / unigram): of the size that laptop of 26 November had
     "byte-ar": (np.log(2.22), np.log(0.11), np.log(19e3), 0.54, np.log(0.026), np.log(0.9 / 4.9)),
     "bpe-ar": (np.log(2.10), np.log(0.10), np.log(21e3), 0.61, np.log(0.019), np.log(0.9 / 4.2)),
     "byte-mdm": (np.log(2.69), np.log(0.072), np.log(27e3), 0.55, np.log(0.020), np.log(0.9 / 4.9)),

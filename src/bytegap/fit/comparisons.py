@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from bytegap.fit.frontiers import Arm
+from bytegap.study.config import TwoNames
 
 TwoArms = tuple[Arm, Arm]
 """The arms of an overhead: the byte arm, and the arm that it is compared with."""
-TwoNames = tuple[str, str]
-"""The same by name."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _IRREDUCIBLE_SHARE, _IRREDUCIBLE_SD = 0.2, 0.3
 class Prior:
     """What is assumed of an arm before it is run.
 
-    From the minima of the committed studies `laptop`, `permutation` and `vocab-size` (results/*/fit.json): compute that
+    From the minima of the studies `laptop`, `permutation` and `vocab-size` up to 26 November 2026: compute that
     lies within their budgets, loss there relative to the unigram, best size there, exponent g under E = 0.9 BPB.
     The exponent of the best size was 0.51 to 0.74 and the curvature kappa 0.013 to 0.046 in the cells used.
     """

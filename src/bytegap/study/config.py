@@ -155,7 +155,7 @@ class Logging(Table):
     """Weights & Biases project; the study's name if left out."""
 
 
-TwoArms = tuple[str, str]
+TwoNames = tuple[str, str]
 """The names of two arms; of an overhead, the one in the numerator, which bytes usually are, first."""
 
 
@@ -164,16 +164,16 @@ class Fit(Table):
 
     margin: float | None = Field(default=None, gt=1)
     """Equivalence margin of a compute ratio: a ratio below it counts as none."""
-    pairs: tuple[TwoArms, ...] = ()
+    pairs: tuple[TwoNames, ...] = ()
     """Overheads to estimate besides those of byte arms and arms that differ from them in the tokenizer alone."""
-    interactions: tuple[tuple[TwoArms, TwoArms], ...] = ()
+    interactions: tuple[tuple[TwoNames, TwoNames], ...] = ()
     """Overheads to compare at equal loss, the first with the second, besides those of another objective with AR's and
     of permuted text with that as written."""
-    slopes: tuple[TwoArms, ...] = ()
+    slopes: tuple[TwoNames, ...] = ()
     """Pairs of arms whose frontiers are tested for equal slopes."""
     slope_margin: float | None = Field(default=None, gt=0)
     """Equivalence margin of a difference in g of L = A C^-g."""
-    losses: tuple[TwoArms, ...] = ()
+    losses: tuple[TwoNames, ...] = ()
     """Pairs of arms whose losses at equal compute are compared, the first less the second."""
 
 
