@@ -9,7 +9,6 @@ from scipy.optimize import brentq, minimize_scalar
 
 from bytegap.fit import overhead
 from bytegap.fit.cells import fit_cells
-from bytegap.fit.comparisons import comparisons
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.stage import fit_rows
@@ -17,6 +16,7 @@ from bytegap.scaling import laws
 from bytegap.schema.base import FrozenDict
 from bytegap.schema.fit import Estimand, Fit
 from bytegap.schema.runs import RunRow
+from bytegap.study.comparisons import comparisons
 from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
 AR = ("byte-ar", "bpe512-ar")

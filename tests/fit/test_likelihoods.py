@@ -5,7 +5,6 @@ import pytest
 
 from bytegap.fit import likelihoods as other_likelihoods
 from bytegap.fit.cells import fit_cells
-from bytegap.fit.comparisons import comparisons
 from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.likelihoods import likelihoods
@@ -13,6 +12,7 @@ from bytegap.fit.reestimate import DefaultFit
 from bytegap.fit.stage import fit_rows
 from bytegap.schema.fit import Fit, LikelihoodGain
 from bytegap.schema.runs import RuleScore, RunRow
+from bytegap.study.comparisons import comparisons
 from tests.helpers.synthetic_runs import LAWS, simulated_rows
 
 DOCUMENTS = 24

@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import norm
 
 from bytegap.fit.claims import Evidence, conclude
-from bytegap.fit.comparisons import comparisons
 from bytegap.fit.frontiers import Arm, fit_frontiers
 from bytegap.fit.slopes import compare_slopes, least_margin, power
 from bytegap.fit.stage import fit_rows
+from bytegap.study.comparisons import comparisons
 from bytegap.study.config import Fit as FitOptions
 from tests.helpers.synthetic_runs import LAWS, simulated_rows
 

@@ -245,7 +245,7 @@ def test_comparisons_are_those_of_the_fit(unpiloted):
     study, study_dir = unpiloted
     contexts = list(stage.arm_contexts(study, study_dir, default_execution(study.compute)).values())
     names = [context.arm_name for context in contexts]
-    found = [tuple(names[arm] for arm in each) for each in hours.comparisons(contexts)]
+    found = [tuple(names[arm] for arm in each) for each in hours.compared_arms(contexts)]
     assert found == [
         ("byte-ar", "bpe-ar"),
         ("byte-mdm", "bpe-mdm"),
@@ -254,7 +254,7 @@ def test_comparisons_are_those_of_the_fit(unpiloted):
     fixed = [
         _with_permutation(context, "fixed") if context.arm.objective.name == "mdm" else context for context in contexts
     ]
-    assert len(hours.comparisons(fixed)) == 2, "objective and permutation differ: no interaction"
+    assert len(hours.compared_arms(fixed)) == 2, "objective and permutation differ: no interaction"
 
 
 def _with_permutation(context, name):

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.fit import sentences
-from bytegap.fit.comparisons import Comparisons, TwoArms, compared, is_alike, is_over_ar, is_over_identity
 from bytegap.fit.conventions import EXECUTED
-from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier
+from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier, TwoArms
 from bytegap.fit.missing import missing_for, obstacle
 from bytegap.scaling.bootstrap import Interval
 from bytegap.schema.claims import Claim, ClaimKind, Reason, Recount
 from bytegap.schema.fit import Cell, Estimand, SlopePair
+from bytegap.study.comparisons import Comparisons, compared, is_alike, is_over_ar, is_over_identity
 
 HEADLINED = ("ar", "mdm")
 """The objectives that a study's first conclusions are about."""

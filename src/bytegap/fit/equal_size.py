@@ -21,13 +21,13 @@ import numpy as np
 
 from bytegap.fit.cells import FittedCell
 from bytegap.fit.censoring import bpb_of_same_models
-from bytegap.fit.comparisons import TwoArms, byte_pairs
 from bytegap.fit.estimand_builder import EstimandBuilder, LabelledEstimate, Range, overlap
 from bytegap.fit.estimands import estimand_builder
-from bytegap.fit.frontiers import LEAST_BUDGETS, Arm
+from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, TwoArms
 from bytegap.scaling.bootstrap import quantity
 from bytegap.scaling.laws import Array
 from bytegap.schema.fit import Estimand
+from bytegap.study.comparisons import byte_pairs
 
 POINTS = 5
 """Losses, or sizes, that each estimand is evaluated at."""

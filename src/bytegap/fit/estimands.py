@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from bytegap.fit.censoring import ArmFrontier, ArmPair
-from bytegap.fit.comparisons import Comparisons, TwoArms, compared
 from bytegap.fit.estimand_builder import EstimandBuilder
-from bytegap.fit.frontiers import Arm, FittedFrontier, preferred_form
+from bytegap.fit.frontiers import Arm, FittedFrontier, TwoArms, preferred_form
 from bytegap.fit.interaction import interactions
 from bytegap.fit.overhead import gaps_at_budgets, overheads
 from bytegap.schema.fit import Estimand, Form
+from bytegap.study.comparisons import Comparisons, compared
 
 
 def estimate(arms: Sequence[Arm], frontiers: Sequence[FittedFrontier], comparisons: Comparisons) -> list[Estimand]:

@@ -20,6 +20,7 @@ from bytegap.scaling.laws import Array
 from bytegap.scaling.parametric import fit_parametric_law
 from bytegap.schema.fit import Form, Frontier
 from bytegap.schema.runs import RunRow
+from bytegap.study.comparisons import ArmTraits
 
 LEAST_BUDGETS = 2
 OWN_IRREDUCIBLE_LOSS_BUDGETS = 4
@@ -44,17 +45,10 @@ class LabelledPoints(FrontierPoints):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arm(LabelledPoints):
+class Arm(LabelledPoints, ArmTraits):
     """An arm and the minima of its cells that are in the frontier, by rising compute."""
 
-    is_bytes: bool
     vocab_size: int
-    permutation: str
-    """Label: name and options."""
-    model: str
-    """Label: name and options."""
-    architecture: str
-    """Name of the model alone."""
     tight_likelihood: bool
     """Whether the scored likelihood is exact or a bound that a perfect model attains."""
 
@@ -62,6 +56,10 @@ class Arm(LabelledPoints):
     def may_share_irreducible_loss(self) -> bool:
         """Whether its loss can approach the entropy of the text as written, which is the same for all such arms."""
         return self.permutation == "identity" and self.tight_likelihood
+
+
+TwoArms = tuple[Arm, Arm]
+"""The arms of an overhead: the byte arm, and the arm that it is compared with."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import numpy as np
 
 from bytegap.fit import interaction, overhead
 from bytegap.fit.cells import LEARNS_CONTEXT_BPB, fit_cells
-from bytegap.fit.comparisons import Comparisons
 from bytegap.fit.estimand_builder import EstimandBuilder
 from bytegap.fit.estimands import estimate, pair_in_form
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers
 from bytegap.schema.fit import Estimand, Refit
 from bytegap.schema.runs import RunRow
+from bytegap.study.comparisons import Comparisons
 
 BOOTSTRAPS = 200
 """At most: these intervals are shown next to those of the fit, which have more draws."""

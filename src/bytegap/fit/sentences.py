@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.errors import listed
-from bytegap.fit.comparisons import is_alike
 from bytegap.fit.frontiers import Arm
 from bytegap.schema.claims import Claim, Missing
 from bytegap.schema.fit import RepeatSpread
+from bytegap.study.comparisons import is_alike
 
 LEAST_DOCUMENTS = 20
 """With fewer held-out documents the verdict opens with saying so."""

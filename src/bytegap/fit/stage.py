@@ -9,7 +9,6 @@ from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensi
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
-from bytegap.fit.comparisons import comparisons
 from bytegap.fit.equal_compute import loss_differences, without_common_budget
 from bytegap.fit.equal_size import equal_size
 from bytegap.fit.estimands import estimate
@@ -21,6 +20,7 @@ from bytegap.runs.row import rows_by_repeat
 from bytegap.schema.base import FrozenDict, digest
 from bytegap.schema.fit import Fit, NgramBaseline
 from bytegap.schema.runs import RunRow
+from bytegap.study.comparisons import comparisons
 from bytegap.study.config import Fit as FitOptions
 from bytegap.study.config import Study
 from bytegap.study.directory import FIT, PLAN, RUNS, StudyDir

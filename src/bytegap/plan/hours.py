@@ -7,7 +7,7 @@ manifests and pilot.json. Reads the records of the pilot's runs; writes pilot.js
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, islice, permutations
+from itertools import islice
 
 import numpy as np
 
@@ -24,9 +24,10 @@ from bytegap.plan.placement import Comparison, Placement, best_placement
 from bytegap.plan.rough_law import RoughLaw
 from bytegap.plan.throughput import Throughput
 from bytegap.scaling.laws import Array
-from bytegap.schema.base import FrozenDict
+from bytegap.schema.base import FrozenDict, label
 from bytegap.schema.pilot import Pilot
 from bytegap.schema.plan import RunSpec
+from bytegap.study.comparisons import ArmTraits, comparisons
 from bytegap.study.config import Study
 from bytegap.study.directory import PILOT, StudyDir
 
@@ -234,7 +235,7 @@ def prospect(study: Study, study_dir: StudyDir, pilot: Pilot, laws: Sequence[Rou
         names=tuple(arm.context.arm_name for arm in arms),
         laws=tuple(laws or own),
         tables=tuple(_cost_table(arm, pilot.hours) for arm in arms),
-        comparisons=tuple(comparisons([arm.context for arm in arms])),
+        comparisons=tuple(compared_arms([arm.context for arm in arms])),
         grid=CellGrid(grid.sizes, grid.spacing, grid.studies * max(grid.seeds, grid.seeds_at_ends)),
         workers=pilot.workers,
     )
@@ -265,40 +266,25 @@ def _seconds_of_size(arm: PilotArm, config: ModelConfig, flops_B: Array) -> Arra
     return seconds_B
 
 
-def comparisons(contexts: Sequence[ArmContext]) -> list[Comparison]:
-    """What the fit compares, as indices of arms: byte arms with other tokenizers, and such pairs with a base pair.
-
-    The base is AR where the pair is not, or unpermuted where the pair is permuted. What [fit] names comes last.
-    """
-    kinds = [
-        (context.arm.objective, context.arm.permutation, context.arm.model, context.tokenizer.kind == "bytes")
-        for context in contexts
-    ]
-    pairs = [
-        (byte, other)
-        for byte, other in permutations(range(len(contexts)), 2)
-        if kinds[byte][3] and not kinds[other][3] and kinds[byte][:3] == kinds[other][:3]
-    ]
-    found = [*pairs, *(both for one, two in combinations(pairs, 2) if (both := _interaction(contexts, one, two)))]
+def compared_arms(contexts: Sequence[ArmContext]) -> list[Comparison]:
+    """What the fit will compare, as indices of arms: overheads, then interactions."""
     index = {context.arm_name: number for number, context in enumerate(contexts)}
     options = contexts[0].study.fit
-    of_interactions = [pair for both in options.interactions for pair in both]
-    named = [*options.pairs, *of_interactions, *((*pair, *base) for pair, base in options.interactions)]
-    found += [tuple(index[name] for name in names) for names in named]
-    return list(dict.fromkeys(found))
+    names = comparisons([_traits(context) for context in contexts], options.pairs, options.interactions).names
+    return [tuple(index[name] for name in each) for each in names]
 
 
-def _interaction(contexts: Sequence[ArmContext], one: tuple[int, int], two: tuple[int, int]) -> Comparison | None:
-    """The two pairs, the base last, if one is AR or unpermuted and they differ in nothing else."""
-    for pair, base in ((one, two), (two, one)):
-        own, other = contexts[pair[0]].arm, contexts[base[0]].arm
-        same_tokenizers = [contexts[arm].arm.tokenizer for arm in pair] == [contexts[arm].arm.tokenizer for arm in base]
-        over_ar = own.permutation == other.permutation and own.objective.name != "ar" and other.objective.name == "ar"
-        unpermuted = own.permutation.name != "identity" and other.permutation.name == "identity"
-        over_identity = own.objective == other.objective and unpermuted
-        if same_tokenizers and own.model == other.model and (over_ar or over_identity):
-            return (*pair, *base)
-    return None
+def _traits(context: ArmContext) -> ArmTraits:
+    arm = context.arm
+    return ArmTraits(
+        name=context.arm_name,
+        tokenizer=arm.tokenizer,
+        is_bytes=context.tokenizer.kind == "bytes",
+        objective=label(arm.objective.name, arm.objective.options),
+        permutation=label(arm.permutation.name, arm.permutation.options),
+        model=label(arm.model.name, context.model_options),
+        architecture=arm.model.name,
+    )
 
 
 def placed_runs(study: Study, study_dir: StudyDir, pilot: Pilot) -> list[RunSpec]:

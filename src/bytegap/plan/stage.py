@@ -69,7 +69,7 @@ def _placed(study: Study, study_dir: StudyDir) -> Plan:
     if not runs:
         raise PlanError(f"[plan] hours = {pilot.hours:g}: no arm gets four sizes at any budget: raise the hours")
     contexts = list(arm_contexts(study, study_dir, pilot.execution).values())
-    _check_arms(list(study.arms), runs, hours.comparisons(contexts), pilot.hours)
+    _check_arms(list(study.arms), runs, hours.compared_arms(contexts), pilot.hours)
     return Plan(inputs_sha256=pilot.inputs_sha256, study=study.name, workers=pilot.workers, rounds=0, runs=runs)
 
 

@@ -10,7 +10,7 @@ from bytegap.autotune.backends import default_execution
 from bytegap.errors import StudyError
 from bytegap.fit.stage import fit_rows
 from bytegap.plan.contexts import arm_contexts
-from bytegap.plan.hours import comparisons
+from bytegap.plan.hours import compared_arms
 from bytegap.schema.base import FrozenDict
 from bytegap.schema.claims import Claim
 from bytegap.schema.fit import Fit
@@ -130,4 +130,4 @@ def test_hours_serve_the_pairs_that_a_study_names(tokenized):
     named = study.model_copy(update={"fit": FitOptions(pairs=(("byte-ar", "bpe-mdm"),))})
     for given, expected in ((study, []), (named, [(0, 1)])):
         contexts = list(arm_contexts(given, study_dir, default_execution(study.compute)).values())
-        assert comparisons(contexts) == expected
+        assert compared_arms(contexts) == expected
