@@ -17,7 +17,7 @@ from bytegap.study.config import Compute
 from bytegap.study.directory import LIKELIHOODS, PILOT, RECORD, StudyDir
 from tests.helpers.tiny_study import STUDY, with_hours, write_study
 
-SMALL = STUDY.replace("[1e10]", "[4e9]")
+SMALL = STUDY.replace("[1e10]", "[1e9]")
 
 
 def bytegap(*arguments, home):

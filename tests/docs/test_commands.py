@@ -108,7 +108,7 @@ def test_the_commands_of_readme_and_model_pages_run(tmp_path):
         config.Study.model_validate(with_plugins(tomllib.loads(studies[0]) | tomllib.loads(tables)))
     write_text(tmp_path / "text")
     (tmp_path / "speech.txt").write_text((tmp_path / "text" / "000.txt").read_text()[:300])
-    tiny = write_study(tmp_path, STUDY.replace('name = "tiny"', 'name = "mine"').replace("[1e10]", "[4e9]"))
+    tiny = write_study(tmp_path, STUDY.replace('name = "tiny"', 'name = "mine"').replace("[1e10]", "[1e9]"))
     tiny.rename(tmp_path / "mine.toml")
     (tmp_path / "letter.txt").write_text("na\u00efve\n")
     for page in ("README.md", "docs/models.md", "docs/export.md"):
@@ -122,8 +122,8 @@ def test_the_tutorials_commands_run_from_text_to_report(tmp_path):
     shown, of_hours = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
     (tmp_path / "hours.toml").write_text(of_hours)
     assert load_study(tmp_path / "hours.toml").plan.hours
-    short = re.sub(r"budgets = \[[^]]*\]", "budgets = [5e9, 1e10]", shown)
-    assert short.count("budgets = [5e9, 1e10]") == 2
+    short = re.sub(r"budgets = \[[^]]*\]", "budgets = [2e9, 4e9]", shown)
+    assert short.count("budgets = [2e9, 4e9]") == 2
     write_text(tmp_path / "texts", documents=200)
     (tmp_path / "mine.toml").write_text(short)
     for command in blocks(ROOT / "docs" / "tutorial.md"):

@@ -141,7 +141,7 @@ def test_a_job_array_trains_what_local_workers_train(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """A plan of one run that takes a while, its id, and the weights that it ends with."""
-    study_dir = planned(tmp_path_factory.mktemp("unbroken"), "1e11")
+    study_dir = planned(tmp_path_factory.mktemp("unbroken"), "5e10")
     plan = study_dir.plan()
     spec = max((spec for spec in plan.runs if spec.arm == "byte-ar"), key=lambda spec: spec.steps)
     study_dir.write(PLAN, plan.model_copy(update={"runs": [spec]}))
