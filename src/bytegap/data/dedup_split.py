@@ -3,7 +3,7 @@
 Writes `SPLIT.bin`, the documents end to end, and `SPLIT.ends`, where each ends. Inside a split documents are in the
 order of their SHA-256: a shuffle that depends on the text alone, and is the same for every arm.
 
-KVCache holds two documents and 48 bytes for each: documents wait in a spool on disk until their order is known.
+Memory holds two documents, and 48 bytes of each other: documents wait in a spool on disk until their order is known.
 """
 
 import hashlib
