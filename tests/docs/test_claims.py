@@ -23,7 +23,7 @@ def words(text: str) -> str:
 
 def section(page: Path, heading: str) -> str:
     """What follows a heading of the second level, up to the next."""
-    (found,) = re.findall(rf"^## {heading}\b[^\n]*\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    (found,) = re.findall(rf"^## {heading}(?![\w-])[^\n]*\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
     return found
 
 
