@@ -23,7 +23,8 @@ def words(text: str) -> str:
 
 def section(page: Path, heading: str) -> str:
     """What follows a heading of the second level, up to the next."""
-    (found,) = re.findall(rf"^## {heading}(?![\w-])[^\n]*\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    body = rf"^## {heading}(?![\w-])[^\n]*\n(.*?)(?=^## |\Z)"  # not laptop-2048 for laptop
+    (found,) = re.findall(body, page.read_text(), re.DOTALL | re.MULTILINE)
     return found
 
 
