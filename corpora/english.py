@@ -21,6 +21,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+DEBIAN = {"linux": r"linux-doc-6\.\d+", "python": r"python3\.\d+-doc", "perl": "perl-doc"}
+"""Names of the Debian packages, as regular expressions."""
 VERSIONS: dict[str, str] = {}
 """Versions of Debian packages that are wanted, by name."""
 WIKI = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -48,17 +50,17 @@ def wikipedia(scratch: Path) -> Iterator[str]:
 
 def linux(scratch: Path) -> Iterator[str]:
     """The kernel's documentation, translations left out."""
-    yield from _debian(scratch, r"linux-doc-6\.\d+", "_sources/**/*.rst.txt", leave_out="translations")
+    yield from _debian(scratch, DEBIAN["linux"], "_sources/**/*.rst.txt", leave_out="translations")
 
 
 def python(scratch: Path) -> Iterator[str]:
     """Python's documentation."""
-    yield from _debian(scratch, r"python3\.\d+-doc", "_sources/**/*.txt")
+    yield from _debian(scratch, DEBIAN["python"], "_sources/**/*.txt")
 
 
 def perl(scratch: Path) -> Iterator[str]:
     """Perl's documentation."""
-    yield from _debian(scratch, "perl-doc", "**/*.pod")
+    yield from _debian(scratch, DEBIAN["perl"], "**/*.pod")
 
 
 def _debian(scratch: Path, package: str, pattern: str, leave_out: str = "") -> Iterator[str]:
@@ -112,4 +114,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 2 or not all("=" in word for word in sys.argv[2:]):
         sys.exit(__doc__)
     VERSIONS.update(word.split("=", 1) for word in sys.argv[2:])
+    for name in VERSIONS:
+        if not any(re.fullmatch(pattern, name) for pattern in DEBIAN.values()):
+            sys.exit(f"{name} is no package of this text: name linux-doc-6.N, python3.N-doc or perl-doc")
     main(Path(sys.argv[1]))

@@ -1,1 +1,1 @@
-"""A study: its configuration file, its plug-ins, and its folder."""
+"""A study: its configuration file, its plug-ins, its folder, and which of its arms are compared."""
