@@ -53,6 +53,7 @@ check: .venv/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright --threads 2
+	$(BIN)/pyright --project bench
 
 wheel-test: .venv/.test
 	$(BIN)/python tests/packaging/wheel.py

@@ -8,6 +8,7 @@ G_k^1/2 / k. Printed for the best run of each masked arm and budget: G_k^1/2 / k
 
 import argparse
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def main() -> None:
     for (arm, flops), (_, run, tokenizer) in best.items():
         windows = read_windows(study_dir.windows_dir, study_dir.windows().splits["test"], tokenizer)
         tokens = np.split(windows.tokens.astype(np.int64), np.cumsum(windows.counts.astype(np.int64))[:-1])
-        S = int(np.median(windows.counts))
+        S = int(median(windows.counts.tolist()))
         rows = torch.from_numpy(np.stack([each[:S] for each in tokens if len(each) >= S][:ROWS]))
         model, rng = load_run(study_dir.run(run)), torch.Generator().manual_seed(0)
         roots = {k: mean_square(model, rows, k, rng) ** 0.5 for k in (1, 2, 4, 8, 16, S // 2, S)}

@@ -66,7 +66,7 @@ def untrained(like: LanguageModel, d_model: int) -> tuple[LanguageModel, LlamaFo
         num_hidden_layers=ours.n_layers,
         num_attention_heads=ours.n_heads,
         max_position_embeddings=S + 1,
-        rope_theta=ours.rope_base,
+        rope_parameters={"rope_theta": ours.rope_base, "rope_type": "default"},
         bos_token_id=like.vocabulary.bos,
         eos_token_id=like.vocabulary.eos,
     )
@@ -82,7 +82,7 @@ def _side_by_side(model: LanguageModel, theirs: LlamaForCausalLM) -> list[Row]:
     times = interleaved(
         {
             "bytegap generate": lambda: _generated(model, seed, PLAIN),
-            "transformers generate": lambda: theirs.generate(
+            "transformers generate": lambda: theirs.generate(  # pyright: ignore[reportAttributeAccessIssue]
                 bos, attention_mask=torch.ones_like(bos), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True
             ),
         },
