@@ -105,3 +105,49 @@ def test_results_state_every_conclusion_of_a_fit(name):
     text = words(section(ROOT / "docs" / "results.md", name))
     for each in fit.claims:
         assert each.status == "not identified" or each.sentence in text
+
+
+def triples(fit: Fit) -> np.ndarray:
+    """(value, low, high) of all that a fit estimates, each form alone and the interval that covers all forms.
+
+    Also their logarithms, and what a difference is the other way round.
+    """
+    found = [(each.value, *each.ci95) for each in quantities(fit.model_dump()) if each.value is not None and each.ci95]
+    forms: dict[tuple[object, ...], list[Quantity]] = {}
+    for row in fit.estimands:
+        if row.quantity.value is not None and row.quantity.ci95:
+            key = (row.name, row.arms, row.at_bpb, row.label)
+            forms.setdefault(key, []).append(row.quantity)
+    for own in forms.values():
+        low, high = min(each.ci95[0] for each in own), max(each.ci95[1] for each in own)
+        found += [(each.value, low, high) for each in own]
+    logs = [tuple(np.log(each)) for each in found if min(each) > 0]
+    return np.array([*found, *logs, *((-value, -high, -low) for value, low, high in found)])
+
+
+def quantities(dumped: object) -> list[Quantity]:
+    """All quantities in a dumped model."""
+    if isinstance(dumped, dict) and dumped.keys() == Quantity.model_fields.keys():
+        return [Quantity.model_validate(dumped)]
+    parts = dumped.values() if isinstance(dumped, dict) else dumped if isinstance(dumped, (list, tuple)) else ()
+    return [each for part in parts for each in quantities(part)]
+
+
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+INTERVAL = re.compile(rf"{NUMBER}(?: %| times)? \({NUMBER} to {NUMBER}( %)?\)")
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_intervals_in_results_are_those_of_the_fit(name):
+    """Every 'value (low to high)' in a study's section is, rounded as it is there, a quantity of its fit."""
+    fit = of_study(name)
+    if fit.held_out_documents is None:
+        pytest.skip("its intervals leave out documents")
+    known = triples(fit)
+    stale = []
+    for *printed, share in INTERVAL.findall(words(section(ROOT / "docs" / "results.md", name))):
+        scale = 100 if share else 1
+        half = np.array([0.5001 * 10.0 ** -len(each.partition(".")[2]) for each in printed])
+        if not (np.abs(scale * known - np.array(printed, float)) <= half).all(axis=1).any():
+            stale.append(printed)
+    assert not stale

@@ -7,7 +7,7 @@ from scipy.stats import chi2, kstest, t
 
 from bytegap.scaling.chi_square import bartlett, chi_square_survival
 from bytegap.scaling.curves import IsoflopCurves
-from bytegap.scaling.documents import document_shifts
+from bytegap.scaling.documents import document_shifts, without_run_noise
 from bytegap.scaling.noise import Noise, Residuals, pooled_noise
 
 SIZES, SEEDS, CELLS = 5, 3, 6
@@ -109,3 +109,33 @@ def test_what_all_runs_share_of_documents_cancels_between_them() -> None:
     shift_BR = document_shifts(np.stack([2.0 * hard, 3.0 * hard]), np.full(20, 100.0), 50, rng)
     assert shift_BR[:, 0] == pytest.approx(shift_BR[:, 1])
     assert shift_BR[:, 0].std() > 0.02
+
+
+def scored_documents(noise_bpb: float) -> tuple[np.ndarray, np.ndarray]:
+    """(nats, (R, H), parameters, (R,)) of 24 runs; documents differ in level and in what they make of loss and size."""
+    rng = np.random.default_rng(5)
+    ln_size_R, ln_flops_R = np.tile(np.repeat(np.arange(4), 2), 3) * np.log(2), np.repeat(np.arange(3), 8) * 0.5
+    loss_R = 3.0 - 0.1 * ln_flops_R + 0.1 * (ln_size_R - 1 - 0.5 * ln_flops_R) ** 2
+    level_H, of_loss_H, of_size_H = rng.normal([[3.0], [1.0], [0.0]], [[0.4], [0.3], [0.05]], (3, 30))
+    bpb_RH = level_H + np.outer(loss_R - 3.0, of_loss_H) + np.outer(ln_size_R, of_size_H)
+    return 1000.0 * (bpb_RH + noise_bpb * rng.standard_normal(bpb_RH.shape)), 1000.0 * np.exp(ln_size_R)
+
+
+def test_what_documents_make_of_loss_and_size_is_kept() -> None:
+    nats_RH, parameters_R = scored_documents(0.0)
+    assert without_run_noise(nats_RH, parameters_R) == pytest.approx(nats_RH)
+
+
+def test_noise_of_runs_is_no_difference_between_documents() -> None:
+    """In the difference of two seeds of one size nothing is left but what a loss on all documents explains."""
+    nats_RH, parameters_R = scored_documents(0.15)
+    kept_RH = without_run_noise(nats_RH, parameters_R)
+    assert kept_RH.sum(axis=1) == pytest.approx(nats_RH.sum(axis=1))
+    sd = []
+    for each in (nats_RH, kept_RH, scored_documents(0.0)[0]):
+        shift_BR = document_shifts(each, np.full(30, 1000.0), 2000, np.random.default_rng(6))
+        sd.append((np.std(shift_BR[:, ::2] - shift_BR[:, 1::2]), np.std(shift_BR)))
+    (noisy, noisy_level), (kept, kept_level), (_, level) = sd
+    assert kept < 0.2 * noisy
+    assert noisy_level == pytest.approx(level, rel=0.1)
+    assert kept_level == pytest.approx(level, rel=0.1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.errors import FitError
-from bytegap.scaling.documents import document_shifts
+from bytegap.scaling.documents import document_shifts, without_run_noise
 from bytegap.scaling.isoflop import ArmRuns, Group, IsoflopFit, Minimum, RunDraws, fit_minima
 from bytegap.scaling.laws import Array
 from bytegap.scaling.noise import ASSUMED_SEED_EFFECT, Noise
@@ -119,6 +119,11 @@ def _document_shifts(
         known = "one held-out document" if documents else "runs.jsonl has no scores by document"
         return None, 0, [f"intervals leave out the difference between held-out documents: {known}"]
     nats_RH = np.array([row.document_nats for row in rows], dtype=np.float64)
+    parameters_R = np.array([row.non_embedding_parameters for row in rows], dtype=np.float64)
+    arm_R = np.array([row.arm for row in rows])
+    for arm in set(arm_R.tolist()):
+        own_R = arm_R == arm
+        nats_RH[own_R] = without_run_noise(nats_RH[own_R], parameters_R[own_R])
     bytes_H = np.array(documents, dtype=np.float64)
     return document_shifts(nats_RH, bytes_H, bootstraps, rng), len(documents), []
 

@@ -11,6 +11,21 @@ import numpy as np
 from bytegap.scaling.laws import Array
 
 
+def without_run_noise(nats_RH: Array, parameters_R: Array) -> Array:
+    """Nats of documents of one arm's runs, (R, H), less what differs between runs at random; sums over H are kept.
+
+    A seed, and where the likelihood is estimated its Monte Carlo error, moves a run's score of single documents much
+    more than that of all of them. That error is in the scatter of runs about their curve, and must not count again as a
+    difference between documents. So each document's nats become their least-squares fit by a constant, the run's nats
+    of all documents, and ln N: what runs of another loss or another size make of it, and nothing of single runs.
+    As the nats of all documents are among these three, the fits of the documents sum to them.
+    """
+    total_R = nats_RH.sum(axis=1)
+    design_R3 = np.stack([np.ones_like(total_R), total_R / total_R.mean(), np.log(parameters_R)], axis=1)
+    coefficient_3H: Array = np.linalg.lstsq(design_R3, nats_RH, rcond=None)[0].astype(np.float64)
+    return design_R3 @ coefficient_3H
+
+
 def document_shifts(nats_RH: Array, bytes_H: Array, bootstraps: int, rng: np.random.Generator) -> Array:
     """(B, R): change of ln L of each run in each resample of documents; needs at least two documents.
 
