@@ -42,11 +42,12 @@ results: .venv/.quickstart
 	ls results | xargs -P $$(getconf _NPROCESSORS_ONLN) -I STUDY sh -c \
 	  '$(BIN)/bytegap fit studies/STUDY.toml --out results && $(BIN)/bytegap report studies/STUDY.toml --out results'
 
+# loadfile: tests of a file share a process, and with it the studies and the Slurm that they are made on
 test: .venv/.test
-	$(BIN)/pytest -n 2 --durations 10
+	$(BIN)/pytest -n 2 --dist loadfile --durations 10
 
 test-slow: .venv/.test .venv/.docs
-	$(BIN)/pytest -n 2 --dist loadgroup -m slow --durations 25
+	$(BIN)/pytest -n 2 --dist loadfile -m slow --durations 25
 
 check: .venv/.check
 	$(BIN)/ruff check .

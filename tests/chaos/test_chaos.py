@@ -22,7 +22,7 @@ from bytegap.study.directory import FIT, PLAN, RUNS, StudyDir
 from bytegap.study.load import load_study
 from tests.helpers.tiny_study import STUDY, write_study
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]  # one process makes the study that nobody kills
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])

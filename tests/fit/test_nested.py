@@ -1,5 +1,7 @@
 """Nested test of exponents: the true model is chosen, chi-squares and p-values match scipy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -63,6 +65,27 @@ def test_simplest_true_model_is_chosen(exponents: dict, simplest: str, E: float)
     assert found.models[-1].p_value is None
     if E:
         assert found.models[-1].irreducible_loss_bpb == pytest.approx(E, abs=0.15)
+
+
+def test_an_irreducible_loss_is_no_worse_than_none() -> None:
+    """Where minima fall faster and faster, a shared loss next to the lowest has small weights and a large residual."""
+    minima = np.log([2.9166, 2.7255, 2.5098, 2.1761])  # of BPE-416 under AR, 2026-12-01
+    bent = [
+        replace(
+            arm,
+            ln_flops_P=np.log([3e9, 8e9, 2.4e10, 8e10]),
+            ln_bpb_KP=minima + arm.ln_bpb_KP[:, :4] - arm.ln_bpb_KP[0, :4],
+            ln_bpb_sd_P=arm.ln_bpb_sd_P[:4],
+        )
+        for arm in arms({"all": 0.15})
+    ]
+    names = [arm.name for arm in bent]
+    with_E, without = (_fit(bent, names, fit_E=fit_E) for fit_E in (True, False))
+    for found in (with_E, without):
+        laws = zip(bent, found.ln_bpb_P, strict=True)
+        z_P = np.concatenate([(arm.ln_bpb_KP[0] - law_P) / arm.ln_bpb_sd_P for arm, law_P in laws])
+        assert found.chi_square_K[0] == pytest.approx(z_P @ z_P)
+    assert with_E.chi_square_K[0] <= without.chi_square_K[0] * 1.001
 
 
 def test_nested_chi_square_matches_scipy() -> None:

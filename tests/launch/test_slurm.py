@@ -56,8 +56,6 @@ PartitionName=urgent Nodes={host} PriorityTier=2 State=UP
 """A requeued job waits for as long as a credential lasts: five seconds at least."""
 PATIENCE_S = 240
 
-pytestmark = pytest.mark.xdist_group("slurm")  # of one machine's Slurm, whose ports are taken
-
 
 def wait_until(true, what: str) -> None:
     started = time.monotonic()

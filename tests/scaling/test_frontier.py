@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bytegap.scaling.chinchilla import fit_law
-from bytegap.scaling.frontier import FrontierPoints, fit_frontier_laws
+from bytegap.scaling.frontier import FrontierPoints, chi_square, fit_frontier_laws
 from bytegap.scaling.isoflop import RunDraws
 from bytegap.scaling.laws import Law
 from bytegap.scaling.parametric import fit_parametric_law
@@ -44,6 +44,25 @@ def test_two_minima_have_no_lack_of_fit() -> None:
     two = FrontierPoints(name="arm", ln_flops_P=found.ln_flops_P[:2], ln_bpb_KP=found.ln_bpb_KP[:, :2],
                          ln_bpb_sd_P=found.ln_bpb_sd_P[:2])  # fmt: skip
     assert fit_frontier_laws([two], fit_E=False)[0].lack_of_fit is None
+
+
+@pytest.mark.parametrize("curvature", [-0.05, -0.01, 0.0, 0.01, 0.05])
+def test_an_irreducible_loss_is_no_worse_than_none(curvature: float) -> None:
+    """The power law is that of E = 0, also where minima fall faster and faster."""
+    arm = points(curvature)
+    with_E, without = (fit_frontier_laws([arm], fit_E=fit_E)[0] for fit_E in (True, False))
+    assert chi_square(arm, with_E)[0] <= chi_square(arm, without)[0] * 1.001
+    assert (with_E.irreducible_loss_K[0] > 0) == (curvature < 0)
+
+
+def test_minima_that_fall_faster_and_faster_have_no_irreducible_loss() -> None:
+    """Those of BPE-416 under AR, 2026-12-01: near the lowest loss, linear weights hide how far a law is from it."""
+    sd = np.full(4, 0.004)
+    point = np.log([2.9166, 2.7255, 2.5098, 2.1761])
+    draws = point + sd * np.random.default_rng(0).standard_normal((200, 4))
+    arm = FrontierPoints(name="arm", ln_flops_P=np.log([3e9, 8e9, 2.4e10, 8e10]), ln_bpb_KP=np.vstack([point, draws]),
+                         ln_bpb_sd_P=sd)  # fmt: skip
+    assert fit_frontier_laws([arm], fit_E=True)[0].irreducible_loss_K[0] == 0
 
 
 def runs(law: Law, noise: float, draws: int = 0) -> list[RunDraws]:

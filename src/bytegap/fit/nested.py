@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bytegap.fit.frontiers import LEAST_BUDGETS, LabelledPoints
+from bytegap.scaling.frontier import LEAST_SD
 from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import profile_irreducible_loss
 from bytegap.schema.fit import NestedModel, SeparateLaws, SharedBy
@@ -100,60 +101,55 @@ class _Fitted:
 
 
 def _fit(arms: Sequence[LabelledPoints], groups: Sequence[str], *, fit_E: bool) -> _Fitted:
-    """Least chi-square; given E, a common slope is the pooled one of the arms about their own means."""
+    """Least chi-square of ln L over E."""
 
     def chi_square(E_KG: Array) -> Array:
-        sums = [_sums(arm, E_KG) for arm in arms]
-        explained_KG = [_pooled(sums, groups, group)[1] for group in dict.fromkeys(groups)]
-        return np.sum([each.yy_KG for each in sums], axis=0) - np.sum(explained_KG, axis=0)
+        laws = zip(arms, _laws(arms, groups, E_KG), strict=True)
+        return np.sum([(((arm.ln_bpb_KP[:, None] - law_KGP) / _sd(arm)) ** 2).sum(axis=2) for arm, law_KGP in laws], 0)
 
     lowest_K = np.exp(np.min([arm.ln_bpb_KP.min(axis=1) for arm in arms], axis=0))
     E_K = profile_irreducible_loss(chi_square, lowest_K, PROFILE_ROUNDS) if fit_E else np.zeros_like(lowest_K)
-    sums = [_sums(arm, E_K[:1, None]) for arm in arms]
-    laws_P: list[Array] = []
-    for arm, own, group in zip(arms, sums, groups, strict=True):
-        slope = float(_pooled(sums, groups, group)[0][0, 0])
-        reducible_P = np.exp(own.y_KG[0, 0] + slope * (arm.ln_flops_P - own.x_KG[0, 0]))
-        laws_P.append(np.log(E_K[0] + reducible_P))
+    laws_P = [law_KGP[0, 0] for law_KGP in _laws(arms, groups, E_K[:, None])]
     return _Fitted(chi_square(E_K[:, None])[:, 0], E_K, laws_P)
 
 
+def _laws(arms: Sequence[LabelledPoints], groups: Sequence[str], E_KG: Array) -> list[Array]:
+    """The ln L of each arm, (K, G, P), at given E: lines of ln(L - E), with one slope for the arms of a group."""
+    lines = [_line(arm, E_KG) for arm in arms]
+    laws: list[Array] = []
+    for arm, own, group in zip(arms, lines, groups, strict=True):
+        of_group = [line for line, name in zip(lines, groups, strict=True) if name == group]
+        slope_KG = np.sum([line.xy_KG for line in of_group], axis=0) / np.sum([line.xx_KG for line in of_group], axis=0)
+        y_KGP = own.y_KG[:, :, None] + slope_KG[:, :, None] * (arm.ln_flops_P - own.x_KG[:, :, None])
+        laws.append(np.log(E_KG[:, :, None] + np.exp(y_KGP)))
+    return laws
+
+
 @dataclass(frozen=True)
-class _Sums:
-    """Weighted means of x = ln C and y = ln(L - E), and sums of squares about them, each (K, G)."""
+class _Line:
+    """Weighted means of x = ln C and y = ln(L - E), and sums of products about them, each (K, G)."""
 
     x_KG: Array
     y_KG: Array
     xx_KG: Array
     xy_KG: Array
-    yy_KG: Array
 
 
-def _sums(arm: LabelledPoints, E_KG: Array) -> _Sums:
-    """With the weights of `frontiers.py`: an error of ln L is L / (L - E) times as large in ln(L - E)."""
-    bpb_K1P = np.exp(arm.ln_bpb_KP[: len(E_KG)])[:, None, :]
+def _line(arm: LabelledPoints, E_KG: Array) -> _Line:
+    """With the weights of `scaling/frontier.py`: an error of ln L is L / (L - E) times as large in ln(L - E)."""
+    bpb_K1P = np.exp(arm.ln_bpb_KP)[:, None, :]
     reducible_KGP = bpb_K1P - E_KG[:, :, None]
     y_KGP = np.log(reducible_KGP)
-    weight_KGP = (reducible_KGP / bpb_K1P / np.maximum(arm.ln_bpb_sd_P, 1e-9)) ** 2
+    weight_KGP = (reducible_KGP / bpb_K1P / _sd(arm)) ** 2
     total_KG = weight_KGP.sum(axis=2)
     x_KG = (weight_KGP * arm.ln_flops_P).sum(axis=2) / total_KG
     y_KG = (weight_KGP * y_KGP).sum(axis=2) / total_KG
     x_KGP, y_KGP = arm.ln_flops_P - x_KG[:, :, None], y_KGP - y_KG[:, :, None]
-    return _Sums(
-        x_KG,
-        y_KG,
-        (weight_KGP * x_KGP**2).sum(axis=2),
-        (weight_KGP * x_KGP * y_KGP).sum(axis=2),
-        (weight_KGP * y_KGP**2).sum(axis=2),
-    )
+    return _Line(x_KG, y_KG, (weight_KGP * x_KGP**2).sum(axis=2), (weight_KGP * x_KGP * y_KGP).sum(axis=2))
 
 
-def _pooled(sums: Sequence[_Sums], groups: Sequence[str], group: str) -> tuple[Array, Array]:
-    """(common slope of a group's arms, the part of their sum of squares that it explains), each (K, G)."""
-    of_group = [each for each, name in zip(sums, groups, strict=True) if name == group]
-    xx_KG = np.sum([each.xx_KG for each in of_group], axis=0)
-    xy_KG = np.sum([each.xy_KG for each in of_group], axis=0)
-    return xy_KG / xx_KG, xy_KG**2 / xx_KG
+def _sd(arm: LabelledPoints) -> Array:
+    return np.maximum(arm.ln_bpb_sd_P, LEAST_SD)
 
 
 def _p_value(arms: Sequence[LabelledPoints], groups: Sequence[str], found: _Fitted, *, fit_E: bool) -> float:

@@ -151,10 +151,11 @@ def _irreducible_loss(arms: Sequence[FrontierPoints], lowest_K: Array) -> Array:
 
 
 def _line(arm: FrontierPoints, E_KG: Array) -> tuple[Array, Array, Array]:
-    """(ln A, g, weighted squared error), each (K, G), of ln(L - E) = ln A - g ln C at given E.
+    """(ln A, g, chi-square of ln L), each (K, G), of ln(L - E) = ln A - g ln C at given E.
 
-    An error of ln L is L / (L - E) times as large in ln(L - E); the weights undo that, and divide by the minima's own
-    variances.
+    An error of ln L is L / (L - E) times as large in ln(L - E); the weights of the line undo that, and divide by the
+    minima's own variances. The chi-square is that of the law itself: as E nears the lowest loss, the weight of that
+    minimum goes to 0 and its residual of ln(L - E) to infinity, so their product says nothing about its fit.
     """
     bpb_K1P = np.exp(arm.ln_bpb_KP)[:, None, :]
     reducible_KGP = bpb_K1P - E_KG[:, :, None]
@@ -162,5 +163,6 @@ def _line(arm: FrontierPoints, E_KG: Array) -> tuple[Array, Array, Array]:
     sd_P = np.maximum(arm.ln_bpb_sd_P, LEAST_SD)
     weight_KGP = (reducible_KGP / bpb_K1P / sd_P) ** 2
     intercept_KG, slope_KG = weighted_line(arm.ln_flops_P, y_KGP, weight_KGP)
-    residual_KGP = y_KGP - intercept_KG[:, :, None] - slope_KG[:, :, None] * arm.ln_flops_P
-    return intercept_KG, -slope_KG, (weight_KGP * residual_KGP**2).sum(axis=2)
+    fitted_KGP = np.exp(intercept_KG[:, :, None] + slope_KG[:, :, None] * arm.ln_flops_P)
+    residual_KGP = arm.ln_bpb_KP[:, None, :] - np.log(E_KG[:, :, None] + fitted_KGP)
+    return intercept_KG, -slope_KG, ((residual_KGP / sd_P) ** 2).sum(axis=2)
