@@ -160,6 +160,21 @@ def test_cells_near_the_unigram_model_are_not_in_the_frontier() -> None:
     assert last.in_frontier
 
 
+def test_cells_near_the_unigram_model_have_no_part_in_the_noise_of_the_others() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.002, seed=3)
+    first = {row.budget_flops for row in rows[:1]}
+    of_first = [index for index, row in enumerate(rows) if row.budget_flops in first]
+    scattered = rows
+    for index, bpb in zip(of_first, (4.2, 3.95, 4.3, 3.9, 4.25), strict=True):
+        scattered = changed(scattered, index, bpb=bpb)
+    alone, both = cells([row for row in rows if row.budget_flops not in first]), cells(scattered)
+    assert both.noise == alone.noise
+    assert [each.cell.learns_context for each in both.cells] == [False, True, True]
+    for one, other in zip(both.cells[1:], alone.cells, strict=True):
+        assert one.cell.optimum_bpb.value == pytest.approx(other.cell.optimum_bpb.value)
+        assert one.cell.in_frontier
+
+
 def test_failed_runs_are_left_out_with_a_warning() -> None:
     rows = changed(simulated_rows(BYTE_AR), 2, status="failed", reason="loss is not finite", bpb=None, bpb_se=None)
     found = cells(rows)

@@ -72,8 +72,9 @@ def test_first_budgets_of_committed_studies_predict_the_others():
     The largest of these is at least twice the smallest; a pilot's are a factor of 4 apart.
     """
     loss_z, size_z = [], []
-    for study in ("laptop", "permutation"):
-        rows = [json.loads(line) for line in (RESULTS / study / "runs.jsonl").read_text().splitlines()]
+    for study in ("laptop", "order"):
+        lines = (RESULTS / study / "runs.jsonl").read_text().splitlines()
+        rows = [row for row in map(json.loads, lines) if row["permutation"] == "identity"]
         cells = json.loads((RESULTS / study / "fit.json").read_text())["cells"]
         for arm in sorted({row["arm"] for row in rows}):
             own = [row for row in rows if row["arm"] == arm and row["status"] == "finished"]
@@ -86,10 +87,11 @@ def test_first_budgets_of_committed_studies_predict_the_others():
                 bpb_K, best_K = law.bpb(flops), law.ln_params(flops)
                 loss_z.append((cell["optimum_bpb"]["value"] - bpb_K[0]) / bpb_K.std())
                 size_z.append((np.log(cell["optimum_parameters"]["value"]) - best_K[0]) / np.hypot(best_K.std(), 0.15))
-    assert len(loss_z) == 19
+    assert len(loss_z) == 14
     for z in (np.array(loss_z), np.array(size_z)):
-        assert np.sqrt(np.mean(z**2)) < 1.2
-        assert np.mean(np.abs(z) > 2) <= 0.2  # cells of an arm deviate together: these are 11 arms
+        # cells of an arm deviate together, and the root mean square of 8 deviates, one an arm, is below 1.4 in 95 %
+        assert np.sqrt(np.mean(z**2)) < 1.4
+        assert np.mean(np.abs(z) > 2) < 0.15
 
 
 def _law(rows):

@@ -14,7 +14,7 @@ from tests.report.chromium import opened
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("laptop", "neighbours", "permutation")
+STUDIES = ("laptop", "neighbours", "order")
 # Boxes of the visible texts of a figure, less half a pixel of rounding, and the box of the figure.
 BOXES = """
 return [...document.querySelectorAll(".chart")].map((chart) => ({

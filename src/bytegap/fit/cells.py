@@ -65,40 +65,89 @@ def fit_cells(
 ) -> FittedCells:
     """Fit every cell, sorted by arm and budget; FitError where no cell has enough sizes for a curve.
 
-    A cell has learned context where its minimum is at least `gate_bpb` below the tokenizer's unigram model.
+    A cell has learned context where its minimum is at least `gate_bpb` below the tokenizer's unigram model. Models
+    leave that plateau at times that differ from run to run, so the other cells scatter more: they have curves, but no
+    part in the noise and the curvature of those that have learned context.
     """
     kept = [row for row in rows if row.status == "finished" and row.bpb is not None]
     kept.sort(key=lambda row: (row.arm, row.budget_flops, row.non_embedding_parameters, row.seed, row.run))
     shift_BR, documents, about_documents = _document_shifts(kept, bootstraps, rng)
+    curves = _curves(kept, shift_BR, bootstraps, rng)
+    if not curves.noise:
+        raise FitError(
+            f"no arm has finished runs of {LEAST_SIZES} sizes at one budget, so no parabola can be fitted: let "
+            "'bytegap train' finish, or raise 'sizes' in the study's [grid]"
+        )
+    learning = [
+        index for index, row in enumerate(kept) if _below_unigram(row, curves.minima[_cell_of(row)]) >= gate_bpb
+    ]
+    if 0 < len(learning) < len(kept):
+        shift = None if shift_BR is None else shift_BR[:, learning]
+        curves = curves.replaced_by(_curves([kept[index] for index in learning], shift, bootstraps, rng))
+    by_cell: dict[tuple[str, float], list[RunRow]] = defaultdict(list)
+    for row in kept:
+        by_cell[_cell_of(row)].append(row)
+    return FittedCells(
+        cells=[_fitted(own, curves.minima[cell], gate_bpb) for cell, own in by_cell.items()],
+        noise_log_bpb={_label(level): level.residual_sd for level in curves.noise},
+        noise=curves.noise,
+        curvature=curves.curvature,
+        skew=curves.skew,
+        documents=documents,
+        warnings=[*_left_out(rows), *about_documents, *_about_seeds(curves.noise)],
+    )
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """The curves of cells, with the noise about them."""
+
+    minima: dict[tuple[str, float], Minimum]
+    noise: list[NoiseLevel]
+    curvature: dict[str, CurvatureForm]
+    skew: dict[str, Quantity]
+
+    def replaced_by(self, others: "_Curves") -> "_Curves":
+        """What `others` have, in place of one's own."""
+        known = {level.objective for level in others.noise}
+        return _Curves(
+            self.minima | others.minima,
+            [*others.noise, *(level for level in self.noise if level.objective not in known)],
+            self.curvature | others.curvature,
+            others.skew,
+        )
+
+
+def _curves(rows: Sequence[RunRow], shift_BR: Array | None, bootstraps: int, rng: np.random.Generator) -> _Curves:
+    """The curves of the cells of all arms, which share noise and curvatures where tests allow it."""
     by_arm: dict[str, list[int]] = defaultdict(list)
-    for index, row in enumerate(kept):
+    for index, row in enumerate(rows):
         by_arm[row.arm].append(index)
-    arms = {name: [kept[index] for index in indices] for name, indices in by_arm.items()}
+    arms = {name: [rows[index] for index in indices] for name, indices in by_arm.items()}
     runs = [
         _arm_runs(arms[name], None if shift_BR is None else shift_BR[:, indices]) for name, indices in by_arm.items()
     ]
     groups = [(own[0].objective_label, own[0].permutation_label) for own in arms.values()]
     found = fit_minima(runs, groups, bootstraps, rng)
-    if not found.noise:
-        raise FitError(
-            f"no arm has finished runs of {LEAST_SIZES} sizes at one budget, so no parabola can be fitted: let "
-            "'bytegap train' finish, or raise 'sizes' in the study's [grid]"
-        )
-    cells = [
-        _fitted(_of_cell(own, index), minimum, gate_bpb)
-        for own, minima in zip(arms.values(), found.minima, strict=True)
-        for index, minimum in enumerate(minima)
-    ]
-    levels = _noise_levels(found)
-    return FittedCells(
-        cells=cells,
-        noise_log_bpb={_label(level): level.residual_sd for level in levels},
-        noise=levels,
-        curvature={name: form for name, form in zip(arms, found.curvature, strict=True) if form is not None},
-        skew={name: skew for name, skew in zip(arms, found.skew, strict=True) if skew.value is not None},
-        documents=documents,
-        warnings=[*_left_out(rows), *about_documents, *_about_seeds(levels)],
+    return _Curves(
+        {
+            (name, budget): minimum
+            for (name, own), minima in zip(arms.items(), found.minima, strict=True)
+            for budget, minimum in zip(sorted({row.budget_flops for row in own}), minima, strict=True)
+        },
+        _noise_levels(found),
+        {name: form for name, form in zip(arms, found.curvature, strict=True) if form is not None},
+        {name: skew for name, skew in zip(arms, found.skew, strict=True) if skew.value is not None},
     )
+
+
+def _cell_of(row: RunRow) -> tuple[str, float]:
+    return row.arm, row.budget_flops
+
+
+def _below_unigram(row: RunRow, minimum: Minimum) -> float:
+    """How far the minimum of the row's cell is below the tokenizer's unigram model, in BPB."""
+    return row.unigram_bpb - minimum.lowest_loss
 
 
 def _left_out(rows: Sequence[RunRow]) -> list[str]:
@@ -144,12 +193,6 @@ def _arm_runs(rows: Sequence[RunRow], document_shift_BR: Array | None) -> ArmRun
     )
 
 
-def _of_cell(rows: Sequence[RunRow], index: int) -> list[RunRow]:
-    """The rows of an arm's cell, by number."""
-    budget = sorted({row.budget_flops for row in rows})[index]
-    return [row for row in rows if row.budget_flops == budget]
-
-
 def _noise_levels(found: IsoflopFit) -> list[NoiseLevel]:
     """One for each group of equal noise."""
     levels: dict[tuple[str, tuple[str, ...]], tuple[Group, Noise]] = {}
@@ -190,7 +233,7 @@ def _about_seeds(levels: Sequence[NoiseLevel]) -> list[str]:
 
 def _fitted(rows: Sequence[RunRow], minimum: Minimum, gate_bpb: float) -> FittedCell:
     """The cell as recorded; it enters the frontier if its minimum is bracketed and below the unigram model."""
-    below_bpb = rows[0].unigram_bpb - minimum.lowest_loss
+    below_bpb = _below_unigram(rows[0], minimum)
     learns_context = below_bpb >= gate_bpb
     not_learning = f"not yet learning context: {below_bpb:.2f} BPB below its unigram"
     notes = [minimum.note.replace("loss", "BPB"), "" if learns_context else not_learning]
