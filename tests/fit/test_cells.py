@@ -274,6 +274,16 @@ def test_permutations_that_scatter_more_have_noise_of_their_own() -> None:
     assert noise["ar, fixed"] > 0.01
 
 
+def test_a_permutation_that_never_learns_context_keeps_its_noise() -> None:
+    rows = simulated_rows(BYTE_AR, noise=0.003)
+    unlearned = {"arm": "byte-ar-fixed", "permutation": "fixed", "unigram_bpb": 2.0}
+    permuted = [row.model_copy(update=unlearned | {"run": f"p{row.run[1:]}"}) for row in rows]
+    found = cells(rows + permuted)
+    assert found.noise_log_bpb.keys() == {"ar, identity", "ar, fixed"}
+    assert [each.cell.learns_context for each in found.cells] == [True] * 3 + [False] * 3
+    assert found.curvature.keys() == {"byte-ar", "byte-ar-fixed"}
+
+
 def test_fewer_than_four_sizes_get_no_parabola() -> None:
     rows = simulated_rows(BYTE_AR)
     first = cells(rows[2:]).cells[0].cell

@@ -108,14 +108,12 @@ class _Curves:
     skew: dict[str, Quantity]
 
     def replaced_by(self, others: "_Curves") -> "_Curves":
-        """What `others` have, in place of one's own."""
-        known = {level.objective for level in others.noise}
-        return _Curves(
-            self.minima | others.minima,
-            [*others.noise, *(level for level in self.noise if level.objective not in known)],
-            self.curvature | others.curvature,
-            others.skew,
-        )
+        """What `others` have of a cell, an arm or a permutation, in place of one's own."""
+        refitted = {arm for arm, _ in others.minima}
+        curvature, skew = dict(others.curvature), dict(others.skew)
+        curvature.update((arm, form) for arm, form in self.curvature.items() if arm not in refitted)
+        skew.update((arm, each) for arm, each in self.skew.items() if arm not in refitted)
+        return _Curves(self.minima | others.minima, _merged(others.noise, self.noise), curvature, skew)
 
 
 def _curves(rows: Sequence[RunRow], shift_BR: Array | None, bootstraps: int, rng: np.random.Generator) -> _Curves:
@@ -211,6 +209,18 @@ def _noise_levels(found: IsoflopFit) -> list[NoiseLevel]:
         )
         for (objective, _), (_, noise) in levels.items()
     ]
+
+
+def _merged(levels: Sequence[NoiseLevel], further: Sequence[NoiseLevel]) -> list[NoiseLevel]:
+    """The levels, and those of `further` for permutations that none of them has."""
+    known = {(level.objective, permutation) for level in levels for permutation in level.permutations}
+    merged = list(levels)
+    for level in further:
+        missing = tuple(each for each in level.permutations if (level.objective, each) not in known)
+        if missing:
+            merged.append(level.model_copy(update={"permutations": missing}))
+    objectives = [level.objective for level in merged]
+    return [level.model_copy(update={"pooled": objectives.count(level.objective) == 1}) for level in merged]
 
 
 def _label(level: NoiseLevel) -> str:
