@@ -14,6 +14,8 @@ from bytegap.study.directory import StudyDir
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted(path.parent.name for path in (ROOT / "results").glob("*/fit.json"))
 PAIR = ("byte-{}", "bpe512-{}")
+MOST_LN = 10
+"""Of an interaction that is worth printing as a ratio."""
 
 
 def words(text: str) -> str:
@@ -110,7 +112,7 @@ def test_results_state_every_conclusion_of_a_fit(name):
 def triples(fit: Fit) -> np.ndarray:
     """(value, low, high) of all that a fit estimates, each form alone and the interval that covers all forms.
 
-    Also their logarithms, and what a difference is the other way round.
+    Also their logarithms, exponentials, and what a difference is the other way round.
     """
     found = [(each.value, *each.ci95) for each in quantities(fit.model_dump()) if each.value is not None and each.ci95]
     forms: dict[tuple[object, ...], list[Quantity]] = {}
@@ -122,7 +124,8 @@ def triples(fit: Fit) -> np.ndarray:
         low, high = min(each.ci95[0] for each in own), max(each.ci95[1] for each in own)
         found += [(each.value, low, high) for each in own]
     logs = [tuple(np.log(each)) for each in found if min(each) > 0]
-    return np.array([*found, *logs, *((-value, -high, -low) for value, low, high in found)])
+    ratios = [tuple(np.exp(each)) for each in found if max(each) < MOST_LN]
+    return np.array([*found, *logs, *ratios, *((-value, -high, -low) for value, low, high in found)])
 
 
 def quantities(dumped: object) -> list[Quantity]:
