@@ -42,7 +42,12 @@ def figure(inputs: Inputs) -> Figure | None:
         .scale(paddingInner=0.4)
         .axis(labelExpr="split(datum.label, ' ')", labelOffset=-_LINE_HEIGHT / 2, grid=True),
         "yOffset": alt.YOffset("pair:N").scale(domain=pairs),
-        "color": alt.Color("objective:N", title="objective").scale(domain=objectives(inputs)).legend(values=shown),
+        "color": alt.Color("objective:N", title="objective")
+        .scale(domain=objectives(inputs))
+        .legend(
+            values=shown,
+            labelExpr="split(datum.label, ' / ')",  # of a pair that the study names
+        ),
     }
     x = alt.X("value:Q", title="overhead k", scale=frame.scale(log=True))
     x = x.axis(labelOverlap="greedy", labelSeparation=6)
