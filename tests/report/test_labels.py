@@ -86,7 +86,7 @@ def test_texts_are_apart_and_inside(browser, pages, name, width, scheme):
 def test_names_of_another_studys_frontiers_are_apart_too(browser, pages, width):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    opened(browser, pages["permutation"], width, "light")
+    opened(browser, pages["order"], width, "light")
     names = "return [...document.querySelectorAll('#chart-frontiers text')].map(e => e.textContent)"
     assert "bpe512-mdm" not in browser.execute_script(names)
     browser.find_element("css selector", ".switch input").click()
