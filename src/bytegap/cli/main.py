@@ -11,6 +11,7 @@ from bytegap.cli import models, pipeline, tools
 from bytegap.cli._options import Verb
 from bytegap.errors import BytegapError, CommandError, file_error, nearest
 from bytegap.extras import missing_extra, require
+from bytegap.interrupts import send_dropped_again
 
 GROUPS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
     ("pipeline, in this order: each takes a STUDY.toml and does only what is not done yet", pipeline.VERBS),
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _on_sigterm)
+    send_dropped_again()
     parser = make_parser()
     if not arguments:
         parser.print_help(sys.stderr)

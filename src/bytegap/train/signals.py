@@ -5,6 +5,8 @@ import signal
 from collections.abc import Generator
 from types import FrameType
 
+from bytegap.interrupts import send_dropped_again
+
 
 class StopSignal:
     """Whether this process received a signal to stop."""
@@ -17,6 +19,7 @@ class StopSignal:
         """Handle both signals, and `others`, from now on; only in the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT, *others):
             signal.signal(number, self._handle)
+        send_dropped_again(before=self._forget)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.requested:  # already stopping, perhaps while it asks Slurm to requeue the job
@@ -24,6 +27,9 @@ class StopSignal:
         self.requested = True
         if not self._deferred:
             raise SystemExit(128 + number)
+
+    def _forget(self) -> None:
+        self.requested = False
 
     @contextlib.contextmanager
     def deferred(self) -> Generator[None]:
