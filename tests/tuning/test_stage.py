@@ -78,6 +78,32 @@ def test_an_audit_at_one_cell_is_kept_without_its_runs(folder, capsys):
     assert (study_dir.runs(), study_dir.tuning_runs()) == (runs, tuned)
 
 
+def test_an_interrupted_audit_trains_what_is_planned_before_it_adds_settings(folder, monkeypatch):
+    study, study_dir = folder
+    finish(study_dir)
+    at = ["tuning-audit", *study, "--at", "2e10", "--arm", "byte-ar"]
+
+    def interrupted(_study_dir, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "run", interrupted)
+    assert main(at) == 130
+    planned = study_dir.plan()
+    collect.run(study_dir, print_runs=False, with_audit=True)
+    assert not study_dir.audit().tuning, "the rule alone says nothing about other settings"
+    first_round = []
+
+    def finish_and_note(study_dir, **_options):
+        first_round.append(study_dir.plan())
+        finish(study_dir)
+
+    monkeypatch.setattr(local, "run", finish_and_note)
+    assert main(at) == 0
+    assert planned.tuning
+    assert first_round[0] == planned
+    assert study_dir.audit().tuning[0].best_rate.value == pytest.approx(2**0.5, rel=0.01)
+
+
 def test_a_second_cell_adds_its_rows_to_the_first(folder):
     study, study_dir = folder
     finish(study_dir)

@@ -125,7 +125,7 @@ def analyse(tuned: Sequence[TuningRunRow], runs: Sequence[RunRow]) -> list[Tunin
 
 
 def _cell(own: Sequence[TuningRunRow]) -> Cell | None:
-    """The settings of which no seed failed; None where the rule is not among them.
+    """The settings of which no seed failed; None where the rule is not among them, or nothing else is.
 
     Two settings that were rounded to the same batch size are one.
     """
@@ -139,7 +139,7 @@ def _cell(own: Sequence[TuningRunRow]) -> Cell | None:
         setting = Setting(run.log2_learning_rate, log2_batch_size, run.weight_decay_factor)
         by_setting[setting][run.seed] = inf if run.validation_bpb is None else run.validation_bpb
     finished = {setting: by_seed for setting, by_seed in by_setting.items() if inf not in by_seed.values()}
-    if RULE not in finished:
+    if RULE not in finished or len(finished) == 1:
         return None
     return Cell(tuple(finished), np.log(loss_table(finished.values())))
 

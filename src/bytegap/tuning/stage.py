@@ -15,7 +15,9 @@ DEFAULT_CELLS = AuditedCells()
 
 
 def extend_audit(study: Study, study_dir: StudyDir, named: AuditedCells = DEFAULT_CELLS) -> int:
-    """Add the runs that the tuning audit lacks at these cells; the number of runs added.
+    """Add the runs that the tuning audit lacks at these cells; the number of runs to be trained.
+
+    While runs of an interrupted audit are unfinished, nothing is added: which settings come next depends on them.
 
     CommandError where the plan has no such cell; StudyDirError before there is a plan, or where no run of a cell
     finished. Nothing is written then.
@@ -25,6 +27,8 @@ def extend_audit(study: Study, study_dir: StudyDir, named: AuditedCells = DEFAUL
     first_repeat = plan.model_copy(update={"runs": tuple(run for run in plan.runs if not run.repeat)})
     bpb = study_dir.validation_bpb(plan.specs)
     _check_finished(first_repeat, audited, bpb)
+    if waiting := study_dir.unfinished([run.spec for run in plan.tuning]):
+        return len(waiting)
     contexts = arm_contexts(study, study_dir, plan.runs[0].execution)
     if removed := [arm for arm in audited if arm not in contexts]:
         raise StudyDirError(
