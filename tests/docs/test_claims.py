@@ -14,6 +14,7 @@ from bytegap.study.directory import StudyDir
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted(path.parent.name for path in (ROOT / "results").glob("*/fit.json"))
+LARGER = "laptop-2048"
 PAIR = ("byte-{}", "bpe512-{}")
 MOST_LN = 10
 """Of an interaction that is worth printing as a ratio."""
@@ -107,11 +108,19 @@ def ratio_at(fit: Fit, interaction: Claim, end: Callable[[Iterable[float]], floa
     return f"{number(np.exp(found[0].value))} ({between(np.exp(low), np.exp(high))}) at {at:.2f}"
 
 
-def test_readme_has_the_numbers_of_the_laptop_study():
-    text, fit = words(section(ROOT / "README.md", "What came out")), of_study("laptop")
-    for sentence in statements(fit):
+def of_larger_vocabulary(fit: Fit) -> str:
+    """What README says with the numbers of the laptop-2048 study."""
+    k_ar, k_mdm = (next(each for each in fit.claims if each.objective == objective) for objective in ("ar", "mdm"))
+    assert k_mdm.bound == ">"
+    at, bound = f"at {k_ar.at_bpb:.2f} BPB under AR", f"more than {number(k_mdm.value)} times at {k_mdm.at_bpb:.2f} BPB"
+    return f"it is {times(k_ar)} {at}, and {bound} under masked diffusion: a bound."
+
+
+def test_readme_has_the_numbers_of_the_laptop_studies():
+    text, laptop, larger = words(section(ROOT / "README.md", "What came out")), of_study("laptop"), of_study(LARGER)
+    for sentence in [*statements(laptop), of_larger_vocabulary(larger)]:
         assert sentence in text
-    assert not not_in(fit, text)
+    assert not [each for each in not_in(laptop, text) if each in not_in(larger, text)]
 
 
 @pytest.mark.parametrize("name", RESULTS)
