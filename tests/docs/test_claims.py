@@ -112,8 +112,9 @@ def of_larger_vocabulary(fit: Fit) -> str:
     """What README says with the numbers of the laptop-2048 study."""
     k_ar, k_mdm = (next(each for each in fit.claims if each.objective == objective) for objective in ("ar", "mdm"))
     assert k_mdm.bound == ">"
-    at, bound = f"at {k_ar.at_bpb:.2f} BPB under AR", f"more than {number(k_mdm.value)} times at {k_mdm.at_bpb:.2f} BPB"
-    return f"it is {times(k_ar)} {at}, and {bound} under masked diffusion: a bound."
+    under_ar = f"{times(k_ar)} the compute of BPE models at {k_ar.at_bpb:.2f} BPB under AR"
+    bound = f"more than {number(k_mdm.value)} times at {k_mdm.at_bpb:.2f} BPB under masked diffusion, which is a bound."
+    return f"byte models need {under_ar}, and {bound}"
 
 
 def test_readme_has_the_numbers_of_the_laptop_studies():
