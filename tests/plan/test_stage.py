@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,6 +48,20 @@ def test_budgets_are_matched_within_one_percent(unplanned):
     for arm in ("byte-ar", "bpe-mdm"):
         sizes = [run.non_embedding_parameters for run in plan.runs if run.arm == arm]
         assert sizes == sorted(set(sizes))
+
+
+def test_without_a_plan_runs_are_executed_as_those_of_the_table(unplanned, monkeypatch, capsys):
+    study, study_dir = unplanned
+    elsewhere = {"dtype": "bfloat16", "attention": "matmul", "compile": True, "threads": 3}
+    execution = default_execution(study.compute).model_copy(update=elsewhere)
+    planned = stage.resolve_plan(study, study_dir).runs
+    kept = [run.model_copy(update={"execution": execution}).id for run in planned[2:5]]
+    monkeypatch.setattr(StudyDir, "runs", lambda _: [SimpleNamespace(run=run) for run in [*kept, "of another study"]])
+    monkeypatch.setattr(stage, "autotune", lambda *_: pytest.fail("measured, so that the runs are trained again"))
+    runs = stage.make_plan(study, study_dir).runs
+    assert {run.execution for run in runs} == {execution}
+    assert {run.id for run in runs} >= set(kept)
+    assert "as the 3 of these runs that" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_rule_is_the_same_for_every_arm(unplanned):

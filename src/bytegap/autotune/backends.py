@@ -13,7 +13,10 @@ from bytegap.schema.plan import Execution
 from bytegap.study.config import Compute
 
 _ATTENTION = {"cpu": ("sdpa", "matmul"), "cuda": ("sdpa",)}
+_DTYPES = ("float32", "bfloat16")
 _MATMUL_ROUNDS = 12
+_MOST_THREADS = 16
+"""Of a run, on another machine."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ def eager_candidates(start: Execution) -> list[Execution]:
 
 def usable_dtypes(device: str) -> list[str]:
     """float32, and bfloat16 if its matmuls are at least as fast: on some processors they take 100 times as long."""
-    squares = {
-        dtype: torch.ones(512, 512, dtype=getattr(torch, dtype), device=device) for dtype in ("float32", "bfloat16")
-    }
+    squares = {dtype: torch.ones(512, 512, dtype=getattr(torch, dtype), device=device) for dtype in _DTYPES}
     best_s = dict.fromkeys(squares, float("inf"))
     for _ in range(_MATMUL_ROUNDS):  # interleaved, and the fastest of each: other work must not decide
         for dtype, square in squares.items():
@@ -73,6 +74,17 @@ def compiled_candidates(execution: Execution, *, has_masks: bool) -> list[Execut
         return [execution.model_copy(update={"compile": True})]
     variants = product(["sdpa", "flex"] if has_masks else ["sdpa"], [True, "graphs"])
     return [execution.model_copy(update={"attention": attention, "compile": how}) for attention, how in variants]
+
+
+def all_executions(compute: Compute) -> Iterator[Execution]:
+    """Every execution that any machine with this one's kind of device could have chosen for the study."""
+    start = default_execution(compute)
+    on_cpu = start.device == "cpu"
+    attention = _ATTENTION["cpu"] if on_cpu else ("sdpa", "flex")
+    threads = [compute.threads] if compute.threads else range(1, _MOST_THREADS + 1) if on_cpu else [1]
+    compiled = (False, True) if on_cpu else (False, True, "graphs")
+    for count, dtype, backend, how in product(threads, _DTYPES, attention, compiled):
+        yield start.model_copy(update={"dtype": dtype, "attention": backend, "compile": how, "threads": count})
 
 
 def worker_splits(plan: ExecutionPlan, compute: Compute) -> Iterator[ExecutionPlan]:

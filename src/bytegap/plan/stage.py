@@ -4,7 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from bytegap.autotune.backends import ExecutionPlan, default_execution, default_workers
+from bytegap.autotune.backends import (
+    ExecutionPlan,
+    all_executions,
+    default_execution,
+    default_workers,
+    describe,
+)
 from bytegap.autotune.memory import check_memory, memory_bytes, peak_bytes
 from bytegap.autotune.search import autotune
 from bytegap.autotune.step_timer import seconds_per_step, step_signature
@@ -18,7 +24,7 @@ from bytegap.plan.grid import isoflop_cell
 from bytegap.plan.placement import Comparison
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.study.config import Study
-from bytegap.study.directory import PILOT, PLAN, StudyDir
+from bytegap.study.directory import PILOT, PLAN, RUNS, StudyDir
 
 
 def make_plan(study: Study, study_dir: StudyDir) -> Plan:
@@ -90,12 +96,16 @@ def _check_arms(names: Sequence[str], runs: Iterable[RunSpec], comparisons: Sequ
 def with_execution(plan: Plan, study: Study, study_dir: StudyDir) -> Plan:
     """The plan with the execution and the number of workers that finish it soonest on this machine.
 
-    Those of an earlier plan in the folder are kept where they still apply, so that runs which the study's edit did not
-    change keep their ids and their results.
+    Those of an earlier plan in the folder are kept where they still apply, and without a plan that of the rows of
+    runs.jsonl, so that runs which the study's edit did not change keep their ids and their results.
     PlanError, before a step is timed, where the largest model does not fit this machine.
     """
     check_memory(plan.runs, plan.workers)
-    chosen = _earlier_execution(study, study_dir) or autotune(plan.runs, study.compute)
+    chosen = (
+        _earlier_execution(study, study_dir)
+        or _execution_of_rows(plan.runs, study, study_dir)
+        or autotune(plan.runs, study.compute)
+    )
     runs = tuple(run.model_copy(update={"execution": chosen.execution}) for run in plan.runs)
     return plan.model_copy(update={"runs": runs, "workers": chosen.workers})
 
@@ -210,3 +220,24 @@ def _earlier_execution(study: Study, study_dir: StudyDir) -> ExecutionPlan | Non
     return ExecutionPlan(
         execution, plan.workers if workers_were_measured else default_workers(study.compute, execution)
     )
+
+
+def _execution_of_rows(runs: Sequence[RunSpec], study: Study, study_dir: StudyDir) -> ExecutionPlan | None:
+    """The execution under which these runs include rows of runs.jsonl; None where there is none.
+
+    A row does not tell how its run was executed, but its id does: it is a hash that contains the execution.
+    """
+    try:
+        rows = {row.run for row in study_dir.runs()}
+    except StudyDirError:
+        return None
+    for execution in all_executions(study.compute) if rows else ():
+        kept = sum(run.model_copy(update={"execution": execution}).id in rows for run in runs)
+        if kept:
+            say(
+                "plan",
+                f"{describe(execution)}, as the {kept} of these runs that {study_dir.path(RUNS)} has; to train all "
+                "again, in the way that is fastest here, move that file away",
+            )
+            return ExecutionPlan(execution, default_workers(study.compute, execution))
+    return None
