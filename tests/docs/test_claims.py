@@ -169,9 +169,10 @@ NUMBER = r"(-?\d+(?:\.\d+)?)"
 INTERVAL = re.compile(rf"{NUMBER}(?: %| times)? \({NUMBER} to {NUMBER}( %)?[);]")
 
 
-def not_in(fit: Fit, text: str) -> list[list[str]]:
-    """The intervals in a text that are not, rounded as they are there, those of a quantity of the fit."""
-    known, missing = triples(fit), []
+def not_in(fit: Fit, text: str, others: Iterable[Quantity] = ()) -> list[list[str]]:
+    """The intervals in a text that are not, rounded as they are there, those of the fit or of another quantity."""
+    audited = [(each.value, *each.ci95) for each in others if each.value is not None and each.ci95]
+    known, missing = np.array([*triples(fit), *audited]), []
     for *printed, share in INTERVAL.findall(text):
         scale = 100 if share else 1
         half = np.array([0.5001 * 10.0 ** -len(each.partition(".")[2]) for each in printed])
@@ -182,8 +183,9 @@ def not_in(fit: Fit, text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_intervals_in_results_are_those_of_the_fit(name):
-    """Every 'value (low to high)' in a study's section is, rounded as it is there, a quantity of its fit."""
+    """Every 'value (low to high)' in a study's section is, rounded as it is there, of its fit or its tuning audit."""
     fit = of_study(name)
     if fit.held_out_documents is None:
         pytest.skip("its intervals leave out documents")
-    assert not not_in(fit, words(section(ROOT / "docs" / "results.md", name)))
+    tuning = quantities([row.model_dump() for row in StudyDir(ROOT / "results" / name).audit().tuning])
+    assert not not_in(fit, words(section(ROOT / "docs" / "results.md", name)), tuning)

@@ -104,6 +104,18 @@ def test_an_interrupted_audit_trains_what_is_planned_before_it_adds_settings(fol
     assert study_dir.audit().tuning[0].best_rate.value == pytest.approx(2**0.5, rel=0.01)
 
 
+def test_a_study_that_came_as_a_table_can_be_audited(folder):
+    study, study_dir = folder
+    finish(study_dir)
+    collect.run(study_dir, print_runs=False)
+    before = study_dir.audit()
+    shutil.rmtree(study_dir.runs_dir)
+    assert main(["tuning-audit", *study, "--at", "2e10", "--arm", "byte-ar"]) == 0
+    after = study_dir.audit()
+    assert after.tuning[0].best_rate.value == pytest.approx(2**0.5, rel=0.01)
+    assert (after.runs, after.summary, after.warnings) == (before.runs, before.summary, before.warnings)
+
+
 def test_a_second_cell_adds_its_rows_to_the_first(folder):
     study, study_dir = folder
     finish(study_dir)

@@ -17,7 +17,7 @@ from bytegap.runs.audit import EndedRuns, audit
 from bytegap.runs.row import outcome, run_row
 from bytegap.runs.tuning_rows import tuning_rows
 from bytegap.schema.plan import Plan
-from bytegap.schema.runs import Audit, RunRow, Timings
+from bytegap.schema.runs import Audit, RunRow, Timings, TuningRow
 from bytegap.study.directory import AUDIT, LIKELIHOODS, PLAN, RUNS, TUNING, StudyDir
 from bytegap.tuning.analysis import analyse, summary
 
@@ -42,13 +42,14 @@ def run(study_dir: StudyDir, *, with_audit: bool = False, print_runs: bool = Tru
     tuned = tuning_rows(study_dir, plan, by_run)
     earlier = study_dir.find(AUDIT) if kept else None
     earlier_rows = [row for row in earlier.runs if row.run in kept] if earlier else []
-    findings = audit(ended, analyse(tuned, rows), earlier_rows)
+    tuning = analyse(tuned, rows)
+    # Rows without records cannot be audited again.
+    findings = audit(ended, tuning, earlier_rows) if ended or not earlier else _with_tuning(earlier, tuning)
     _warn_of_lost_scores(study_dir, rows)
     study_dir.write_rows(RUNS, rows)
     if tuned or study_dir.names(TUNING):
         study_dir.write_rows(TUNING, tuned)
-    if ended or not earlier:  # rows without records cannot be audited again
-        study_dir.write(AUDIT, findings)
+    study_dir.write(AUDIT, findings)
     if print_runs:
         show(_widest_table(rows))
         _log_times(study_dir, plan)
@@ -64,8 +65,7 @@ def _audit_again(study_dir: StudyDir, *, with_audit: bool, print_runs: bool) -> 
     """The rows of runs.jsonl of a folder without a plan, after its tuning audit is made again from the tables."""
     rows, earlier = study_dir.runs(), study_dir.find(AUDIT)
     tuning = analyse(study_dir.tuning_runs(), rows)
-    findings = earlier or Audit(inputs_sha256="", runs=(), summary=(), warnings=())
-    findings = findings.model_copy(update={"tuning": tuning, "tuning_summary": summary(tuning)})
+    findings = _with_tuning(earlier or Audit(inputs_sha256="", runs=(), summary=(), warnings=()), tuning)
     if findings != earlier:
         study_dir.write(AUDIT, findings)
     if print_runs:
@@ -73,6 +73,10 @@ def _audit_again(study_dir: StudyDir, *, with_audit: bool, print_runs: bool) -> 
     say("collect", f"{study_dir.path(PLAN)} is missing: {len(rows)} runs are taken from {study_dir.path(RUNS)}")
     _log_audit(findings, with_summary=with_audit)
     return rows
+
+
+def _with_tuning(findings: Audit, tuning: Sequence[TuningRow]) -> Audit:
+    return findings.model_copy(update={"tuning": tuple(tuning), "tuning_summary": summary(tuning)})
 
 
 def _collect(study_dir: StudyDir, plan: Plan, ended: EndedRuns, kept: Mapping[str, RunRow]) -> list[RunRow]:
