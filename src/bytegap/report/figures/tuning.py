@@ -38,10 +38,15 @@ def figure(inputs: Inputs) -> Figure | None:
         for end, rows in ends.items()
     }
     panels = {key: points for key, points in panels.items() if points}
-    highest = max(float(point["increase"]) for points in panels.values() for point in points)
-    top = min(_MAX_INCREASE, 1.05 * highest)
+    increases = [float(point["increase"]) for points in panels.values() for point in points]
+    lowest, highest = min(increases), min(_MAX_INCREASE, max(increases))
+    margin = 0.05 * (highest - lowest)
+    y_scale = alt.Scale(domain=[lowest - margin, highest + margin], nice=False)
+    audited = {row.arm for row in found}
+    legend = alt.Legend(values=[arm for arm in inputs.drawn_arms if arm in audited])
+    colour = alt.Color("arm:N", title="arm", scale=alt.Scale(domain=inputs.drawn_arms), legend=legend)
     charts = [
-        _panel(inputs, points, f"{name}, {end}", name, (_x_scale(name, panels), top))
+        _panel(points, f"{name}, {end}", name, (_x_scale(name, panels), y_scale), colour)
         for (name, end), points in panels.items()
     ]
     return Figure(
@@ -103,15 +108,14 @@ def _points(row: TuningRow, settings: Sequence[tuple[float, float]]) -> list[Poi
 
 
 def _panel(
-    inputs: Inputs, rows: Sequence[PointRow], title: str, name: str, scales: tuple[alt.Scale, float]
+    rows: Sequence[PointRow], title: str, name: str, scales: tuple[alt.Scale, alt.Scale], colour: alt.Color
 ) -> alt.LayerChart | alt.FacetChart:
-    """One hyperparameter at one end; `scales`: that of x, and the largest y."""
-    x_scale, top = scales
+    """One hyperparameter at one end; `scales`: those of x and y."""
+    x_scale, y_scale = scales
     x_title = f"{name} / rule's"
     ticks = _WEIGHT_DECAY_TICKS if name == "weight decay" else _TICKS
     x = alt.X("factor:Q", title=x_title, axis=alt.Axis(values=ticks), scale=x_scale)
-    y = alt.Y("increase:Q", title="BPB above the rule's", axis=alt.Axis(format="%", tickCount=5)).scale(domainMax=top)
-    colour = alt.Color("arm:N", title="arm", scale=alt.Scale(domain=inputs.drawn_arms))
+    y = alt.Y("increase:Q", title="BPB above the rule's", axis=alt.Axis(format="%", tickCount=5), scale=y_scale)
     xy: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour, "detail": "sweep:N"}
     point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_TOOLTIPS, ("factor_text", x_title))}
     layers = with_data(
