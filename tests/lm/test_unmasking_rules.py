@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from bytegap.data.vocabulary import Vocabulary
 from bytegap.data.windows import Windows
 from bytegap.errors import EvaluateError
-from bytegap.lm.likelihood import score_windows
+from bytegap.lm.likelihood import score_windows, window_nats
 from bytegap.lm.unmasking_rules import (
     RULES,
     check_likelihood,
@@ -20,6 +21,7 @@ from bytegap.lm.unmasking_rules import (
     order_bound,
     order_nats,
     rule_nats,
+    rule_token_nats,
     window_sums,
 )
 from bytegap.objectives.base import Objective, objective
@@ -38,6 +40,8 @@ MASKED = [
     ("streams", {"size": 2}),
     ("streams", {"size": 3}),
 ]
+
+IN_ORDER = [("any_order", {}), ("patch", {"size": 2, "by": "order"}), ("patch", {"size": 3, "by": "order"})]
 
 
 def toy(name="mdm", options=None, *, tokens_only=True, seq_len=S, seed=0):
@@ -78,6 +82,37 @@ def chain(model, row, choose):
 
 def likeliest(p, index):
     return sorted((float(x) for x in p[index, :OUTCOMES]), reverse=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("name", "options"), IN_ORDER)
+def test_left_of_a_model_that_predicts_in_order_is_the_chain_rule(name, options):
+    """Of every text, from rows that hold nothing but what is before the token; they sum to 1."""
+    model, texts = toy(name, options), every_text()
+    found_T = rule_token_nats(model, windows_of(texts), "left").view(texts.shape)
+    for row, found in zip(texts[:20].tolist(), found_T[:20].tolist(), strict=True):
+        for index, nats in enumerate(found):
+            hidden = torch.arange(S)[None] >= index
+            target = torch.arange(S)[None] == index
+            seen = torch.tensor([row]).masked_fill(hidden, VOCABULARY.mask)
+            inputs = model.objective.target_inputs(seen, hidden, target, VOCABULARY)
+            at = inputs.targets_BP.flatten().nonzero()[:, 0]
+            p = model.network(inputs.inputs_BP, at, inputs.attention).softmax(-1)[0]
+            assert nats == pytest.approx(-math.log(float(p[row[index]])), abs=1e-5)
+    assert float((-found_T.sum(1)).exp().sum()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), IN_ORDER)
+def test_mean_over_random_orders_in_order_is_the_reported_bound(name, options):
+    model, text = toy(name, options), windows_of(random_tokens(2, S, VOCABULARY).repeat(200, 1))
+    sums_K = window_sums(order_nats(model, text, 20).mean(0), text)
+    reported = replace(model, mc_passes=20)
+    nats_PW, _ = window_nats(reported, text, torch.zeros(400, dtype=torch.int64))
+    for first in (0, 1):
+        own, other = sums_K[first::2], nats_PW.mean(0)[first::2]
+        error = math.hypot(float(own.std()), float(other.std())) / math.sqrt(200)
+        assert abs(float(own.mean() - other.mean())) < 4 * error
+        assert error < 0.04
 
 
 CHOICES = {
@@ -124,7 +159,8 @@ def test_without_context_every_likelihood_is_that_of_ar(likelihood):
     unigram = Unigram(VOCABULARY.n_ids)
     rows = random_tokens(20, S, VOCABULARY)
     exact = score_windows(language_model(unigram, objective("ar"), VOCABULARY, S), windows_of(rows)).nats
-    for name, options in MASKED:
+    in_order = IN_ORDER if likelihood in {"left", "orders:3"} else []
+    for name, options in MASKED + in_order:
         model = language_model(unigram, objective(name, options), VOCABULARY, S)
         nats_T, sums_P = likelihood_nats(model, windows_of(rows), likelihood)
         assert float(nats_T.sum()) == pytest.approx(exact, abs=1e-5)
@@ -210,7 +246,11 @@ def test_objectives_that_can_unmask_say_how(name):
     part = objective(name)
     assert part.can_unmask == (type(part).unmasking_inputs is not Objective.unmasking_inputs)
     assert not (part.is_exact and part.can_unmask)
-    assert not objective("patch", {"by": "order"}).can_unmask
+    assert part.predicts_in_order == (type(part).ordered_batch is not Objective.ordered_batch) or name == "patch"
+    by_order = objective("patch", {"by": "order"})
+    assert not by_order.can_unmask
+    assert by_order.predicts_in_order
+    assert not objective("patch", {"by": "mask"}).predicts_in_order
 
 
 def test_what_is_known_of_the_token_count_is_a_property_of_the_objective():
@@ -228,7 +268,8 @@ def test_what_is_known_of_the_token_count_is_a_property_of_the_objective():
         ("mdm", "orders:1", "a K of at least 2"),
         ("mdm", "orders:", "no likelihood"),
         ("ar", "left", "is exact"),
-        ("any_order", "left", "--likelihood nelbo"),
+        ("any_order", "confidence", "no rule chooses by its predictions"),
+        ("any_order", "margin", "--likelihood nelbo, left or orders:K"),
     ],
 )
 def test_a_likelihood_that_a_model_has_not_is_one_sentence(name, likelihood, message):

@@ -86,7 +86,7 @@ def test_plan_simulate_prints_what_fits_find(tokenized, tmp_path, capsys):
 
 
 def test_no_table_is_printed_where_nothing_is_estimated(simulation, capsys):
-    simulate._print(simulation, [SimulatedFit((), 0)])
+    simulate._print(simulation, [SimulatedFit((), (), 0)])
     out, err = capsys.readouterr()
     assert out == ""
     assert "no headline was ever estimated" in err

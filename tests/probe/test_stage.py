@@ -8,6 +8,7 @@ from bytegap.data.tokenizers.base import load_tokenizer
 from bytegap.errors import StudyDirError
 from bytegap.lm.language_model import load_run
 from bytegap.probe import linear_probe, stage
+from bytegap.probe.infilling import GAPS
 from bytegap.probe.predict import cut_context_logp, hidden_states, target_logp, target_states
 from bytegap.probe.windows import past_space, read_windows
 from bytegap.study.directory import PROBE
@@ -47,6 +48,11 @@ def test_every_probe_has_rows_and_is_not_run_again(study, capsys, monkeypatch):
     assert {row.boundary for row in probe.segmentation} == {"word", "bpe", "bpe, past its space"}
     assert {row.radius for row in probe.neighbour_ablation if row.arm == "byte-ar"} == {1, 2, 4, 8}
     assert {row.arm for row in probe.reconstruction} == {"bpe-mdm"}
+    assert {row.gap for row in probe.infilling if row.arm == "bpe-mdm"} == set(GAPS)
+    windows = study[1].windows().splits["test"]
+    assert {(row.arm, row.windows) for row in probe.infilling} == {("bpe-mdm", windows.windows)}
+    assert all(len(row.document_nats) == windows.n_documents for row in probe.infilling)
+    assert all(0 <= row.exact_match <= row.bytes_restored <= 1 for row in probe.infilling)
     assert {row.label for row in probe.linear_probe} == {"word", "bpe"}
     assert {len(row.accuracy) for row in probe.linear_probe} == {3}
     assert all(0 < row.base_rate < 1 for row in probe.segmentation)

@@ -12,7 +12,7 @@ from bytegap.report.inputs import NOT_SHOWN, Inputs, read_inputs
 from bytegap.report.tables import exponents, fit, provenance, runs
 from bytegap.schema.base import ArrayFile, Quantity
 from bytegap.schema.data import ScoringSet, ScoringSplit, WindowsManifest
-from bytegap.schema.fit import NestedModel, SeparateLaws, SlopePair
+from bytegap.schema.fit import ExponentNotBelow, GapClosed, NestedModel, SeparateLaws, SlopePair
 from bytegap.study.directory import ARTIFACTS, RECORD
 
 TWO = ("learning rate", "batch size")
@@ -141,6 +141,32 @@ def test_slopes_agree_with_the_fit(inputs):
     ]
     assert (one["equivalent"], float(one["power"]), float(one["least_margin"])) == ("True", 0.9, 0.012)
     assert (other["equivalent"], other["difference"], other["power"]) == ("False", "", "")
+
+
+def test_non_inferiority_and_gaps_closed_agree_with_the_fit(inputs):
+    assert exponents.slopes_not_below(inputs) is None
+    assert exponents.gaps_closed(inputs) is None
+    test = ExponentNotBelow(
+        arms=("a", "b"), margin=0.02, bpb_shared=(2.1, 2.6), form="power law", forms=2, power=0.9, not_below=True,
+        exponents=(Quantity(value=0.08), Quantity(value=0.07)), ci90=(0.003, 0.017),
+        difference=Quantity(value=0.01, ci95=(0.001, 0.019)),
+    )  # fmt: skip
+    unknown = ExponentNotBelow(arms=("a", "c"), margin=0.02)
+    gap = GapClosed(
+        arms=("a", "b", "c", "b"), at_bpb=2.4, form="power law", forms=1, ln_overhead=Quantity(value=0.3),
+        plain_ln_overhead=Quantity(value=1.5), closed=Quantity(value=0.8, ci95=(0.72, 0.88)), ci95=(0.7, 0.9),
+    )  # fmt: skip
+    executed = gap.model_copy(update={"executed": gap.model_copy(update={"closed": Quantity(value=0.75)})})
+    records = {"slopes_not_below": (test, unknown), "gaps_closed": (gap, executed)}
+    changed = replace(inputs, fit=inputs.fit.model_copy(update=records))
+    one, other = parsed(exponents.slopes_not_below(changed))
+    numbers = ("from_bpb", "to_bpb", "exponent_one", "exponent_other", "difference", "low_90", "high_90", "power")
+    assert [float(one[name]) for name in numbers] == [2.6, 2.1, 0.08, 0.07, 0.01, 0.003, 0.017, 0.9]
+    assert (one["not_below"], other["not_below"], other["difference"], other["from_bpb"]) == ("True", "False", "", "")
+    counted, recounted = parsed(exponents.gaps_closed(changed))
+    numbers = ("at_bpb", "ln_overhead", "plain_ln_overhead", "closed", "low", "high")
+    assert [float(counted[name]) for name in numbers] == [2.4, 0.3, 1.5, 0.8, 0.7, 0.9]
+    assert (counted["executed"], recounted["executed"]) == ("", "0.75")
 
 
 def test_runs_and_audit_agree_with_their_files(inputs):

@@ -18,6 +18,8 @@ A study:
     likelihoods.py         under other likelihoods of masked models
     nested.py            whether arms need separate exponents
     slopes.py            whether two arms' exponents are equivalent
+    not_below.py         whether one arm's exponent is not below another's
+    gap_closed.py        how much of an overhead a variant closes
     goodness_of_fit.py   whether minima lie on their frontier
     claims.py            the conclusions as records
     missing.py           why arms cannot be compared, and what would make them comparable

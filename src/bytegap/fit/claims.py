@@ -14,9 +14,9 @@ from bytegap.fit import sentences
 from bytegap.fit.conventions import EXECUTED
 from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier, TwoArms
 from bytegap.fit.missing import missing_for, obstacle
-from bytegap.scaling.bootstrap import Interval
+from bytegap.scaling.bootstrap import Interval, covering
 from bytegap.schema.claims import Claim, ClaimKind, Reason, Recount
-from bytegap.schema.fit import Cell, Estimand, SlopePair
+from bytegap.schema.fit import Cell, Estimand, ExponentNotBelow, GapClosed, SlopePair
 from bytegap.study.comparisons import Comparisons, compared, is_alike, is_over_ar, is_over_identity
 
 HEADLINED = ("ar", "mdm")
@@ -37,6 +37,8 @@ class Evidence:
     executed: Sequence[Estimand] = ()
     """The headlines in every form under the FLOPs that the step executes."""
     slopes: Sequence[SlopePair] = ()
+    slopes_not_below: Sequence[ExponentNotBelow] = ()
+    gaps_closed: Sequence[GapClosed] = ()
     margin: float | None = None
     """A ratio of compute, set in advance, within which costs count as equivalent."""
 
@@ -59,7 +61,13 @@ class Evidence:
 def conclude(evidence: Evidence) -> list[Claim]:
     """All claims: of text as written overhead under AR, under MDM, interaction, parity; then all others."""
     arms = {arm.name: arm for arm in evidence.arms}
-    found = [*_headlines(evidence), *_others(evidence), *(_slopes(pair) for pair in evidence.slopes)]
+    found = [
+        *_headlines(evidence),
+        *_others(evidence),
+        *map(_slopes, evidence.slopes),
+        *map(_not_below, evidence.slopes_not_below),
+        *map(_gap_closed, evidence.gaps_closed),
+    ]
     return [_in_english(_with_untested(claim, evidence.arms), arms) for claim in found]
 
 
@@ -172,14 +180,8 @@ def _in_all_forms(row: Estimand, estimands: Sequence[Estimand]) -> _Headline:
     key = (row.name, row.arms, row.at_bpb, row.at_flops, row.label)
     same = [each for each in estimands if (each.name, each.arms, each.at_bpb, each.at_flops, each.label) == key]
     assert row.quantity.value is not None
-    ci95, ci90 = _covering([each.quantity.ci95 for each in same]), _covering([each.ci90 for each in same])
+    ci95, ci90 = covering([each.quantity.ci95 for each in same]), covering([each.ci90 for each in same])
     return _Headline(row, row.quantity.value, ci95, ci90, len(same))
-
-
-def _covering(intervals: Sequence[Interval | None]) -> Interval | None:
-    """The interval that covers all; None where one is missing."""
-    known = [each for each in intervals if each is not None]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known and known == intervals else None
 
 
 def _compare(kind: ClaimKind, arms: Sequence[Arm], evidence: Evidence) -> Claim:
@@ -269,3 +271,50 @@ def _slopes(pair: SlopePair) -> Claim:
         "least_margin": pair.least_margin,
     }
     return about.model_copy(update=known)
+
+
+def _not_below(pair: ExponentNotBelow) -> Claim:
+    about = Claim(
+        kind="non-inferiority", objective="", arms=pair.arms, status="not identified", margin=pair.margin,
+        between_bpb=pair.bpb_shared,
+    )  # fmt: skip
+    if pair.bpb_shared is None:
+        return about.model_copy(update={"reason": Reason(why="no common loss", arms=pair.arms)})
+    if pair.difference is None:
+        return about.model_copy(update={"reason": Reason(why="no frontier", arms=pair.arms)})
+    if pair.difference.ci95 is None or pair.ci90 is None:
+        return about.model_copy(update={"reason": Reason(why="no interval", arms=pair.arms)})
+    known = {
+        "status": "not below" if pair.not_below else "estimated",
+        "value": pair.difference.value,
+        "ci95": pair.difference.ci95,
+        "ci90": pair.ci90,
+        "forms": pair.forms,
+        "power": pair.power,
+    }
+    return about.model_copy(update=known)
+
+
+def _gap_closed(found: GapClosed) -> Claim:
+    about = Claim(kind="gap closed", objective="", arms=found.arms, status="not identified", at_bpb=found.at_bpb)
+    if found.at_bpb is None:
+        return about.model_copy(update={"reason": Reason(why="no common loss", arms=tuple(dict.fromkeys(found.arms)))})
+    if found.closed is None or found.closed.value is None:
+        return about.model_copy(update={"reason": Reason(why="no overhead", arms=found.arms[2:])})
+    if found.ci95 is None:
+        return about.model_copy(update={"reason": Reason(why="no interval", arms=found.arms)})
+    known = {
+        "status": "bound" if found.bound else "estimated",
+        "value": found.ci95[0] if found.bound == ">" else found.ci95[1] if found.bound else found.closed.value,
+        "ci95": found.ci95,
+        "forms": found.forms,
+        "bound": found.bound,
+        "executed": _executed_share(found.executed),
+    }
+    return about.model_copy(update=known)
+
+
+def _executed_share(again: GapClosed | None) -> Recount | None:
+    if again is None or again.closed is None or again.closed.value is None:
+        return None
+    return Recount(convention=EXECUTED, value=again.closed.value, ci95=again.ci95, bound=again.bound)

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytegap.cost import flops
+from bytegap.fit import gap_closed
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
 from bytegap.fit.reestimate import BOOTSTRAPS, DefaultFit, estimate_again, headlines_and_parities, in_all_forms
-from bytegap.schema.fit import ConventionResult, Estimand
+from bytegap.schema.fit import ConventionResult, Estimand, GapClosed
 from bytegap.schema.runs import RunRow
 
 DEFAULT = flops.DEFAULT.name
@@ -107,6 +108,14 @@ def executed(default: DefaultFit, others: Sequence[AdjustedFit]) -> list[Estiman
         if other.convention == EXECUTED
         for row in estimate_again(in_all_forms(headlines, other.frontiers), other.arms, other.frontiers)
     ]
+
+
+def with_executed(found: Sequence[GapClosed], others: Sequence[AdjustedFit]) -> list[GapClosed]:
+    """The same, each with what it is under the FLOPs that the step executes."""
+    fit = next((other for other in others if other.convention == EXECUTED), None)
+    if fit is None:
+        return list(found)
+    return [each.model_copy(update={"executed": gap_closed.again(each, fit.arms, fit.frontiers)}) for each in found]
 
 
 def _common_conventions(rows: Sequence[RunRow]) -> list[str]:

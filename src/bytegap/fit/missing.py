@@ -50,7 +50,7 @@ def missing_for(
             return tuple(Missing(arm=arm.name, needs="another budget") for arm in due)
         case "no common loss":
             return _common_loss(due, fitted)
-        case "no matching arm" | "no interval":
+        case "no matching arm" | "no interval" | "no overhead":
             return ()
 
 

@@ -18,7 +18,7 @@ HEADLINE = "mdm - ar"
 NOT_IDENTIFIED = "Not identified at this scale"
 _TITLES = {"ar": "AR", "mdm": "MDM"}
 _SIDES = {">": "more than", "<": "less than"}
-_NUMERALS = {2: "two", 4: "four"}
+_NUMERALS = {2: "two", 3: "three", 4: "four"}
 
 
 def verdict(
@@ -86,6 +86,8 @@ def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
         return _of_unmatched(claim)
     if claim.kind == "slopes":
         return _of_slopes(claim)
+    if claim.kind == "non-inferiority":
+        return _of_non_inferiority(claim)
     byte, other, *base = (arms[name] for name in claim.arms)
     pair = _Pair(byte, other)
     match claim.kind:
@@ -95,6 +97,8 @@ def of_claim(claim: Claim, arms: Mapping[str, Arm]) -> str:
             sentence = _of_overhead(claim, pair)
         case "permutation":
             sentence = _of_interaction(claim, pair, "that without permutation")
+        case "gap closed":
+            sentence = _of_gap_closed(claim, pair, _Pair(base[0], base[1]))
         case "interaction":
             sentence = _of_interaction(claim, pair, _base(pair, _Pair(base[0], base[1])))
     return sentence
@@ -206,6 +210,40 @@ def _of_slopes(claim: Claim) -> str:
     )
 
 
+def _of_non_inferiority(claim: Claim) -> str:
+    one, other = claim.arms
+    above = f"is above that of {other} less {claim.margin:g}, the margin set in advance"
+    if claim.ci90 is None or claim.value is None or claim.between_bpb is None:
+        return f"{NOT_IDENTIFIED}: whether the exponent of {one} {above}, because {_reason(claim)}."
+    assert claim.margin is not None
+    assert claim.power is not None
+    low, high = claim.ci90
+    conclusion = (
+        f"The exponent of {one} {above}"
+        if claim.status == "not below"
+        else f"The exponent of {one} is below that of {other} by more than {claim.margin:g}, the margin set in advance"
+        if high < -claim.margin
+        else f"It is not decided whether the exponent of {one} {above}"
+    )
+    forms = f", covering all {claim.forms} forms of the frontier" if claim.forms > 1 else ""
+    return (
+        f"{conclusion}: from {claim.between_bpb[1]:.2f} to {claim.between_bpb[0]:.2f} BPB it differs by "
+        f"{claim.value:+.4f} (90 % interval {low:+.4f} to {high:+.4f}{forms}); if the exponents were equal, such a "
+        f"study would show it with probability {claim.power:.2f}."
+    )
+
+
+def _of_gap_closed(claim: Claim, pair: _Pair, base: _Pair) -> str:
+    own = f"the {pair.overhead}"
+    if claim.status == "not identified":
+        return f"{NOT_IDENTIFIED}: how much of the {base.overhead} {own} leaves, because {_reason(claim)}."
+    number = f"{_value(claim)} of the {base.overhead} is closed, comparing {own}"
+    where = f"At {claim.at_bpb:.2f} BPB {number}"
+    if claim.status == "bound":
+        return f"{where}, a bound{_recount(claim)}."
+    return f"{where} ({_interval(claim)}){_recount(claim)}."
+
+
 def _value(claim: Claim) -> str:
     side = f"{_SIDES[claim.bound]} " if claim.bound else ""
     return f"{side}{claim.value:.3g}"
@@ -237,7 +275,7 @@ def _equivalence(claim: Claim) -> str:
 def _reason(claim: Claim) -> str:
     reason = claim.reason
     assert reason is not None
-    if claim.kind == "slopes":
+    if claim.kind in {"slopes", "non-inferiority"} and reason.why in {"no frontier", "no interval"}:
         return "one of them has no frontier" if reason.why == "no frontier" else "the difference has no interval"
     names, has = " and ".join(reason.arms), "has" if len(reason.arms) == 1 else "have"
     below = f"{reason.below_unigram_bpb or 0.0:.2f} BPB below its unigram"
@@ -250,6 +288,7 @@ def _reason(claim: Claim) -> str:
         "no frontier": f"{names} {has} only one good budget",
         "no common loss": f"the {number} arms were observed at no common loss",
         "no interval": "the estimate has no interval",
+        "no overhead": f"{names} show no overhead there",
     }[reason.why]
 
 

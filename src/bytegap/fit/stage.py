@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bytegap import console
-from bytegap.fit import conventions, goodness_of_fit, reestimate, repeats, sensitivity, sentences
+from bytegap.fit import conventions, gap_closed, goodness_of_fit, reestimate, repeats, sensitivity, sentences
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.check_rows import check_rows
 from bytegap.fit.claims import Evidence, conclude, identified
@@ -15,6 +15,7 @@ from bytegap.fit.estimands import estimate
 from bytegap.fit.frontiers import arms_of, fit_frontiers
 from bytegap.fit.likelihoods import likelihoods
 from bytegap.fit.nested import separate_laws
+from bytegap.fit.not_below import exponents_not_below
 from bytegap.fit.slopes import compare_slopes
 from bytegap.runs.row import rows_by_repeat
 from bytegap.schema.base import FrozenDict, digest
@@ -81,6 +82,8 @@ def fit_rows(
     slopes = compare_slopes(options.slopes, options.slope_margin, frontiers)
     default = reestimate.DefaultFit(arms, frontiers, estimands, compared)
     adjusted = conventions.fit_conventions(rows, default, bootstraps, seed)
+    not_below = exponents_not_below(options.slopes_not_below, options.slope_margin, arms, frontiers)
+    closed = conventions.with_executed(gap_closed.gaps_closed(options.gaps_closed, arms, frontiers), adjusted)
     claims = conclude(
         Evidence(
             arms=arms,
@@ -91,6 +94,8 @@ def fit_rows(
             unigram_bpb={each.tokenizer: each.unigram_bpb for each in baselines},
             executed=conventions.executed(default, adjusted),
             slopes=slopes,
+            slopes_not_below=not_below,
+            gaps_closed=closed,
             margin=options.margin,
         )
     )
@@ -119,6 +124,8 @@ def fit_rows(
         margin=options.margin,
         separate_laws=separate_laws(arms),
         slopes=tuple(slopes),
+        slopes_not_below=tuple(not_below),
+        gaps_closed=tuple(closed),
         held_out_documents=documents,
         claims=tuple(claims),
         identified=identified(claims),

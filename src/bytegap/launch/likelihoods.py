@@ -17,6 +17,7 @@ from bytegap.console import Verbosity, say, set_verbosity, track, verbosity, war
 from bytegap.data.permutations.base import permutation
 from bytegap.errors import ModelError, StudyDirError, counted
 from bytegap.lm.length_mass import has_length_mass
+from bytegap.lm.unmasking_rules import rules_of
 from bytegap.objectives.base import objective
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.study.directory import LIKELIHOODS, StudyDir
@@ -73,14 +74,15 @@ def best_runs(study_dir: StudyDir, plan: Plan) -> list[BestRun]:
         own = objective(specs[0].objective, specs[0].objective_options)
         is_permuted = not permutation(specs[0].permutation, specs[0].permutation_options).is_identity
         with_length_mass = budget == largest[arm] and has_length_mass(own) and not is_permuted
-        if not (own.can_unmask or with_length_mass):
+        has_others = bool(rules_of(own))
+        if not (has_others or with_length_mass):
             continue
         bpb = study_dir.validation_bpb(specs)
         if not bpb or study_dir.unfinished(specs):
             continue
         best = min((spec for spec in specs if spec.id in bpb), key=lambda spec: bpb[spec.id])
         if study_dir.run(best.id).has_record:
-            found.append(BestRun(best, own.can_unmask, with_length_mass))
+            found.append(BestRun(best, has_others, with_length_mass))
     return found
 
 

@@ -8,7 +8,8 @@ token a step:
 
     ln p(x) = sum over s of ln p(x_i(s) | tokens revealed before step s),  i(s) chosen by the rule
 
-A text determines its own positions, so p sums to 1 over texts, and is exact in S forwards (DUEL: arXiv 2603.01367).
+A text determines its own positions, so p sums to 1 over texts, and is exact in S forwards (DUEL: arXiv 2603.01367), or
+in one where a row is the text in the order that it is predicted in (`any_order`, patches by order).
 Rules: `left` takes the first hidden token of the text, `confidence` the one whose likeliest token has the highest
 probability, `margin` the one whose two likeliest tokens differ most in probability; ties go to the lowest index.
 
@@ -39,7 +40,7 @@ from bytegap.errors import EvaluateError
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.likelihood import rng_for, token_nats, window_batches
 from bytegap.nn.finite import check_nats
-from bytegap.objectives.base import UnmaskingInputs
+from bytegap.objectives.base import Objective, UnmaskingInputs
 from bytegap.sampling.base import never_drawn
 
 NELBO, LEFT = "nelbo", "left"
@@ -62,6 +63,17 @@ _BY_PREDICTION: dict[str, Callable[[Tensor], Tensor]] = {"confidence": _confiden
 RULES = (LEFT, *_BY_PREDICTION)
 
 
+def rules_of(objective: Objective) -> tuple[str, ...]:
+    """The unmasking rules that give its models a likelihood; none where there is nothing to choose.
+
+    A model that predicts in order has one for the order of the text alone: what its predictions would choose depends on
+    the order of what was revealed before.
+    """
+    if objective.can_unmask:
+        return RULES
+    return (LEFT,) if objective.predicts_in_order else ()
+
+
 def num_orders(likelihood: str) -> int:
     """K of `orders:K`; 0 for every other likelihood."""
     found = _ORDERS.fullmatch(likelihood)
@@ -81,11 +93,18 @@ def check_likelihood(likelihood: str, model: LanguageModel) -> None:
         raise EvaluateError(
             f"{model.name}: its likelihood is exact and leaves nothing to choose: leave out --likelihood {likelihood}"
         )
-    if not model.objective.can_unmask:
+    own = rules_of(model.objective)
+    if likelihood in own or (own and num_orders(likelihood)):
+        return
+    if own:
         raise EvaluateError(
-            f"{model.name}: its objective does not predict hidden tokens from any others, as '{likelihood}' needs: "
-            f"score it with --likelihood {NELBO}"
+            f"{model.name}: what it predicts depends on the order in which tokens were revealed, so no rule chooses "
+            f"by its predictions: score it with --likelihood {NELBO}, {LEFT} or orders:K"
         )
+    raise EvaluateError(
+        f"{model.name}: its objective does not predict hidden tokens from any others, as '{likelihood}' needs: "
+        f"score it with --likelihood {NELBO}"
+    )
 
 
 def likelihood_nats(model: LanguageModel, windows: Windows, likelihood: str) -> tuple[Tensor, Tensor]:
@@ -112,7 +131,7 @@ def rule_nats(model: LanguageModel, windows: Windows, rule: str) -> Tensor:
 def rule_token_nats(model: LanguageModel, windows: Windows, rule: str) -> Tensor:
     """Exact nats of each token under a rule of `RULES`, given what is revealed before it, (T,), float64."""
     if rule == LEFT:
-        return _token_nats(model, windows, lambda B, S: partial(_by_key, torch.arange(S).expand(B, S)))
+        return _keyed_nats(model, windows, lambda B, S: torch.arange(S).expand(B, S))
     return _token_nats(model, windows, lambda _B, _S: partial(_by_prediction, _BY_PREDICTION[rule]))
 
 
@@ -126,10 +145,10 @@ def order_nats(model: LanguageModel, windows: Windows, orders: int) -> Tensor:
     for number in range(orders):
         rng = rng_for(model.seed, number, _ORDER_STREAM)
 
-        def in_random_order(B: int, S: int, rng: torch.Generator = rng) -> Choose:
-            return partial(_by_key, model.objective.order_keys(B, S, rng))
+        def random_keys(B: int, S: int, rng: torch.Generator = rng) -> Tensor:
+            return model.objective.order_keys(B, S, rng)
 
-        nats_KT.append(_token_nats(model, windows, in_random_order))
+        nats_KT.append(_keyed_nats(model, windows, random_keys))
     return torch.stack(nats_KT)
 
 
@@ -197,16 +216,37 @@ def _by_prediction(
     return index_B, logits_MV[number_BS.gather(1, index_B[:, None])[:, 0]]
 
 
-@torch.no_grad()
+def _keyed_nats(model: LanguageModel, windows: Windows, keys_for: Callable[[int, int], Tensor]) -> Tensor:
+    """Nats of each token, (T,), revealed by rising key, `keys_for(B, S)` being those of so many sequences, (B, S)."""
+    if model.objective.predicts_in_order:
+        return _nats_by(model, windows, lambda tokens_BS: _in_order(model, tokens_BS, keys_for(*tokens_BS.shape)))
+    return _token_nats(model, windows, lambda B, S: partial(_by_key, keys_for(B, S)))
+
+
+def _in_order(model: LanguageModel, tokens_BS: Tensor, key_BS: Tensor) -> Tensor:
+    """Nats of each token given those of smaller keys, (B, S), float64; in one forward."""
+    batch = model.objective.ordered_batch(tokens_BS, key_BS, model.vocabulary)
+    logits_MV = model(batch.inputs_BP, batch.positions_M, batch.attention).double()
+    nats_BS = torch.empty(tokens_BS.shape, dtype=torch.float64)
+    nats_M = functional.cross_entropy(logits_MV, batch.targets_M, reduction="none")
+    nats_BS[batch.row_M, batch.token_index_M] = nats_M
+    return nats_BS
+
+
 def _token_nats(model: LanguageModel, windows: Windows, choose_for: Callable[[int, int], Choose]) -> Tensor:
     """Nats of each token, (T,), `choose_for(B, S)` being the `Choose` of so many sequences."""
+    return _nats_by(model, windows, lambda tokens_BS: _chain(model, tokens_BS, choose_for(*tokens_BS.shape)))
+
+
+@torch.no_grad()
+def _nats_by(model: LanguageModel, windows: Windows, nats_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Nats of each token, (T,), `nats_of` giving those of some sequences, (B, S) to (B, S)."""
     nats_T = torch.zeros(len(windows.tokens), dtype=torch.float64)
     counts_W = torch.from_numpy(windows.counts.astype("int64"))
     starts_W = counts_W.cumsum(0) - counts_W
     for own, tokens_BS in window_batches(model, windows):
-        B, S = tokens_BS.shape
-        own_BS = starts_W[torch.from_numpy(own)][:, None] + torch.arange(S)
-        nats_T[own_BS] = check_nats(_chain(model, tokens_BS, choose_for(B, S)), model.name)
+        own_BS = starts_W[torch.from_numpy(own)][:, None] + torch.arange(tokens_BS.shape[1])
+        nats_T[own_BS] = check_nats(nats_of(tokens_BS), model.name)
     return nats_T
 
 

@@ -49,6 +49,11 @@ class AnyOrder(Objective):
         return True
 
     @property
+    def predicts_in_order(self) -> bool:
+        """In any."""
+        return True
+
+    @property
     def known_length(self) -> KnownLength:
         """Orders are drawn from those of all tokens."""
         return "all"
@@ -62,6 +67,10 @@ class AnyOrder(Objective):
     ) -> TargetInputs:
         """Each target after the visible tokens."""
         return after_visible(tokens_BS, hidden_BS, targets_BS, vocabulary)
+
+    def ordered_batch(self, tokens_BS: Tensor, key_BS: Tensor, vocabulary: Vocabulary) -> Batch:
+        """Every token predicted once, by rising key."""
+        return in_order(tokens_BS, key_BS.argsort(dim=1, stable=True), vocabulary)
 
     def training_batch(self, sequences: Sequences) -> Batch:
         """Every token, in a random order of its own for each sequence."""

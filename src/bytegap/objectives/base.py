@@ -155,6 +155,15 @@ class Objective(Part, ABC):
         return False
 
     @property
+    def predicts_in_order(self) -> bool:
+        """Whether a row is a text in some order, each token given those before it.
+
+        Then `ordered_batch` is defined, and every order that is chosen without looking at the text has an exact
+        likelihood in one forward.
+        """
+        return False
+
+    @property
     def known_length(self) -> KnownLength:
         """What a model is given of the number of tokens of a text before it predicts one of them."""
         return "none"
@@ -208,6 +217,10 @@ class Objective(Part, ABC):
 
         Defined where `can_unmask`; every sequence has a hidden token.
         """
+        raise NotImplementedError
+
+    def ordered_batch(self, tokens_BS: Tensor, key_BS: Tensor, vocabulary: Vocabulary) -> Batch:
+        """Every token predicted once, by rising key. Defined where `predicts_in_order`."""
         raise NotImplementedError
 
     def order_keys(self, B: int, S: int, rng: torch.Generator) -> Tensor:

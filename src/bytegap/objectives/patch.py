@@ -79,6 +79,11 @@ class Patch(Objective):
         return self.by == "mask"
 
     @property
+    def predicts_in_order(self) -> bool:
+        """By order."""
+        return self.by == "order"
+
+    @property
     def known_length(self) -> KnownLength:
         """Patches are drawn from those of all tokens."""
         return "all"
@@ -142,6 +147,16 @@ class Patch(Objective):
             token_index_M=token_index_M,
             attention=attention,
         )
+
+    def ordered_batch(self, tokens_BS: Tensor, key_BS: Tensor, vocabulary: Vocabulary) -> Batch:
+        """Every token predicted once, by rising key."""
+        return in_order(tokens_BS, key_BS.argsort(dim=1, stable=True), vocabulary)
+
+    def order_keys(self, B: int, S: int, rng: torch.Generator) -> Tensor:
+        """By order those of patches with drawn boundaries; by mask each patch is begun in random order."""
+        if self.by == "mask":
+            return super().order_keys(B, S, rng)
+        return random_order(draw_patches(B, S, self.size, rng), rng).double()
 
     def target_inputs(
         self, tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary

@@ -81,11 +81,22 @@ class HeadlineInterval:
 
 
 @dataclass(frozen=True)
+class ExponentTest:
+    """A one-sided test of one simulated study: whether the first arm's exponent was shown to be not below."""
+
+    arms: tuple[str, str]
+    margin: float
+    passed: bool
+
+
+@dataclass(frozen=True)
 class SimulatedFit:
     """What the fit of one simulated study found."""
 
     intervals: tuple[HeadlineInterval, ...]
     """Of the headlines that it estimated."""
+    tests: tuple[ExponentTest, ...]
+    """Those that the study's [fit] table names."""
     cells_in_frontier: int
     """IsoFLOP cells whose minimum was bracketed and used."""
 
@@ -104,14 +115,15 @@ def simulate_studies(simulation: Simulation, n_studies: int) -> None:
 
 
 def simulate_fit(simulation: Simulation, seed: int) -> SimulatedFit:
-    """Simulate one study, the first repeat of the plan, and fit it."""
+    """Simulate one study with all its repeats, and fit it with its own [fit] table."""
     rng = np.random.default_rng((simulation.study.seed, seed))
     laws = simulation.world(seed)
-    rows = [simulate_row(simulation, run, laws[run.arm], rng) for run in simulation.plan.runs if not run.repeat]
-    fit = fit_rows(rows, BOOTSTRAPS, seed)
+    rows = [simulate_row(simulation, run, laws[run.arm], rng) for run in simulation.plan.runs]
+    fit = fit_rows(rows, BOOTSTRAPS, seed, simulation.study.fit)
     headlines = [estimand for estimand in fit.estimands if estimand.headline and estimand.label == "estimated"]
     intervals = [interval for estimand in headlines if (interval := headline_interval(estimand, laws))]
-    return SimulatedFit(tuple(intervals), sum(cell.in_frontier for cell in fit.cells))
+    tests = tuple(ExponentTest(test.arms, test.margin, test.not_below) for test in fit.slopes_not_below)
+    return SimulatedFit(tuple(intervals), tests, sum(cell.in_frontier for cell in fit.cells))
 
 
 def headline_interval(estimand: Estimand, laws: Mapping[str, ArmWorld]) -> HeadlineInterval | None:
@@ -173,6 +185,13 @@ def _print(simulation: Simulation, fits: list[SimulatedFit]) -> None:
         show(table)
     else:
         say("plan", "no headline was ever estimated: the arms share no loss, or too few minima are used")
+    for tests in zip(*(fit.tests for fit in fits), strict=True):
+        first, passed = tests[0], float(np.mean([test.passed for test in tests]))
+        say(
+            "plan",
+            f"the exponent of {first.arms[0]} is shown to be above that of {first.arms[1]} less {first.margin:g} in "
+            f"{passed:.0%} of the studies",
+        )
 
 
 def _range(noise: Mapping[str, float]) -> str:

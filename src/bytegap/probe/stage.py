@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bytegap.console import say, track
+from bytegap.data import windows as scoring_windows
 from bytegap.data.permutations.base import permutation
 from bytegap.errors import StudyDirError
 from bytegap.io.arrays import read_array
@@ -16,15 +17,17 @@ from bytegap.lm.language_model import load_run
 from bytegap.objectives.base import objective
 from bytegap.probe.context_length import context_loss
 from bytegap.probe.findings import findings
+from bytegap.probe.infilling import infilling
 from bytegap.probe.linear_probe import linear_probes
 from bytegap.probe.neighbour_ablation import neighbour_ablation
 from bytegap.probe.reconstruction import reconstruction
 from bytegap.probe.segmentation import bigram_segmentation, segmentation
-from bytegap.probe.windows import read_windows
+from bytegap.probe.windows import SPLIT, ProbeWindows, read_windows
 from bytegap.schema.base import digest
 from bytegap.schema.plan import Plan, RunSpec
 from bytegap.schema.probe import (
     ContextLoss,
+    Infilling,
     LinearProbe,
     NeighbourAblation,
     Probe,
@@ -75,11 +78,13 @@ def _say_findings(probe: Probe) -> None:
 def _probe(study_dir: StudyDir, specs: list[RunSpec], inputs_sha256: str) -> Probe:
     tokenizers = {spec.tokenizer for spec in specs}
     windows = {name: list(read_windows(study_dir, name, WINDOWS)) for name in tokenizers}
+    every_window = {name: _every_window(study_dir, name) for name in tokenizers}
     models = [(load_run(study_dir.run(spec.id), allow_permuted=True), spec) for spec in specs]
     first = specs[0]
     segmentations = [bigram_segmentation(first, _pair_counts(study_dir, first), windows[first.tokenizer])]
     ablations: list[list[NeighbourAblation]] = []
     reconstructions: list[list[Reconstruction]] = []
+    infillings: list[list[Infilling]] = []
     linear: list[list[LinearProbe]] = []
     contexts: list[list[ContextLoss]] = []
     for model, spec in track(models, "probing"):
@@ -90,6 +95,7 @@ def _probe(study_dir: StudyDir, specs: list[RunSpec], inputs_sha256: str) -> Pro
         segmentations.append(segmentation(model, spec, own))
         ablations.append(neighbour_ablation(model, spec, own))
         reconstructions.append(reconstruction(model, spec, own))
+        infillings.append(infilling(model, spec, *every_window[spec.tokenizer]))
         linear.append(linear_probes(model, spec, own))
     return Probe(
         inputs_sha256=inputs_sha256,
@@ -97,9 +103,18 @@ def _probe(study_dir: StudyDir, specs: list[RunSpec], inputs_sha256: str) -> Pro
         segmentation=tuple(chain(*segmentations)),
         neighbour_ablation=tuple(chain(*ablations)),
         reconstruction=tuple(chain(*reconstructions)),
+        infilling=tuple(chain(*infillings)),
         linear_probe=tuple(chain(*linear)),
         context=tuple(chain(*contexts)),
     )
+
+
+def _every_window(study_dir: StudyDir, tokenizer: str) -> tuple[list[ProbeWindows], torch.Tensor]:
+    """All test windows, and the document of each; of a split that does not say, each window is one."""
+    split = study_dir.windows().splits[SPLIT]
+    documents_W = scoring_windows.read_windows(study_dir.windows_dir, split, tokenizer).documents
+    documents_W = np.arange(split.windows) if documents_W is None else documents_W.astype(np.int64)
+    return list(read_windows(study_dir, tokenizer, split.windows)), torch.from_numpy(documents_W)
 
 
 def _best_runs(study: Study, study_dir: StudyDir, plan: Plan) -> list[RunSpec]:

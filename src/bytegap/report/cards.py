@@ -13,6 +13,8 @@ _TITLES = {
     "permutation": "interaction with permutation, difference of ln k",
     "parity": fmt.ESTIMAND_NAMES["parity"],
     "slopes": "difference of exponents, g",
+    "non-inferiority": "difference of exponents, g, over shared losses",
+    "gap closed": "share of an overhead that is closed",
 }
 _FORMATTERS = {
     "overhead": fmt.ratio,
@@ -20,6 +22,8 @@ _FORMATTERS = {
     "permutation": fmt.signed,
     "parity": fmt.flops,
     "slopes": fmt.signed,
+    "non-inferiority": fmt.signed,
+    "gap closed": fmt.percent,
 }
 MOST_MISSING = 6
 _UNITS = {"interaction": "(natural log)", "permutation": "(natural log)", "parity": "FLOPs"}
@@ -64,8 +68,9 @@ def _card(claim: Claim) -> Card:
         return Card(_TITLES[claim.kind], bound, "", "", note, " ".join(filter(None, texts)))
     ends = fmt.interval(Quantity(value=claim.value, ci95=claim.ci95), formatter)
     interval = f"95 % CI {ends} {_UNITS.get(claim.kind, '')}".strip() if ends else ""
-    equivalent = f", equivalent within {claim.margin:g}" if claim.status == "equivalent" else ""
-    return Card(_TITLES[claim.kind], value, interval, _executed(claim), note + equivalent, "")
+    shown = {"equivalent": "equivalent within", "not below": "not below by more than"}.get(claim.status)
+    tested = f", {shown} {claim.margin:g}" if shown else ""
+    return Card(_TITLES[claim.kind], value, interval, _executed(claim), note + tested, "")
 
 
 def _executed(claim: Claim) -> str:

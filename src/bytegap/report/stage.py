@@ -117,6 +117,8 @@ def all_tables(inputs: Inputs) -> list[Table]:
         fit.frontiers(inputs),
         exponents.separate_laws(inputs),
         exponents.slopes(inputs),
+        exponents.slopes_not_below(inputs),
+        exponents.gaps_closed(inputs),
         fit.noise(inputs),
         fit.curves(inputs),
         compressors.table(inputs),

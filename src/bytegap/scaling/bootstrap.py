@@ -4,6 +4,8 @@ One pass of vectorised arithmetic then yields an estimate and its interval, and 
 from the same cells stay joint.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bytegap.scaling.laws import Array
@@ -30,6 +32,14 @@ def interval(draws: Array, tail: float = TAIL) -> Interval | None:
     if low < 0 or not np.isfinite(ascending[[low, high]]).all():
         return None
     return float(ascending[low]), float(ascending[high])
+
+
+def covering(intervals: Sequence[Interval | None]) -> Interval | None:
+    """The interval that covers all; None where one is missing, or there is none."""
+    known = [each for each in intervals if each is not None]
+    if not known or len(known) < len(intervals):
+        return None
+    return min(low for low, _ in known), max(high for _, high in known)
 
 
 def quantity(value_K: Array) -> Quantity:

@@ -9,6 +9,7 @@ Suffixes: B = draws, R = runs, H = held-out documents.
 import numpy as np
 
 from bytegap.scaling.laws import Array
+from bytegap.scaling.student_t import t_quantile
 
 
 def without_run_noise(nats_RH: Array, parameters_R: Array) -> Array:
@@ -39,3 +40,18 @@ def document_shifts(nats_RH: Array, bytes_H: Array, bootstraps: int, rng: np.ran
     loss_BR = (count_BH @ nats_RH.T) / (count_BH @ bytes_H)[:, None]
     factor_B = np.sqrt(n / (n - 1)) * np.sqrt((n - 1) / rng.chisquare(n - 1, bootstraps))
     return factor_B[:, None] * np.log(loss_BR * (bytes_H.sum() / nats_RH.sum(axis=1)))
+
+
+def mean_difference(one_H: Array, other_H: Array, bytes_H: Array) -> tuple[float, tuple[float, float] | None]:
+    """Sum of the differences of two models' scores per byte, and its 95 % interval over documents with Student's t.
+
+    The error is that of a ratio of sums, by linearisation; None with fewer than two documents.
+    """
+    kept_H = bytes_H > 0
+    difference_H, bytes_H = (one_H - other_H)[kept_H], bytes_H[kept_H]
+    value, n = float(difference_H.sum() / bytes_H.sum()), len(bytes_H)
+    if n < 2:
+        return value, None
+    error = float(np.sqrt(n / (n - 1) * ((difference_H - value * bytes_H) ** 2).sum()) / bytes_H.sum())
+    half = t_quantile(0.975, n - 1) * error
+    return value, (value - half, value + half)

@@ -4,9 +4,10 @@ from typing import Literal
 
 from bytegap.schema.base import FrozenModel
 
-ClaimKind = Literal["overhead", "interaction", "permutation", "parity", "slopes"]
-"""interaction: of another objective over AR; permutation: the interaction of permuted text over the text as written."""
-ClaimStatus = Literal["estimated", "equivalent", "bound", "not identified"]
+ClaimKind = Literal["overhead", "interaction", "permutation", "parity", "slopes", "non-inferiority", "gap closed"]
+"""interaction: of another objective over AR; permutation: the interaction of permuted text over the text as written;
+slopes, non-inferiority: the two-sided and the one-sided test of two exponents."""
+ClaimStatus = Literal["estimated", "equivalent", "not below", "bound", "not identified"]
 
 
 class Reason(FrozenModel):
@@ -20,6 +21,7 @@ class Reason(FrozenModel):
         "no frontier",
         "no common loss",
         "no interval",
+        "no overhead",
     ]
     arms: tuple[str, ...] = ()
     """The arms that it is due to."""
@@ -67,12 +69,16 @@ class Claim(FrozenModel):
     """As in `Estimand`; empty where the study has no arms to compare."""
     at_bpb: float | None = None
     """Loss that it is made at."""
+    between_bpb: tuple[float, float] | None = None
+    """Of non-inferiority: the losses, from the lowest to the highest, that both exponents are over."""
     status: ClaimStatus
     """estimated: by all arms within their observed budgets; equivalent: estimated, and two one-sided tests place it
-    within the margin; bound: only `bound` is known; not identified: `reason` says why."""
+    within the margin; not below: estimated, and a one-sided test places it above minus the margin; bound: only `bound`
+    is known; not identified: `reason` says why."""
     value: float | None = None
-    """overhead: a ratio of compute; interaction, permutation: natural log of a ratio; parity: FLOPs; slopes: difference
-    of the exponents g. Of a bound, the end of its interval that claims least."""
+    """overhead: a ratio of compute; interaction, permutation: natural log of a ratio; parity: FLOPs; slopes,
+    non-inferiority: difference of the exponents g; gap closed: a share. Of a bound, the end of its interval that claims
+    least."""
     ci95: tuple[float, float] | None = None
     """Covers the intervals of all forms of the frontier: either end is the outermost."""
     ci90: tuple[float, float] | None = None
@@ -87,7 +93,7 @@ class Claim(FrozenModel):
     margin: float | None = None
     """The margin of the equivalence test: a ratio of compute or, of slopes, a difference of g."""
     power: float | None = None
-    """Of slopes: as in `SlopePair`."""
+    """Of slopes: as in `SlopePair`; of non-inferiority: as in `ExponentNotBelow`."""
     least_margin: float | None = None
     """Of slopes: as in `SlopePair`."""
     reason: Reason | None = None
@@ -106,4 +112,4 @@ class Claim(FrozenModel):
     @property
     def is_estimate(self) -> bool:
         """Whether it has a value and not only a bound."""
-        return self.status in {"estimated", "equivalent"}
+        return self.status in {"estimated", "equivalent", "not below"}

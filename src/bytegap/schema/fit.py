@@ -281,6 +281,53 @@ class SlopePair(FrozenModel):
     """The margin at which the power is 80 %."""
 
 
+class ExponentNotBelow(FrozenModel):
+    """Non-inferiority test of an arm's exponent, over the losses that both arms were observed at."""
+
+    arms: tuple[str, str]
+    margin: float
+    """Margin of a difference of exponents, set in advance."""
+    bpb_shared: tuple[float, float] | None = None
+    """Lowest and highest loss that both arms were observed at; None where there is none."""
+    form: Form | None = None
+    """Of the frontiers that the next two fields are from; None where the arms have no frontier in common."""
+    forms: int = 0
+    """Number of forms that `ci90` covers."""
+    exponents: tuple[Quantity, Quantity] | None = None
+    difference: Quantity | None = None
+    """The first arm's exponent less the second's."""
+    ci90: tuple[float, float] | None = None
+    """Covers the 90 % intervals of the difference in all forms: each end is one-sided at 5 %."""
+    not_below: bool = False
+    """The lower end of `ci90` is above -`margin`."""
+    power: float | None = None
+    """Probability that such a study passes the test if the exponents are equal, by its widest form."""
+
+
+class GapClosed(FrozenModel):
+    """How much of an overhead a variant closes, 1 - ln k_v(L) / ln k(L), both from the same draws."""
+
+    arms: tuple[str, str, str, str]
+    """The variant and the arm that it is compared with, the plain arm and the arm that it is compared with."""
+    at_bpb: float | None = None
+    """The middle of the losses that all of them were observed at, or the plain pair; None where there is none."""
+    form: Form | None = None
+    """Of the frontiers that the quantities are from; None where it is not known."""
+    forms: int = 0
+    """Number of forms that `ci95` covers."""
+    ln_overhead: Quantity | None = None
+    """ln k_v(L)."""
+    plain_ln_overhead: Quantity | None = None
+    """ln k(L)."""
+    closed: Quantity | None = None
+    ci95: tuple[float, float] | None = None
+    """Covers the intervals of all forms."""
+    bound: Literal["", ">", "<"] = ""
+    """Side of a bound: the true share is above or below `closed`."""
+    executed: "GapClosed | None" = None
+    """At the same loss, under the FLOPs that the training step executes."""
+
+
 class NoiseLevel(FrozenModel):
     """Noise of log BPB about the IsoFLOP curves, of arms of one objective."""
 
@@ -345,6 +392,10 @@ class Fit(Record):
     """None where fewer than two arms have a frontier."""
     slopes: tuple[SlopePair, ...] = ()
     """The pairs of arms that the study's [fit] table names."""
+    slopes_not_below: tuple[ExponentNotBelow, ...] = ()
+    """Likewise, of the one-sided test."""
+    gaps_closed: tuple[GapClosed, ...] = ()
+    """Those that the study's [fit] table names."""
     by_edge: tuple[EdgeResult, ...] = ()
     """The headlines under each edge of the scoring windows that all runs were scored under, the study's own first."""
     by_gate: tuple[GateResult, ...] = ()

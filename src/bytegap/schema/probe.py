@@ -63,6 +63,26 @@ class Reconstruction(Probed):
     """Share of words of which every hidden byte is predicted correctly."""
 
 
+class Infilling(Probed):
+    """A gap of `gap` bytes at a random place of each window, filled from the text on both sides."""
+
+    gap: int
+    objective: str
+    """Name and options, and those of the model if it has any."""
+    windows: int
+    nats_per_byte: float
+    """Of the gap's bytes, under the model's own likelihood of them given all others, or its bound."""
+    document_nats: tuple[float, ...]
+    """The same by held-out document, summed over its gaps."""
+    document_bytes: tuple[int, ...]
+    filled: int
+    """Gaps that the model filled, the likeliest byte at each step."""
+    bytes_restored: float
+    """Share of their bytes that are those of the text."""
+    exact_match: float
+    """Share of gaps of which all are."""
+
+
 class LinearProbe(Probed):
     """How often a linear probe reads the word, or another tokenizer's token, from the states at a byte's position."""
 
@@ -103,5 +123,6 @@ class Probe(Record):
     segmentation: tuple[Segmentation, ...]
     neighbour_ablation: tuple[NeighbourAblation, ...]
     reconstruction: tuple[Reconstruction, ...]
+    infilling: tuple[Infilling, ...] = ()
     linear_probe: tuple[LinearProbe, ...]
     context: tuple[ContextLoss, ...]

@@ -171,8 +171,12 @@ class Fit(Table):
     of permuted text with that as written."""
     slopes: tuple[TwoNames, ...] = ()
     """Pairs of arms whose frontiers are tested for equal slopes."""
+    slopes_not_below: tuple[TwoNames, ...] = ()
+    """Pairs of arms of which the first's slope is tested for being not below the second's by `slope_margin`."""
     slope_margin: float | None = Field(default=None, gt=0)
-    """Equivalence margin of a difference in g of L = A C^-g."""
+    """Margin of a difference in g of L = A C^-g."""
+    gaps_closed: tuple[tuple[TwoNames, TwoNames], ...] = ()
+    """Overheads of a variant, each with the overhead of the plain arm of which it closes a share."""
     losses: tuple[TwoNames, ...] = ()
     """Pairs of arms whose losses at equal compute are compared, the first less the second."""
 

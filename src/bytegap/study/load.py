@@ -11,7 +11,7 @@ from bytegap.errors import StudyError, nearest, sentence
 from bytegap.io.toml import read_toml
 from bytegap.schema.base import PLAIN_NAME
 from bytegap.study import registry
-from bytegap.study.config import Corpus, Study
+from bytegap.study.config import Corpus, Fit, Study
 from bytegap.study.directory import FIT, StudyDir
 
 Raw = Mapping[str, object]
@@ -164,10 +164,13 @@ def _check_budgets(study: Study) -> None:
 def _check_fit(study: Study) -> None:
     """Arms that [fit] names."""
     of_interactions = tuple(pair for each in study.fit.interactions for pair in each)
+    of_gaps = tuple(pair for each in study.fit.gaps_closed for pair in each)
     for key, pairs in (
         ("pairs", study.fit.pairs),
         ("interactions", of_interactions),
         ("slopes", study.fit.slopes),
+        ("slopes_not_below", study.fit.slopes_not_below),
+        ("gaps_closed", of_gaps),
         ("losses", study.fit.losses),
     ):
         for one, other in pairs:
@@ -176,13 +179,20 @@ def _check_fit(study: Study) -> None:
                     raise StudyError(f"[fit] {key}: '{name}': {nearest(name, study.arms)}")
             if one == other:
                 raise StudyError(f"[fit] {key}: '{one}' is compared with itself: name two different arms")
-    for pair, base in study.fit.interactions:
-        if pair == base:
+    _check_tests(study.fit)
+
+
+def _check_tests(fit: Fit) -> None:
+    """Pairs that differ, and a margin where a test needs one."""
+    for key, both in (("interactions", fit.interactions), ("gaps_closed", fit.gaps_closed)):
+        for pair, base in both:
+            if pair == base:
+                raise StudyError(f"[fit] {key}: {' / '.join(pair)} is compared with itself: name two different pairs")
+    for key, pairs in (("slopes", fit.slopes), ("slopes_not_below", fit.slopes_not_below)):
+        if pairs and fit.slope_margin is None:
             raise StudyError(
-                f"[fit] interactions: {' / '.join(pair)} is compared with itself: name two different pairs"
+                f"[fit] {key}: give slope_margin too, the largest difference that counts as none, e.g. 0.02"
             )
-    if study.fit.slopes and study.fit.slope_margin is None:
-        raise StudyError("[fit] slopes: give slope_margin too, the largest difference that counts as none, e.g. 0.02")
 
 
 def _check_report(study: Study) -> None:

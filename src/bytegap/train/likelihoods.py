@@ -19,7 +19,14 @@ from bytegap.io.arrays import read_array
 from bytegap.lm.language_model import LanguageModel, load_run
 from bytegap.lm.length_mass import length_mass
 from bytegap.lm.likelihood import window_nats
-from bytegap.lm.unmasking_rules import RULES, jackknife_sums, log_mean_exp_bound, order_nats, rule_nats, window_sums
+from bytegap.lm.unmasking_rules import (
+    jackknife_sums,
+    log_mean_exp_bound,
+    order_nats,
+    rule_nats,
+    rules_of,
+    window_sums,
+)
 from bytegap.schema.runs import RuleScore, RunLikelihoods, chosen_rule
 from bytegap.study.directory import RunDir, StudyDir
 
@@ -70,7 +77,7 @@ def score_likelihoods(
     torch.set_num_threads(spec.execution.threads)
     model = load_run(run_dir, allow_permuted=True)
     scores = earlier.scores if earlier else ()
-    if earlier is None and model.objective.can_unmask:
+    if earlier is None and rules_of(model.objective):
         scores = _scores(model, study_dir, spec.tokenizer)
     mass = earlier.length_mass if earlier else None
     if with_length_mass and mass is None:
@@ -87,10 +94,11 @@ def _scores(model: LanguageModel, study_dir: StudyDir, tokenizer: str) -> tuple[
     def sample(split: Split, count: int) -> _Sample:
         return _sample(study_dir, split, tokenizer, count)
 
-    validation = _rule_scores(model, sample("validation", VALIDATION_WINDOWS), RULES)
+    rules = rules_of(model.objective)
+    validation = _rule_scores(model, sample("validation", VALIDATION_WINDOWS), rules)
     chosen = chosen_rule(validation)
-    chosen_score = _rule_scores(model, sample("test", TEST_WINDOWS), [rule for rule in RULES if rule == chosen])
-    others = _rule_scores(model, sample("test", OTHER_WINDOWS), [rule for rule in RULES if rule != chosen])
+    chosen_score = _rule_scores(model, sample("test", TEST_WINDOWS), [rule for rule in rules if rule == chosen])
+    others = _rule_scores(model, sample("test", OTHER_WINDOWS), [rule for rule in rules if rule != chosen])
     orders = _order_score(model, sample("test", ORDER_WINDOWS))
     return (*validation, *chosen_score, *others, orders)
 

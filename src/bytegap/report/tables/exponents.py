@@ -1,9 +1,9 @@
-"""Tables of frontier exponents: which arms share one, and which pairs of arms have equal ones."""
+"""Tables of frontier exponents, and of the shares of overheads that variants close."""
 
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
-from bytegap.schema.fit import NestedModel, SlopePair
+from bytegap.schema.fit import ExponentNotBelow, GapClosed, NestedModel, SlopePair
 
 _SLOPES = About(
     name="slopes",
@@ -28,6 +28,59 @@ _SLOPE_COLUMNS: tuple[Column[SlopePair] | Interval[SlopePair], ...] = (
     Column("equivalent", "equivalent", lambda pair: pair.equivalent),
     Column("power", "power", lambda pair: pair.power, fmt.four_digits),
     Column("least_margin", "margin for power 0.8", lambda pair: pair.least_margin, fmt.four_digits),
+)
+
+_NOT_BELOW = About(
+    name="slopes_not_below",
+    title="Non-inferiority of exponents",
+    caption=(
+        "Exponents g of ln L over the losses that both arms reach, of the pairs that the study names: the first is not "
+        "below the second where the lower end of the 90 % CI of the difference, which covers all forms of the "
+        "frontier, is above minus the margin that the study states beforehand. Power is the probability of this "
+        "result if the exponents are equal."
+    ),
+    source="../fit.json",
+)
+_NOT_BELOW_COLUMNS: tuple[Column[ExponentNotBelow] | Interval[ExponentNotBelow], ...] = (
+    Column("arms", "arms", lambda pair: " / ".join(pair.arms)),
+    Column("from_bpb", "from BPB", lambda pair: pair.bpb_shared[1] if pair.bpb_shared else None, fmt.four_digits),
+    Column("to_bpb", "to BPB", lambda pair: pair.bpb_shared[0] if pair.bpb_shared else None, fmt.four_digits),
+    Column("exponent_one", "g of the first", lambda p: p.exponents[0].value if p.exponents else None, fmt.four_digits),
+    Column(
+        "exponent_other", "g of the second", lambda p: p.exponents[1].value if p.exponents else None, fmt.four_digits
+    ),
+    Interval("difference", "difference", lambda pair: pair.difference, fmt.four_digits),
+    Column("low_90", "90 % low", lambda pair: pair.ci90[0] if pair.ci90 else None, fmt.four_digits),
+    Column("high_90", "high", lambda pair: pair.ci90[1] if pair.ci90 else None, fmt.four_digits),
+    Column("margin", "margin", lambda pair: pair.margin, fmt.four_digits),
+    Column("not_below", "not below", lambda pair: pair.not_below),
+    Column("power", "power", lambda pair: pair.power, fmt.four_digits),
+)
+_GAPS = About(
+    name="gaps_closed",
+    title="Gaps closed",
+    caption=(
+        "How much of the overhead k of the plain arms a variant closes, 1 - ln k(variant) / ln k(plain), at a loss "
+        "that all of them reach, both from the same draws; the CI covers all forms of the frontier."
+    ),
+    source="../fit.json",
+)
+_GAP_COLUMNS: tuple[Column[GapClosed] | Interval[GapClosed], ...] = (
+    Column("variant", "variant", lambda found: " / ".join(found.arms[:2])),
+    Column("plain", "plain", lambda found: " / ".join(found.arms[2:])),
+    Column("at_bpb", "at BPB", lambda found: found.at_bpb, fmt.four_digits),
+    Interval("ln_overhead", "ln k of the variant", lambda found: found.ln_overhead, fmt.four_digits),
+    Interval("plain_ln_overhead", "ln k of the plain arms", lambda found: found.plain_ln_overhead, fmt.four_digits),
+    Column("bound", "bound", lambda found: found.bound),
+    Column("closed", "closed", lambda found: found.closed.value if found.closed else None, fmt.four_digits),
+    Column("low", "95 % low", lambda found: found.ci95[0] if found.ci95 else None, fmt.four_digits),
+    Column("high", "high", lambda found: found.ci95[1] if found.ci95 else None, fmt.four_digits),
+    Column(
+        "executed",
+        "closed, by executed FLOPs",
+        lambda found: found.executed.closed.value if found.executed and found.executed.closed else None,
+        fmt.four_digits,
+    ),
 )
 
 
@@ -62,3 +115,14 @@ def separate_laws(inputs: Inputs) -> Table | None:
 def slopes(inputs: Inputs) -> Table | None:
     """One row per pair of arms whose exponents the study compares; None where it compares none."""
     return Table.of(_SLOPES, inputs.fit.slopes, _SLOPE_COLUMNS) if inputs.fit.slopes else None
+
+
+def slopes_not_below(inputs: Inputs) -> Table | None:
+    """One row per one-sided test of two exponents; None where the study names none."""
+    found = inputs.fit.slopes_not_below
+    return Table.of(_NOT_BELOW, found, _NOT_BELOW_COLUMNS) if found else None
+
+
+def gaps_closed(inputs: Inputs) -> Table | None:
+    """One row per overhead that closes a share of another; None where the study names none."""
+    return Table.of(_GAPS, inputs.fit.gaps_closed, _GAP_COLUMNS) if inputs.fit.gaps_closed else None

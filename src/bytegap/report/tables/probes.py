@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
+from bytegap.cost.bits import bits
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
-from bytegap.report.tables.base import About, Column, Table
+from bytegap.report.tables.base import About, Column, Interval, Table
+from bytegap.scaling.documents import mean_difference
+from bytegap.schema.base import Quantity
 from bytegap.schema.probe import (
     ContextLoss,
+    Infilling,
     LinearProbe,
     NeighbourAblation,
     Probe,
@@ -32,6 +38,7 @@ def tables(inputs: Inputs) -> list[Table]:
         Table.of(_SEGMENTATION, probe.segmentation, _SEGMENTATION_COLUMNS),
         Table.of(_ABLATION, probe.neighbour_ablation, _ABLATION_COLUMNS),
         Table.of(_RECONSTRUCTION, probe.reconstruction, _RECONSTRUCTION_COLUMNS),
+        _infilling(probe),
         _linear_probe(probe),
         _context(probe),
     ]
@@ -95,6 +102,42 @@ _RECONSTRUCTION_COLUMNS: tuple[Column[Reconstruction], ...] = (
     Column("exact_match", "exact match", lambda row: row.exact_match, fmt.four_digits),
     Column("words", "words", lambda row: row.words, fmt.count),
 )
+
+
+def _infilling(probe: Probe) -> Table:
+    about = About(
+        name="infilling",
+        title="Probe: infilling of gaps",
+        caption=(
+            "One gap per test window at a random place, the same for all models, all other bytes visible. Bits per "
+            "byte of the gap under the model's own likelihood or bound, less those of plain masked diffusion at the "
+            "same budget (95 % CI over held-out documents); and how much of it the model restores when it fills in "
+            "the likeliest byte at each step."
+        ),
+        source=_PROBE,
+    )
+
+    plain = {(row.budget_flops, row.gap): row for row in probe.infilling if row.objective == "mdm"}
+
+    def less_plain(row: Infilling) -> Quantity | None:
+        other = plain.get((row.budget_flops, row.gap))
+        if other is None or other is row:
+            return None
+        one_H, other_H = (np.array(list(map(bits, each.document_nats)), dtype=np.float64) for each in (row, other))
+        value, ci95 = mean_difference(one_H, other_H, np.array(row.document_bytes, dtype=np.float64))
+        return Quantity(value=value, ci95=ci95)
+
+    columns: tuple[Column[Infilling] | Interval[Infilling], ...] = (
+        *_RUN,
+        Column("gap", "gap, bytes", lambda row: row.gap, str),
+        Column("bpb", "BPB of the gap", lambda row: bits(row.nats_per_byte), fmt.four_digits),
+        Interval("less_plain", "less mdm", less_plain, fmt.four_digits),
+        Column("bytes_restored", "bytes restored", lambda row: row.bytes_restored, fmt.four_digits),
+        Column("exact_match", "gaps restored", lambda row: row.exact_match, fmt.four_digits),
+        Column("windows", "windows", lambda row: row.windows, fmt.count),
+        Column("filled", "gaps filled", lambda row: row.filled, fmt.count),
+    )
+    return Table.of(about, probe.infilling, columns)
 
 
 def _linear_probe(probe: Probe) -> Table:
