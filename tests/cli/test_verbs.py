@@ -282,6 +282,32 @@ def test_init_writes_the_bundled_study_under_the_files_name_and_overwrites_nothi
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("recipe", pipeline._RECIPES)
+def test_init_with_a_recipe_writes_a_study_of_patches(recipe, tmp_path):
+    path = tmp_path / "my study.toml"
+    assert main(["init", str(path), "--recipe", recipe]) == 0
+    study = load_study(path)
+    assert study.name == "my-study"
+    options = [arm.objective.options for arm in study.arms.values() if arm.objective.name == "patch"]
+    assert [each["by"] for each in options] == ["order", "order"]
+    assert options[0]["size"] == 8
+    assert study.context.bytes >= 9 * 8, "at least nine patches to a row"
+    assert bool(study.plan.hours) == (recipe == "two-cores")
+    assert set(path.parent.iterdir()) == {path}
+
+
+def test_init_refuses_hours_with_a_recipe(tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    assert main(["init", str(path), "--recipe", "one-gpu", "--hours", "1"]) == 2
+    assert "leave one out" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_recipes_are_the_files_that_are_shipped():
+    folder = Path(config.__file__).parent / "recipes"
+    assert {file.stem for file in folder.iterdir()} == set(pipeline._RECIPES)
+
+
 def test_init_with_hours_writes_a_study_without_budgets(tmp_path):
     path = tmp_path / "my study.toml"
     assert main(["init", str(path), "--hours", "0.5"]) == 0

@@ -1,6 +1,7 @@
 """The verbs of a study, from its text to its report. Each reads what the one before it wrote in the study's folder."""
 
 import os
+import re
 import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from bytegap.study.directory import StudyDir
 
 _STUDIES = 20
-_NAME_LINE, _HOURS_NAME_LINE = 'name = "quickstart"\n', 'name = "mine"\n'
 _HOURS = "hours = 1 "
+_RECIPES = ("two-cores", "one-gpu", "cluster")
 
 
 def _init_arguments(parser: ArgumentParser) -> None:
@@ -33,15 +34,23 @@ def _init_arguments(parser: ArgumentParser) -> None:
         metavar="H",
         help="write a study of your own text that names hours of training in place of budgets",
     )
+    parser.add_argument(
+        "--recipe",
+        choices=_RECIPES,
+        help="write a study of your own text with byte models that predict patches in random order, against the plain "
+        "arms, for two CPU cores, one GPU or a Slurm cluster",
+    )
 
 
 def _init(options: Namespace) -> None:
     from importlib.resources import files
 
     path: Path = options.path
-    name, line = ("hours.toml", _HOURS_NAME_LINE) if options.hours else ("quickstart.toml", _NAME_LINE)
+    if options.hours and options.recipe:
+        raise CommandError("--hours and --recipe each write another study: leave one out")
+    name = "hours.toml" if options.hours else f"recipes/{options.recipe}.toml" if options.recipe else "quickstart.toml"
     text = (files("bytegap.study") / name).read_text(encoding="utf-8")
-    text = text.replace(line, f'name = "{_study_name(path)}"\n', 1)
+    text = re.sub('^name = ".*"$', f'name = "{_study_name(path)}"', text, count=1, flags=re.MULTILINE)
     if options.hours:
         text = text.replace(_HOURS, f"hours = {options.hours:g} ", 1)
     try:
@@ -56,8 +65,6 @@ def _init(options: Namespace) -> None:
 
 def _study_name(path: Path) -> str:
     """The name of the study in `path`: that of the file, with a dash for what a study's name may not contain."""
-    import re
-
     from bytegap.schema.base import PLAIN_NAME
 
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
@@ -278,7 +285,7 @@ VERBS = (
         "Write the bundled study to a file of your own, as a start.",
         _init,
         _init_arguments,
-        examples="bytegap init mine.toml\nbytegap init mine.toml --hours 1",
+        examples="bytegap init mine.toml\nbytegap init mine.toml --hours 1\nbytegap init mine.toml --recipe two-cores",
     ),
     Verb(
         "quickstart",
