@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bytegap.data.tokenizers.base import load_tokenizer
-from bytegap.errors import StudyDirError
+from bytegap.errors import CommandError, StudyDirError
 from bytegap.lm.language_model import load_run
 from bytegap.probe import linear_probe, stage
 from bytegap.probe.infilling import GAPS
@@ -14,6 +14,7 @@ from bytegap.probe.windows import past_space, read_windows
 from bytegap.study.directory import PROBE
 from bytegap.study.load import load_study
 from bytegap.train.run import train_run
+from bytegap.tuning.cells import NamedCells
 from tests.helpers.tiny_study import STUDY
 from tests.helpers.trainers import planned
 
@@ -33,6 +34,23 @@ def study(tmp_path_factory):
     return study, tiny.study_dir
 
 
+def test_only_the_cells_that_are_named_are_probed(study, monkeypatch):
+    probed = []
+
+    def record(study_dir, specs, inputs_sha256):
+        del study_dir, inputs_sha256
+        probed.extend(spec.arm for spec in specs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "_probe", record)
+    for named in (NamedCells(arms=("bpe-mdm",)), NamedCells()):
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(*study, named)
+    assert probed == ["bpe-mdm", "byte-ar", "bpe-mdm"]
+    with pytest.raises(CommandError, match="--at 7: not a budget of bpe-mdm"):
+        stage.run(*study, NamedCells(at=7.0, arms=("bpe-mdm",)))
+
+
 def model_of(study_dir, arm):
     specs = [spec for spec, _ in study_dir.records(study_dir.plan().runs) if spec.arm == arm]
     return load_run(study_dir.run(specs[0].id))
@@ -50,7 +68,7 @@ def test_every_probe_has_rows_and_is_not_run_again(study, capsys, monkeypatch):
     assert {row.arm for row in probe.reconstruction} == {"bpe-mdm"}
     assert {row.gap for row in probe.infilling if row.arm == "bpe-mdm"} == set(GAPS)
     windows = study[1].windows().splits["test"]
-    assert {(row.arm, row.windows) for row in probe.infilling} == {("bpe-mdm", windows.windows)}
+    assert {(row.arm, row.windows) for row in probe.infilling if row.gap == 1} == {("bpe-mdm", windows.windows)}
     assert all(len(row.document_nats) == windows.n_documents for row in probe.infilling)
     assert all(0 <= row.exact_match <= row.bytes_restored <= 1 for row in probe.infilling)
     assert {row.label for row in probe.linear_probe} == {"word", "bpe"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from bytegap.cli._options import (
     RUN,
     Verb,
+    flops,
     fraction,
     json_argument,
     open_study,
@@ -186,10 +187,25 @@ def _lm_eval(options: Namespace) -> None:
     stage.run(options.config, options.out)
 
 
+def _probe_arguments(parser: ArgumentParser) -> None:
+    study_argument(parser)
+    parser.add_argument(
+        "--at", type=flops, metavar="BUDGET", help="probe at this budget in FLOPs, any of an arm's (default: all)"
+    )
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="ARM",
+        help="probe this arm; may be given several times (default: every byte arm)",
+    )
+
+
 def _probe(options: Namespace) -> None:
     from bytegap.probe import stage
+    from bytegap.tuning.cells import NamedCells
 
-    stage.run(*open_study(options))
+    stage.run(*open_study(options), NamedCells(options.at, tuple(options.arm)))
 
 
 _EVALUATE_DETAILS = """\
@@ -258,10 +274,11 @@ VERBS = (
     ),
     Verb(
         "probe",
-        "Run interpretability probes on a study's byte models: segmentation, neighbour ablation, linear probes.",
+        "Run interpretability probes on a study's byte models: segmentation, neighbours, infilling, linear probes.",
         _probe,
-        study_argument,
-        examples="bytegap probe mine.toml",
+        _probe_arguments,
+        details="Probes the best size of each arm and budget; writes probe.json, in place of an earlier one.",
+        examples="bytegap probe mine.toml\nbytegap probe mine.toml --at 1.6e12 --arm byte-mdm --arm byte-ar",
         extras=("train",),
     ),
 )

@@ -110,11 +110,11 @@ def _tuning_audit(options: Namespace) -> None:
     from bytegap.runs import collect
     from bytegap.train.trainer import RunOptions
     from bytegap.tuning import stage as audit
-    from bytegap.tuning.cells import AuditedCells
+    from bytegap.tuning.cells import NamedCells
 
     study, study_dir = open_study(options)
     plan.warn_if_stale(study, study_dir)
-    while audit.extend_audit(study, study_dir, AuditedCells(options.at, tuple(options.arm))):
+    while audit.extend_audit(study, study_dir, NamedCells(options.at, tuple(options.arm))):
         local.run(study_dir, options=RunOptions(study.compute.micro_batch_size, study.logging))
     collect.run(study_dir, with_audit=True)
 

@@ -35,20 +35,25 @@ from bytegap.schema.probe import (
 )
 from bytegap.study.config import Study
 from bytegap.study.directory import PROBE, StudyDir
+from bytegap.tuning.cells import NamedCells, budgets_by_arm
 
+ALL_CELLS = NamedCells()
 WINDOWS = 400
 """Test windows that models are probed on."""
 _BIGRAM_TOKENS = 20_000_000
 """Of the training text, counted for the bigram model."""
 
 
-def run(study: Study, study_dir: StudyDir) -> Probe:
-    """Probe the best size of every byte arm at every budget; StudyDirError where none has finished.
+def run(study: Study, study_dir: StudyDir, named: NamedCells = ALL_CELLS) -> Probe:
+    """Probe the best size of every byte arm at every budget, or of those named; StudyDirError where none has finished.
+
+    CommandError where the plan has no such cell.
 
     Models of permuted text are probed for their effective context only.
     """
     plan = study_dir.plan()
-    specs = _best_runs(study, study_dir, plan)
+    budgets = budgets_by_arm(plan, named)
+    specs = [spec for spec in _best_runs(study, study_dir, plan) if spec.budget_flops in budgets.get(spec.arm, ())]
     if not specs:
         raise StudyDirError(
             f"{study_dir.runs_dir} has no finished run to probe: probes need runs of byte arms whose objective is "

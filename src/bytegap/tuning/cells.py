@@ -1,4 +1,4 @@
-"""Where the tuning audit is made: at which budgets of which arms. No torch."""
+"""The cells that a command names, by budget and arm: for the tuning audit and for probes. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from bytegap.schema.plan import Plan
 
 
 @dataclass(frozen=True)
-class AuditedCells:
-    """The cells that a command names; without names, each arm's smallest and largest budget."""
+class NamedCells:
+    """The cells that a command names."""
 
     at: float | None = None
     """Budget in FLOPs."""
@@ -18,8 +18,13 @@ class AuditedCells:
     """Names of arms; none: every arm, or every arm that has the budget `at`."""
 
 
-def budgets_by_arm(plan: Plan, named: AuditedCells) -> dict[str, tuple[float, ...]]:
-    """The audited budgets of each arm, ascending.
+def ends_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]]:
+    """As `budgets_by_arm`; where no budget is named, each arm's smallest and largest."""
+    return {arm: tuple(dict.fromkeys((own[0], own[-1]))) for arm, own in budgets_by_arm(plan, named).items()}
+
+
+def budgets_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]]:
+    """The named budgets of each arm, ascending; all where none is named.
 
     CommandError where the plan has no such arm, or an arm no such budget. An arm that is not named and does not
     have the budget is left out.
@@ -34,7 +39,7 @@ def budgets_by_arm(plan: Plan, named: AuditedCells) -> dict[str, tuple[float, ..
             )
     chosen = {arm: own for arm, own in budgets.items() if not named.arms or arm in named.arms}
     if named.at is None:
-        return {arm: tuple(dict.fromkeys((own[0], own[-1]))) for arm, own in chosen.items()}
+        return {arm: tuple(own) for arm, own in chosen.items()}
     at = {arm: tuple(each for each in own if isclose(each, named.at, rel_tol=1e-9)) for arm, own in chosen.items()}
     lacking = [arm for arm in chosen if not at[arm]]
     if lacking and (named.arms or len(lacking) == len(chosen)):

@@ -8,13 +8,13 @@ from bytegap.plan.contexts import arm_contexts
 from bytegap.schema.plan import Plan
 from bytegap.study.config import Study
 from bytegap.study.directory import PLAN, StudyDir
-from bytegap.tuning.cells import AuditedCells, budgets_by_arm
+from bytegap.tuning.cells import NamedCells, ends_by_arm
 from bytegap.tuning.design import best_size, missing_runs
 
-DEFAULT_CELLS = AuditedCells()
+DEFAULT_CELLS = NamedCells()
 
 
-def extend_audit(study: Study, study_dir: StudyDir, named: AuditedCells = DEFAULT_CELLS) -> int:
+def extend_audit(study: Study, study_dir: StudyDir, named: NamedCells = DEFAULT_CELLS) -> int:
     """Add the runs that the tuning audit lacks at these cells; the number of runs to be trained.
 
     While runs of an interrupted audit are unfinished, nothing is added: which settings come next depends on them.
@@ -23,7 +23,7 @@ def extend_audit(study: Study, study_dir: StudyDir, named: AuditedCells = DEFAUL
     finished. Nothing is written then.
     """
     plan = study_dir.plan()
-    audited = budgets_by_arm(plan, named)
+    audited = ends_by_arm(plan, named)
     first_repeat = plan.model_copy(update={"runs": tuple(run for run in plan.runs if not run.repeat)})
     bpb = study_dir.validation_bpb(plan.specs)
     _check_finished(first_repeat, audited, bpb)
