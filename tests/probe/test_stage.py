@@ -48,7 +48,7 @@ def test_only_the_cells_that_are_named_are_probed(study, monkeypatch):
             stage.run(*study, named)
     assert probed == ["bpe-mdm", "byte-ar", "bpe-mdm"]
     with pytest.raises(CommandError, match="--at 7: not a budget of bpe-mdm"):
-        stage.run(*study, NamedCells(at=7.0, arms=("bpe-mdm",)))
+        stage.run(*study, NamedCells(at=(7.0,), arms=("bpe-mdm",)))
 
 
 def model_of(study_dir, arm):

@@ -190,7 +190,12 @@ def _lm_eval(options: Namespace) -> None:
 def _probe_arguments(parser: ArgumentParser) -> None:
     study_argument(parser)
     parser.add_argument(
-        "--at", type=flops, metavar="BUDGET", help="probe at this budget in FLOPs, any of an arm's (default: all)"
+        "--at",
+        action="append",
+        type=flops,
+        default=[],
+        metavar="BUDGET",
+        help="probe at this budget in FLOPs, any of an arm's; may be given several times (default: all)",
     )
     parser.add_argument(
         "--arm",
@@ -205,7 +210,7 @@ def _probe(options: Namespace) -> None:
     from bytegap.probe import stage
     from bytegap.tuning.cells import NamedCells
 
-    stage.run(*open_study(options), NamedCells(options.at, tuple(options.arm)))
+    stage.run(*open_study(options), NamedCells(tuple(options.at), tuple(options.arm)))
 
 
 _EVALUATE_DETAILS = """\

@@ -114,7 +114,9 @@ def _tuning_audit(options: Namespace) -> None:
 
     study, study_dir = open_study(options)
     plan.warn_if_stale(study, study_dir)
-    while audit.extend_audit(study, study_dir, NamedCells(options.at, tuple(options.arm))):
+    while audit.extend_audit(
+        study, study_dir, NamedCells(() if options.at is None else (options.at,), tuple(options.arm))
+    ):
         local.run(study_dir, options=RunOptions(study.compute.micro_batch_size, study.logging))
     collect.run(study_dir, with_audit=True)
 

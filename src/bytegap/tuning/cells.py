@@ -12,10 +12,10 @@ from bytegap.schema.plan import Plan
 class NamedCells:
     """The cells that a command names."""
 
-    at: float | None = None
-    """Budget in FLOPs."""
+    at: tuple[float, ...] = ()
+    """Budgets in FLOPs; none: all of an arm's."""
     arms: tuple[str, ...] = ()
-    """Names of arms; none: every arm, or every arm that has the budget `at`."""
+    """Names of arms; none: every arm, or every arm that has a budget of `at`."""
 
 
 def ends_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]]:
@@ -26,8 +26,8 @@ def ends_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]]:
 def budgets_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]]:
     """The named budgets of each arm, ascending; all where none is named.
 
-    CommandError where the plan has no such arm, or an arm no such budget. An arm that is not named and does not
-    have the budget is left out.
+    CommandError where the plan has no such arm, or a named arm has none of the budgets. An arm that is not named and
+    has none is left out.
     """
     budgets: dict[str, list[float]] = {}
     for arm in dict.fromkeys(run.arm for run in plan.runs):
@@ -38,14 +38,18 @@ def budgets_by_arm(plan: Plan, named: NamedCells) -> dict[str, tuple[float, ...]
                 f"--arm {arm}: the plan of study '{plan.study}' has no such arm: {nearest(arm, budgets)}"
             )
     chosen = {arm: own for arm, own in budgets.items() if not named.arms or arm in named.arms}
-    if named.at is None:
+    if not named.at:
         return {arm: tuple(own) for arm, own in chosen.items()}
-    at = {arm: tuple(each for each in own if isclose(each, named.at, rel_tol=1e-9)) for arm, own in chosen.items()}
+    at = {arm: tuple(each for each in own if _is_any(each, named.at)) for arm, own in chosen.items()}
     lacking = [arm for arm in chosen if not at[arm]]
     if lacking and (named.arms or len(lacking) == len(chosen)):
         listed = "; ".join(f"{arm} has {_listed(budgets[arm])}" for arm in lacking)
-        raise CommandError(f"--at {named.at:g}: not a budget of {' or '.join(lacking)}: {listed}")
+        raise CommandError(f"--at {_listed(named.at)}: not a budget of {' or '.join(lacking)}: {listed}")
     return {arm: own for arm, own in at.items() if own}
+
+
+def _is_any(budget: float, named: Sequence[float]) -> bool:
+    return any(isclose(budget, each, rel_tol=1e-9) for each in named)
 
 
 def _listed(budgets: Sequence[float]) -> str:
