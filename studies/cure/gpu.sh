@@ -29,8 +29,13 @@ pack)
 run)
   end=$((SECONDS + limit))
   bytegap plan "$study"
+  status=0
   timeout --signal TERM --kill-after 20 $((end - SECONDS)) "${PYTHON:-python3}" -m bytegap train "$study" || status=$?
-  [ "${status:-0}" -eq 124 ] && echo "stopped after $limit s: what has finished counts" >&2
+  if [ "$status" -eq 124 ]; then
+    echo "stopped after $limit s: what has finished counts" >&2
+  elif [ "$status" -ne 0 ]; then
+    exit "$status"
+  fi
   bytegap collect "$study"
   ;;
 *)

@@ -33,7 +33,7 @@ def figure(inputs: Inputs) -> Figure | None:
     if not known:
         return None
     known.sort(key=lambda share: -share.closed)
-    frame = Frame.around([0.0, 1.0, *(share.closed for share in known)])
+    frame = Frame.around([0.0, 1.0, *(end for share in known for end in share.ends)])
     drawn = [share.row(frame) for share in known]
     y = alt.Y("pair:N", title=None, sort=[share.pair for share in known]).axis(grid=True, labelLimit=_LABEL_LIMIT)
     x = alt.X("x:Q", title="share of the overhead that is closed").scale(frame.scale())
@@ -71,6 +71,11 @@ class _Share:
 
     found: GapClosed
     closed: float
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Of its interval; of a bound, the bound."""
+        return (self.closed,) if self.found.bound or self.found.ci95 is None else self.found.ci95
 
     @property
     def pair(self) -> str:
