@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import chain, permutations
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from bytegap.errors import StudyError
 from bytegap.lm.likelihood import stratified_times
 from bytegap.nn.attention_spec import BIDIRECTIONAL, CAUSAL, AttentionSpec
-from bytegap.nn.patches import draw_patches
+from bytegap.nn.patches import draw_patches, draw_patches_of_lengths
 from bytegap.objectives.any_order import AnyOrder, in_order
 from bytegap.objectives.ar import Autoregressive
 from bytegap.objectives.base import Sequences
@@ -176,6 +177,56 @@ def test_predictions_do_not_see_what_they_predict_nor_what_is_hidden(objective):
         assert own.any()
         assert torch.equal(logits[0][own], logits[1][own])
         assert not torch.equal(logits[0], logits[1])
+
+
+def cuts_of_drawn_lengths(most, start=0):
+    """(probability, patches) of every way to cut a row into patches of 1 to `most` tokens, the last one cut."""
+    if start == S:
+        yield 1.0, []
+    for length in range(1, min(most, S - start) + 1):
+        share = (most - length + 1 if start + length == S else 1) / most
+        for rest, patches in cuts_of_drawn_lengths(most, start + length):
+            yield share * rest, [list(range(start, start + length)), *patches]
+
+
+def bound_of_drawn_lengths(model, text, most):
+    total = 0.0
+    for share, patches in cuts_of_drawn_lengths(most):
+        orders = [list(chain(*order)) for order in permutations(patches)]
+        rows = in_order(torch.tensor([text]).expand(len(orders), S), torch.tensor(orders), VOCABULARY)
+        total += share * float(nats(model, Patch(), rows).mean())
+    return total
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, S])
+@pytest.mark.parametrize("learn", [False, True])
+@torch.no_grad()
+def test_drawn_lengths_have_the_enumerated_expectation_and_bound(most, learn):
+    objective = Patch(size=most, by="order", lengths="drawn")
+    with torch.enable_grad():
+        model = trained(objective) if learn else untrained()
+    assert sum(share for share, _ in cuts_of_drawn_lengths(most)) == pytest.approx(1)
+    truth = bound_of_drawn_lengths(model, ROW[0].tolist(), most)
+    for method in (objective.training_batch, objective.scoring_batch):
+        draws = [float(nats(model, objective, method(sequences(ROW.expand(4000, S), s))).mean()) for s in range(8)]
+        error = np.std(draws, ddof=1) / math.sqrt(len(draws))
+        assert np.mean(draws) == pytest.approx(truth, abs=4.5 * error + 1e-6 * truth)
+    total = sum(math.exp(-bound_of_drawn_lengths(model, text, most)) for text in TEXTS.tolist())
+    assert total <= 1 + 1e-6
+    if most == 1:
+        assert truth == pytest.approx(EXPECTED["order"](model, ROW[0].tolist(), 1), abs=1e-6)
+
+
+def test_lengths_are_drawn_alike_and_by_order_only():
+    patch_BS = draw_patches_of_lengths(4000, 30, 3, torch.Generator().manual_seed(0))
+    lengths = [row.count(patch) for row in patch_BS.tolist() for patch in range(row[-1])]
+    shares = np.bincount(lengths, minlength=4)[1:] / len(lengths)
+    assert (patch_BS.diff(dim=1) >= 0).all()
+    assert patch_BS.diff(dim=1).max() == 1
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.02)
+    Patch(size=4, by="order", lengths="drawn").check(8)
+    with pytest.raises(StudyError, match='lengths = "drawn" needs by = "order"'):
+        Patch(size=4, lengths="drawn").check(8)
 
 
 def test_boundaries_are_uniform_and_patches_whole_but_at_the_ends():

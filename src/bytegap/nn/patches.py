@@ -23,6 +23,12 @@ def draw_patches(B: int, S: int, size: int, rng: torch.Generator | None) -> Tens
     return patch_BS - patch_BS[:, :1]
 
 
+def draw_patches_of_lengths(B: int, S: int, most: int, rng: torch.Generator) -> Tensor:
+    """The patch of each token, (B, S), from 0: patches of 1 to `most` tokens, each length alike; the last is cut."""
+    ends_BJ = torch.randint(1, most + 1, (B, S), generator=rng).cumsum(1)
+    return torch.searchsorted(ends_BJ, torch.arange(S).expand(B, S).contiguous(), right=True)
+
+
 def random_order(patch_BS: Tensor, rng: torch.Generator) -> Tensor:
     """A key in [0, 1) for each token, (B, S), equal within a patch: a stable sort puts patches in random order."""
     key_BJ = torch.rand((len(patch_BS), int(patch_BS.max()) + 1), generator=rng)

@@ -1,6 +1,7 @@
 """Patches in random order, each predicted from left to right: neighbours are predicted jointly, not independently.
 
-A sequence is cut into patches of `size` tokens; where the first boundary is, is drawn.
+A sequence is cut into patches of `size` tokens; where the first boundary is, is drawn. By order their lengths may be
+drawn in its place, so that in training a stretch of any length up to `size` is predicted last.
 For given patches x_1 ... x_J each random order of them gives a likelihood, and the mean over orders and boundaries of
 its -ln is a bound on -ln p(x) of their mixture (Jensen).
 The tokens of a patch are predicted one after the other, so that the bound can be tight, unlike that of spans whose
@@ -26,8 +27,9 @@ from bytegap.cost import sequence_cost
 from bytegap.cost.sequence_cost import SequenceCost
 from bytegap.data.train_sequences import check_not_longer
 from bytegap.data.vocabulary import Vocabulary
+from bytegap.errors import StudyError
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
-from bytegap.nn.patches import draw_patches, hidden_patches, random_order
+from bytegap.nn.patches import draw_patches, draw_patches_of_lengths, hidden_patches, random_order
 from bytegap.objectives.any_order import after_visible, in_order
 from bytegap.objectives.base import (
     Batch,
@@ -52,6 +54,9 @@ class Patch(Objective):
     """Tokens in a patch."""
     by: Literal["order", "mask"] = "mask"
     """Whether a row is a drawn order of all patches, or the visible patches predict the hidden ones."""
+
+    lengths: Literal["equal", "drawn"] = "equal"
+    """Whether every patch has `size` tokens, or each a number that is drawn, 1 to `size` alike; by order only."""
 
     @property
     def attention(self) -> AttentionSpec | None:
@@ -89,7 +94,9 @@ class Patch(Objective):
         return "all"
 
     def check(self, seq_len: int) -> None:
-        """StudyError where a patch is longer than a sequence."""
+        """StudyError where a patch is longer than a sequence, or lengths are drawn by mask."""
+        if self.lengths == "drawn" and self.by == "mask":
+            raise StudyError('patch: lengths = "drawn" needs by = "order"')
         check_not_longer("patches", self.size, seq_len)
 
     def sequence_cost(self, seq_len: int) -> SequenceCost:
@@ -100,7 +107,7 @@ class Patch(Objective):
 
     def sampler(self) -> Sampler:
         """Patches in random order, their tokens from left to right."""
-        return AnyOrder(self.size) if self.by == "order" else HiddenPatches(self.size)
+        return AnyOrder(self.size, self.lengths) if self.by == "order" else HiddenPatches(self.size)
 
     def scoring_batch(self, sequences: Sequences) -> Batch:
         """As in training.
@@ -116,7 +123,7 @@ class Patch(Objective):
     def _ordered(self, sequences: Sequences) -> Batch:
         tokens_BS, targets_BS = sequences.tokens_BS, sequences.target_mask_BS
         B, S = tokens_BS.shape
-        key_BS = random_order(draw_patches(B, S, self.size, sequences.rng), sequences.rng)
+        key_BS = random_order(self._drawn(B, S, sequences.rng), sequences.rng)
         if targets_BS is not None:
             key_BS = torch.where(targets_BS, key_BS, -1.0)
         order_BS = key_BS.argsort(dim=1, stable=True)
@@ -156,7 +163,12 @@ class Patch(Objective):
         """By order those of patches with drawn boundaries; by mask each patch is begun in random order."""
         if self.by == "mask":
             return super().order_keys(B, S, rng)
-        return random_order(draw_patches(B, S, self.size, rng), rng).double()
+        return random_order(self._drawn(B, S, rng), rng).double()
+
+    def _drawn(self, B: int, S: int, rng: torch.Generator) -> Tensor:
+        """The patch of each token by order, (B, S)."""
+        draw = draw_patches_of_lengths if self.lengths == "drawn" else draw_patches
+        return draw(B, S, self.size, rng)
 
     def target_inputs(
         self, tokens_BS: Tensor, hidden_BS: Tensor, targets_BS: Tensor, vocabulary: Vocabulary

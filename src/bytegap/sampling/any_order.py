@@ -5,7 +5,7 @@ The order is one of patches of tokens, which are filled from left to right.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from bytegap.nn.attention_spec import cached_spec
 from bytegap.nn.kv_cache import KVCache
-from bytegap.nn.patches import draw_patches, random_order
+from bytegap.nn.patches import draw_patches, draw_patches_of_lengths, random_order
 from bytegap.sampling.base import Sampler, SamplerModel, SamplingSettings, check_fits, draw_tokens
 
 
@@ -22,7 +22,9 @@ class AnyOrder(Sampler):
     """Sampling of one token a step, patches in random order."""
 
     patch_size: int = 1
-    """Tokens in a patch."""
+    """Tokens in a patch, or the most of one."""
+    lengths: Literal["equal", "drawn"] = "equal"
+    """Whether all patches have as many tokens, or their lengths are drawn."""
 
     left_to_right: ClassVar[bool] = False
 
@@ -34,7 +36,8 @@ class AnyOrder(Sampler):
         vocabulary = model.vocabulary
         masked_S = sequence_S == vocabulary.mask
         given, masked = (~masked_S).nonzero()[:, 0], masked_S.nonzero()[:, 0]
-        key_S = random_order(draw_patches(1, len(sequence_S), self.patch_size, rng), rng)[0]
+        draw = draw_patches_of_lengths if self.lengths == "drawn" else draw_patches
+        key_S = random_order(draw(1, len(sequence_S), self.patch_size, rng), rng)[0]
         masked = masked[key_S[masked].argsort(stable=True)]
         order = torch.cat((given, masked))
         # Position i has the i-th token of the order, at its own position in the text, and predicts the next one.
