@@ -196,6 +196,7 @@ def test_the_mass_is_scored_at_the_largest_budget_of_arms_that_have_one(scored, 
         ("unigram-ar", 1e10): True,
         ("byte-mdm", 1e10): True,
         ("byte-block", 1e10): False,
+        ("byte-anyorder", 1e10): False,
         ("byte-mdm", 1e9): False,
         ("permuted byte-mdm", 1e10): False,
     }

@@ -279,7 +279,7 @@ VERBS = (
     ),
     Verb(
         "probe",
-        "Run interpretability probes on a study's byte models: segmentation, neighbours, infilling, linear probes.",
+        "Run probes on a study's byte models: segmentation, neighbours, infilling, linear probes.",
         _probe,
         _probe_arguments,
         details="Probes the best size of each arm and budget; writes probe.json, in place of an earlier one.",
