@@ -6,7 +6,8 @@ from scipy.optimize import curve_fit
 
 from bytegap.fit.cells import fit_cells
 from bytegap.fit.frontiers import Arm, FittedFrontier, arms_of, fit_frontiers, preferred_form
-from bytegap.schema.fit import Fit, Frontier
+from bytegap.schema.fit import Fit
+from bytegap.schema.frontier import Frontier
 from tests.helpers.synthetic_runs import BUDGETS, LAWS, Law, simulated_rows
 
 SIX = tuple(1e13 * 4.0**i for i in range(6))

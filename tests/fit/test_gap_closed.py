@@ -1,13 +1,18 @@
 """Share of an overhead that a variant closes: closed form, joint draws, bounds, executed FLOPs, sentences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bytegap.fit import conventions, gap_closed
+from bytegap.fit.claims import Evidence, conclude
 from bytegap.fit.frontiers import Arm, FittedFrontier, fit_frontiers
 from bytegap.fit.stage import fit_rows
+from bytegap.schema.base import Quantity
 from bytegap.schema.fit import GapClosed
 from bytegap.schema.runs import RunRow
+from bytegap.study.comparisons import comparisons
 from bytegap.study.config import Fit as FitOptions
 from tests.helpers.synthetic_runs import simulated_rows
 
@@ -124,3 +129,15 @@ def test_fit_states_it_with_executed_flops():
     overhead = "overhead of bytes over bpe512 (V = 512) under MDM"
     assert f"At {found.at_bpb:.2f} BPB {claim.value:.3g} of the {overhead} is closed" in claim.sentence
     assert "comparing the overhead of byte-ar over bpe512-mdm" in fit.verdict[-1]
+
+
+def test_a_bound_is_stated_by_the_end_that_claims_least_also_by_executed_flops():
+    arms = ("variant", "bpe", "plain", "bpe")
+    nothing = Evidence(arms=[], comparisons=comparisons([]), cells=[], frontiers=[], estimands=[], unigram_bpb={})
+    for side, end in ((">", 0), ("<", 1)):
+        again = GapClosed(arms=arms, at_bpb=2.5, closed=Quantity(value=0.4), ci95=(0.3, 0.5), bound=side)
+        found = again.model_copy(update={"closed": Quantity(value=0.6), "ci95": (0.5, 0.7), "executed": again})
+        stated = conclude(replace(nothing, arms=[arm(name, 1.0) for name in arms[:3]], gaps_closed=[found]))[-1]
+        assert (stated.status, stated.bound, stated.value) == ("bound", side, found.ci95[end])
+        assert stated.executed is not None
+        assert (stated.executed.bound, stated.executed.value) == (side, again.ci95[end])

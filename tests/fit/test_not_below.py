@@ -10,7 +10,7 @@ from bytegap.fit.claims import Evidence, conclude
 from bytegap.fit.frontiers import Arm, fit_frontiers
 from bytegap.fit.not_below import exponents_not_below, power
 from bytegap.fit.stage import fit_rows
-from bytegap.schema.fit import ExponentNotBelow
+from bytegap.schema.frontier import ExponentNotBelow
 from bytegap.study.comparisons import comparisons
 from bytegap.study.config import Fit as FitOptions
 from tests.helpers.synthetic_runs import LAWS, simulated_rows

@@ -10,7 +10,8 @@ import pytest
 from bytegap.schema.base import ArrayFile, Quantity, digest
 from bytegap.schema.claims import Claim
 from bytegap.schema.data import CorpusManifest, Split
-from bytegap.schema.fit import Cell, ConventionResult, Estimand, Fit, Frontier, NgramBaseline
+from bytegap.schema.fit import Cell, ConventionResult, Estimand, Fit, NgramBaseline
+from bytegap.schema.frontier import Frontier
 from bytegap.schema.runs import Audit, AuditRow, RunRow
 from bytegap.schema.tuning import TuningRow
 from bytegap.study.config import Arm, Context, Corpus, Plugin, Study

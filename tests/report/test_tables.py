@@ -12,7 +12,8 @@ from bytegap.report.inputs import NOT_SHOWN, Inputs, read_inputs
 from bytegap.report.tables import exponents, fit, provenance, runs
 from bytegap.schema.base import ArrayFile, Quantity
 from bytegap.schema.data import ScoringSet, ScoringSplit, WindowsManifest
-from bytegap.schema.fit import ExponentNotBelow, GapClosed, NestedModel, SeparateLaws, SlopePair
+from bytegap.schema.fit import GapClosed
+from bytegap.schema.frontier import ExponentNotBelow, NestedModel, SeparateLaws, SlopePair
 from bytegap.study.directory import ARTIFACTS, RECORD
 
 TWO = ("learning rate", "batch size")

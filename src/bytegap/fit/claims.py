@@ -16,7 +16,8 @@ from bytegap.fit.frontiers import LEAST_BUDGETS, Arm, FittedFrontier, TwoArms
 from bytegap.fit.missing import missing_for, obstacle
 from bytegap.scaling.bootstrap import Interval, covering
 from bytegap.schema.claims import Claim, ClaimKind, Reason, Recount
-from bytegap.schema.fit import Cell, Estimand, ExponentNotBelow, GapClosed, SlopePair
+from bytegap.schema.fit import Cell, Estimand, GapClosed
+from bytegap.schema.frontier import ExponentNotBelow, SlopePair
 from bytegap.study.comparisons import Comparisons, compared, is_alike, is_over_ar, is_over_identity
 
 HEADLINED = ("ar", "mdm")
@@ -305,7 +306,7 @@ def _gap_closed(found: GapClosed) -> Claim:
         return about.model_copy(update={"reason": Reason(why="no interval", arms=found.arms)})
     known = {
         "status": "bound" if found.bound else "estimated",
-        "value": found.ci95[0] if found.bound == ">" else found.ci95[1] if found.bound else found.closed.value,
+        "value": _stated(found),
         "ci95": found.ci95,
         "forms": found.forms,
         "bound": found.bound,
@@ -315,6 +316,14 @@ def _gap_closed(found: GapClosed) -> Claim:
 
 
 def _executed_share(again: GapClosed | None) -> Recount | None:
-    if again is None or again.closed is None or again.closed.value is None:
+    value = None if again is None else _stated(again)
+    if again is None or value is None:
         return None
-    return Recount(convention=EXECUTED, value=again.closed.value, ci95=again.ci95, bound=again.bound)
+    return Recount(convention=EXECUTED, value=value, ci95=again.ci95, bound=again.bound)
+
+
+def _stated(found: GapClosed) -> float | None:
+    """The share, or of a bound the end of its interval that claims least; None where it is not known."""
+    if found.bound:
+        return None if found.ci95 is None else found.ci95[0 if found.bound == ">" else 1]
+    return found.closed.value if found.closed else None

@@ -13,7 +13,8 @@ from bytegap.fit.censoring import BoundedLog, Side
 from bytegap.scaling.bootstrap import Interval, interval, quantity
 from bytegap.scaling.laws import Array
 from bytegap.schema.base import Quantity
-from bytegap.schema.fit import Estimand, EstimandName, Form, Label
+from bytegap.schema.fit import Estimand, EstimandName, Label
+from bytegap.schema.frontier import Form
 
 INNER_POINTS, OUTER_POINTS = 9, 6
 """Points of the loss grid where all arms were observed (odd, so that one is the middle), and on either side of that."""

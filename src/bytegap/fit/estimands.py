@@ -8,7 +8,8 @@ from bytegap.fit.estimand_builder import EstimandBuilder
 from bytegap.fit.frontiers import Arm, FittedFrontier, TwoArms, preferred_form
 from bytegap.fit.interaction import interactions
 from bytegap.fit.overhead import gaps_at_budgets, overheads
-from bytegap.schema.fit import Estimand, Form
+from bytegap.schema.fit import Estimand
+from bytegap.schema.frontier import Form
 from bytegap.study.comparisons import Comparisons, compared
 
 

@@ -26,7 +26,7 @@ from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import weighted_line
 from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.base import FrozenDict, Quantity
-from bytegap.schema.fit import SeparateLaws
+from bytegap.schema.frontier import SeparateLaws
 
 BOOTSTRAPS = 4000
 NEIGHBOUR_RATIO = 1.05

@@ -11,7 +11,7 @@ from bytegap.fit import read_table
 from bytegap.fit.fit_table import BOOTSTRAPS, fit_table
 from bytegap.fit.table_schema import ArmsFit, TableFit
 from bytegap.schema.base import Quantity
-from bytegap.schema.fit import SeparateLaws
+from bytegap.schema.frontier import SeparateLaws
 
 LEAST_BOOTSTRAPS = 40
 """Fewer draws have no 2.5 % tail."""

@@ -18,7 +18,7 @@ from bytegap.scaling.bootstrap import interval, quantity
 from bytegap.scaling.frontier import FrontierLaw, FrontierPoints, fit_frontier_laws, holdout_errors
 from bytegap.scaling.laws import Array
 from bytegap.scaling.parametric import fit_parametric_law
-from bytegap.schema.fit import Form, Frontier
+from bytegap.schema.frontier import Form, Frontier
 from bytegap.schema.runs import RunRow
 from bytegap.study.comparisons import ArmTraits
 

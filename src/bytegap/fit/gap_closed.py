@@ -20,7 +20,8 @@ from bytegap.fit.estimands import pair_in_form
 from bytegap.fit.frontiers import Arm, FittedFrontier, TwoArms, preferred_form
 from bytegap.scaling.bootstrap import covering, interval, quantity
 from bytegap.scaling.laws import Array
-from bytegap.schema.fit import Form, GapClosed
+from bytegap.schema.fit import GapClosed
+from bytegap.schema.frontier import Form
 from bytegap.study.config import TwoNames
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bytegap.fit.frontiers import FittedFrontier
 from bytegap.scaling.chi_square import chi_square_survival
 from bytegap.scaling.frontier import FrontierLaw, chi_square
-from bytegap.schema.fit import Form
+from bytegap.schema.frontier import Form
 
 REJECTED_P = 1e-3
 """A form is rejected where the p-value is below this, and the largest residual is material."""

@@ -18,7 +18,7 @@ from bytegap.fit.frontiers import LEAST_BUDGETS, LabelledPoints
 from bytegap.scaling.frontier import LEAST_SD
 from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import profile_irreducible_loss
-from bytegap.schema.fit import NestedModel, SeparateLaws, SharedBy
+from bytegap.schema.frontier import NestedModel, SeparateLaws, SharedBy
 
 LEVEL = 0.05
 MOST_DRAWS = 1000

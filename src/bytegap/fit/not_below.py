@@ -24,7 +24,7 @@ from bytegap.fit.estimand_builder import Range, overlap
 from bytegap.fit.frontiers import Arm, FittedFrontier, preferred_form
 from bytegap.scaling.bootstrap import covering, interval, quantity
 from bytegap.scaling.laws import Array
-from bytegap.schema.fit import ExponentNotBelow, Form
+from bytegap.schema.frontier import ExponentNotBelow, Form
 from bytegap.study.config import TwoNames
 
 TAIL = 0.05

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 from bytegap.fit.frontiers import FittedFrontier
 from bytegap.scaling.bootstrap import interval, quantity
-from bytegap.schema.fit import SlopePair
+from bytegap.schema.frontier import SlopePair
 
 TAIL = 0.05
 POWER = 0.8

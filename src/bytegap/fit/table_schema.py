@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bytegap.schema.base import FrozenDict, FrozenModel, Quantity
-from bytegap.schema.fit import SeparateLaws
+from bytegap.schema.frontier import SeparateLaws
 
 
 class Chinchilla(FrozenModel):

@@ -3,8 +3,23 @@
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
-from bytegap.schema.fit import ExponentNotBelow, GapClosed, NestedModel, SlopePair
+from bytegap.schema.fit import GapClosed
+from bytegap.schema.frontier import ExponentNotBelow, NestedModel, SlopePair
 
+Pair = SlopePair | ExponentNotBelow
+
+_ARMS = Column[Pair]("arms", "arms", lambda pair: " / ".join(pair.arms))
+_COMPARED: tuple[Column[Pair] | Interval[Pair], ...] = (
+    Column("exponent_one", "g of the first", lambda p: p.exponents[0].value if p.exponents else None, fmt.four_digits),
+    Column(
+        "exponent_other", "g of the second", lambda p: p.exponents[1].value if p.exponents else None, fmt.four_digits
+    ),
+    Interval("difference", "difference", lambda pair: pair.difference, fmt.four_digits),
+    Column("low_90", "90 % low", lambda pair: pair.ci90[0] if pair.ci90 else None, fmt.four_digits),
+    Column("high_90", "high", lambda pair: pair.ci90[1] if pair.ci90 else None, fmt.four_digits),
+    Column("margin", "margin", lambda pair: pair.margin, fmt.four_digits),
+)
+_POWER = Column[Pair]("power", "power", lambda pair: pair.power, fmt.four_digits)
 _SLOPES = About(
     name="slopes",
     title="Equivalence of exponents",
@@ -16,20 +31,12 @@ _SLOPES = About(
     source="../fit.json",
 )
 _SLOPE_COLUMNS: tuple[Column[SlopePair] | Interval[SlopePair], ...] = (
-    Column("arms", "arms", lambda pair: " / ".join(pair.arms)),
-    Column("exponent_one", "g of the first", lambda p: p.exponents[0].value if p.exponents else None, fmt.four_digits),
-    Column(
-        "exponent_other", "g of the second", lambda p: p.exponents[1].value if p.exponents else None, fmt.four_digits
-    ),
-    Interval("difference", "difference", lambda pair: pair.difference, fmt.four_digits),
-    Column("low_90", "90 % low", lambda pair: pair.ci90[0] if pair.ci90 else None, fmt.four_digits),
-    Column("high_90", "high", lambda pair: pair.ci90[1] if pair.ci90 else None, fmt.four_digits),
-    Column("margin", "margin", lambda pair: pair.margin, fmt.four_digits),
+    _ARMS,
+    *_COMPARED,
     Column("equivalent", "equivalent", lambda pair: pair.equivalent),
-    Column("power", "power", lambda pair: pair.power, fmt.four_digits),
+    _POWER,
     Column("least_margin", "margin for power 0.8", lambda pair: pair.least_margin, fmt.four_digits),
 )
-
 _NOT_BELOW = About(
     name="slopes_not_below",
     title="Non-inferiority of exponents",
@@ -42,19 +49,12 @@ _NOT_BELOW = About(
     source="../fit.json",
 )
 _NOT_BELOW_COLUMNS: tuple[Column[ExponentNotBelow] | Interval[ExponentNotBelow], ...] = (
-    Column("arms", "arms", lambda pair: " / ".join(pair.arms)),
+    _ARMS,
     Column("from_bpb", "from BPB", lambda pair: pair.bpb_shared[1] if pair.bpb_shared else None, fmt.four_digits),
     Column("to_bpb", "to BPB", lambda pair: pair.bpb_shared[0] if pair.bpb_shared else None, fmt.four_digits),
-    Column("exponent_one", "g of the first", lambda p: p.exponents[0].value if p.exponents else None, fmt.four_digits),
-    Column(
-        "exponent_other", "g of the second", lambda p: p.exponents[1].value if p.exponents else None, fmt.four_digits
-    ),
-    Interval("difference", "difference", lambda pair: pair.difference, fmt.four_digits),
-    Column("low_90", "90 % low", lambda pair: pair.ci90[0] if pair.ci90 else None, fmt.four_digits),
-    Column("high_90", "high", lambda pair: pair.ci90[1] if pair.ci90 else None, fmt.four_digits),
-    Column("margin", "margin", lambda pair: pair.margin, fmt.four_digits),
+    *_COMPARED,
     Column("not_below", "not below", lambda pair: pair.not_below),
-    Column("power", "power", lambda pair: pair.power, fmt.four_digits),
+    _POWER,
 )
 _GAPS = About(
     name="gaps_closed",

@@ -3,7 +3,8 @@
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
-from bytegap.schema.fit import Cell, Estimand, Frontier, LossDifference, NoiseLevel
+from bytegap.schema.fit import Cell, Estimand, LossDifference, NoiseLevel
+from bytegap.schema.frontier import Frontier
 
 _FIT = "../fit.json"
 _PURE_SHIFT = (
