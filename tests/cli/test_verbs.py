@@ -22,7 +22,7 @@ from tests.helpers.tiny_study import write_study
 
 PIPELINE = ["init", "quickstart", "run", "corpus", "tokenize", "plan", "train", "collect", "fit", "report"]
 MODELS = ["evaluate", "generate", "compress", "decompress", "export", "lm-eval", "probe"]
-TOOLS = ["fit-table", "flops", "baselines", "order-controls", "tuning-audit", "check"]
+TOOLS = ["fit-table", "audit", "flops", "baselines", "order-controls", "tuning-audit", "check"]
 VERBS = [verb for _, group in GROUPS for verb in group]
 
 

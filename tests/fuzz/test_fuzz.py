@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import sentencepiece
@@ -20,6 +21,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from bytegap.audit.byte_table import read_table as read_table_of_bytes
+from bytegap.audit.byte_table import write_table as write_table_of_bytes
+from bytegap.audit.stage import AuditOptions, audit
+from bytegap.audit.token_vocabulary import read_vocabulary
 from bytegap.data.corpora.files import Files
 from bytegap.data.tokenizers.base import tokenizer_spec
 from bytegap.errors import BytegapError
@@ -180,14 +185,40 @@ def _sentencepiece(kind: str, normalizer: str) -> bytes:
     return model.getvalue()
 
 
-@pytest.mark.parametrize(("kind", "name", "sample"), [
+VOCABULARIES = [
     ("huggingface", "tokenizer.json", _hugging_face()),
     ("tiktoken", "v.tiktoken", _tiktoken()),
     ("sentencepiece", "bpe.model", _sentencepiece("bpe", "identity")),
     ("sentencepiece", "unigram.model", _sentencepiece("unigram", "identity")),
     ("sentencepiece", "normalised.model", _sentencepiece("bpe", "nmt_nfkc")),
-])  # fmt: skip
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "sample"), VOCABULARIES)
 def test_vocabularies(tmp_path, kind, name, sample):
     home = tmp_path / "home"
     home.mkdir()
     survives(home, name, sample, lambda path: _read_vocabulary(kind, path))
+
+
+@pytest.mark.parametrize(("kind", "name", "sample"), VOCABULARIES)
+def test_vocabularies_that_are_audited(tmp_path, kind, name, sample):
+    del kind
+    home = tmp_path / "home"
+    home.mkdir()
+    text = _written(tmp_path / "text.txt", "a text of text, e\u0301 \u6c34".encode())
+    survives(home, name, sample, lambda path: audit(read_vocabulary(path), AuditOptions(texts=[text]), None))
+
+
+@pytest.mark.parametrize("name", ["t.npz", "luts.npz", "t.npy", "t.json", "t.csv", "t.pt"])
+def test_tables_of_bytes_per_token(tmp_path, name):
+    home = tmp_path / "home"
+    home.mkdir()
+    entries = [1, 2, 3, 4] * 20
+    if name == "luts.npz":
+        np.savez(tmp_path / name, base_bytes=np.array(entries, np.int16), has_leading_space=np.array(entries) > 2)
+    elif name == "t.pt":
+        torch.save(torch.tensor(entries), tmp_path / name)
+    else:
+        write_table_of_bytes(tmp_path / name, entries)
+    survives(home, name, (tmp_path / name).read_bytes(), read_table_of_bytes)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from bytegap.audit.claims import Claim
     from bytegap.study.config import Study
     from bytegap.study.directory import StudyDir
 
-Number = TypeVar("Number", int, float)
+Number = TypeVar("Number")
 
 RUN = "a finished run's folder, out/STUDY/runs/ID"
 
@@ -23,7 +24,8 @@ class Verb:
     name: str
     summary: str
     """One sentence, shown by `bytegap --help` and at the top of the verb's own help."""
-    run: Callable[[Namespace], None]
+    run: Callable[[Namespace], int | None]
+    """Returns an exit code where it is not 0."""
     add_arguments: Callable[[ArgumentParser], None]
     examples: str
     """Command lines, one a line, without indentation."""
@@ -98,12 +100,19 @@ def flops(text: str) -> float:
     return _checked(text, float, lambda value: 0 < value < float("inf"), "a number of FLOPs such as 2e11")
 
 
+def claim(text: str) -> "Claim":
+    """A finite number above 0, with the digits that it is written with."""
+    from bytegap.audit.claims import Claim
+
+    return _checked(text, Claim.parse, lambda value: value.value > 0, "a number above 0, such as 1.2244")
+
+
 def temperature(text: str) -> float:
     """A finite number of at least 0."""
     return _checked(text, float, lambda value: 0 <= value < float("inf"), "a finite number of at least 0")
 
 
-def _checked(text: str, kind: type[Number], is_valid: Callable[[Number], bool], description: str) -> Number:
+def _checked(text: str, kind: Callable[[str], Number], is_valid: Callable[[Number], bool], description: str) -> Number:
     try:
         value = kind(text)
     except ValueError:

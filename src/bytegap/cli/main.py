@@ -47,8 +47,8 @@ a first study:
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit code.
 
-    0 done; 2 a mistake that the user can correct, in one sentence; 130 after Ctrl-C; 141 standard output was closed;
-    143 after SIGTERM.
+    0 done; 1 an audit found something wrong; 2 a mistake that the user can correct, in one sentence; 130 after Ctrl-C;
+    141 standard output was closed; 143 after SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _on_sigterm)
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         check_verb(arguments)
-        _run(parser.parse_args(arguments))
+        return _run(parser.parse_args(arguments))
     except BytegapError as error:
         print(f"bytegap: {error}", file=sys.stderr)
         return 2
@@ -69,16 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
 
 
-def _run(options: Namespace) -> None:
-    """Run the verb; what is missing or refused by the system becomes a BytegapError, unless it is our own mistake."""
+def _run(options: Namespace) -> int:
+    """Run the verb and return its exit code.
+
+    What is missing or refused by the system becomes a BytegapError, unless it is our own mistake.
+    """
     verb: Verb = options.verb
     require(f"bytegap {verb.name}", *verb.extras)
     _set_verbosity(options)
     try:
-        verb.run(options)
+        return verb.run(options) or 0
     except ModuleNotFoundError as error:
         missing = missing_extra(f"bytegap {verb.name}", error)
         if missing is None:

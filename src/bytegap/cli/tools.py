@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bytegap.cli._options import (
     Verb,
+    claim,
     flops,
     json_argument,
     open_study,
@@ -40,6 +41,51 @@ def _fit_table(options: Namespace) -> None:
 
     flags = ("columns", "convention", "drop_worst", "bootstraps", "seed", "json")
     fit_table_command.run(options.table, fit_table_command.Options(**{flag: getattr(options, flag) for flag in flags}))
+
+
+def _audit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "tokenizer", type=Path, metavar="TOKENIZER", help="tokenizer.json, SentencePiece .model, .tiktoken, or a folder"
+    )
+    parser.add_argument(
+        "--text", type=Path, nargs="+", default=[], metavar="FILE", help="the raw text: files that a corpus may have"
+    )
+    parser.add_argument(
+        "--text-field", default="text", metavar="FIELD", help="of JSON and Parquet rows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--table", type=Path, metavar="TABLE", help="bytes of each token, as .npz, .npy, .pt, .json or .csv"
+    )
+    parser.add_argument("--val-loss", type=claim, metavar="NATS", help="the claimed loss, in nats per token")
+    parser.add_argument("--val-bpb", type=claim, metavar="BPB", help="the claimed bits per byte")
+    parser.add_argument(
+        "--pattern",
+        metavar="PATTERN",
+        help="how text is split for a .tiktoken file: r50k, cl100k, o200k or a regular expression",
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="TABLE", help="write the true bytes of every id, as .npz, .npy, .json or .csv"
+    )
+    json_argument(parser)
+
+
+def _audit(options: Namespace) -> int:
+    from bytegap.audit import stage
+
+    audited = stage.run(
+        options.tokenizer,
+        stage.AuditOptions(
+            texts=options.text,
+            text_field=options.text_field,
+            table=options.table,
+            val_loss=options.val_loss,
+            val_bpb=options.val_bpb,
+            pattern=options.pattern,
+            write=options.write,
+            as_json=options.json,
+        ),
+    )
+    return 1 if audited.findings else 0
 
 
 def _flops_arguments(parser: ArgumentParser) -> None:
@@ -132,6 +178,22 @@ Fits L = E + A / N^alpha + B / D^beta to a CSV of runs (one row a run; a column 
 intervals, IsoFLOP minima where the runs share budgets, the compute frontier, and warnings about what the table cannot
 identify."""
 
+_AUDIT_DETAILS = """\
+Encodes the text as the tokenizer's file says, one document at a time, without special tokens around it, and compares:
+the bytes of its tokens with those of the raw text, the table with the true bytes of every id, the claims with what
+the text has. The true figure is the loss times the tokens, over ln 2 and the bytes of the raw text.
+
+Each mistake has a name, which docs/audit.md explains:
+
+  missing-space-piece    double-space       replacement-character
+  special-tokens         constant-divisor   characters-for-bytes
+  altered-text           lost-targets       wrong-length
+
+With both claims, the bytes per token that they imply are compared with the text's. Give all digits that you have: they
+say how exactly the claims are known.
+
+Exit code 0: nothing wrong was found; 1: something was; 2: bad input."""
+
 _FLOPS_DETAILS = """\
 FILE is one of three:
 
@@ -175,6 +237,18 @@ VERBS = (
         details=_FIT_TABLE_DETAILS,
         examples="bytegap fit-table runs.csv --convention 6nd\n"
         "bytegap fit-table runs.csv --columns 'params=Model Size'",
+    ),
+    Verb(
+        "audit",
+        "Check a bits-per-byte figure of anybody's: tokenizer, table of bytes per token, and text.",
+        _audit,
+        _audit_arguments,
+        details=_AUDIT_DETAILS,
+        examples="bytegap audit tokenizer.json --text val.txt\n"
+        "bytegap audit tokenizer.model --text val.jsonl --table token_bytes.npz --val-loss 2.0727 --val-bpb 1.2244\n"
+        "bytegap audit tokenizer.json --write token_bytes.npz",
+        also="A tokenizer.json or .tiktoken file and a table alone need no more; text and tables in .pt need the extra "
+        "train, SentencePiece and tiktoken the extra tokenizers.",
     ),
     Verb(
         "flops",

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
+from bytegap.data.tokenizer_json import byte_level_alphabet
 from bytegap.data.tokenizers.base import TokenizerSpec
-from bytegap.data.tokenizers.huggingface import byte_level_alphabet
 
 
 class ByteTokenizer:

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from sentencepiece import sentencepiece_model_pb2
 
 from bytegap.data.given_vocab import GivenVocabulary
-from bytegap.data.lossless import Lossless
+from bytegap.data.lossless import Lossless, Segment
 from bytegap.errors import TokenizerError
 
 KEPT = "tokenizer.model"
@@ -37,15 +37,60 @@ class SentencePiece(GivenVocabulary):
     @staticmethod
     def read(path: Path, name: str) -> Lossless:
         """The model at `path`, called `name` in messages; TokenizerError if it is not one."""
-        model = _Model()
-        try:
-            model.ParseFromString(path.read_bytes())
-            model.normalizer_spec.add_dummy_prefix = False
-            model.normalizer_spec.remove_extra_whitespaces = False
-            processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
-        except (DecodeError, RuntimeError, UnicodeDecodeError) as error:
-            raise TokenizerError(f"{name} is not a SentencePiece model ({error}): name a .model file") from None
+        model = _parsed(path, name)
+        model.normalizer_spec.add_dummy_prefix = False
+        model.normalizer_spec.remove_extra_whitespaces = False
+        processor = _processor(model, name)  # first, because it refuses a model that no text can be read from
         return Lossless(name, [_bytes(piece) for piece in model.pieces], processor.encode)
+
+
+@dataclass(frozen=True)
+class PieceText:
+    """A piece of a model."""
+
+    written: str
+    text: bytes
+    """That it stands for; empty for none."""
+    is_unknown: bool
+
+
+def read_pieces(path: Path, name: str) -> list[PieceText]:
+    """The pieces of the model at `path`; TokenizerError if it is not one."""
+    model = _parsed(path, name)
+    _processor(model, name)  # refuses a model that no text can be read from
+    unknown = _Model.SentencePiece.UNKNOWN
+    return [PieceText(piece.piece, _bytes(piece), piece.type == unknown) for piece in model.pieces]
+
+
+def as_written(path: Path, name: str) -> tuple[Segment, Segment]:
+    """How the model segments texts and what follows a cut in one, as its file says.
+
+    After a cut, no space is put in front, unless it replaces white space that the model strips.
+    """
+    model = _parsed(path, name)
+    from_start = _processor(model, name)
+    model.normalizer_spec.add_dummy_prefix = model.normalizer_spec.remove_extra_whitespaces
+    return from_start.encode, _processor(model, name).encode
+
+
+def _parsed(path: Path, name: str) -> Any:
+    model = _Model()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except (DecodeError, RuntimeError, UnicodeDecodeError) as error:
+        raise _not_a_model(name, error) from None
+    return model
+
+
+def _processor(model: Any, name: str) -> sentencepiece.SentencePieceProcessor:
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise _not_a_model(name, error) from None
+
+
+def _not_a_model(name: str, error: Exception) -> TokenizerError:
+    return TokenizerError(f"{name} is not a SentencePiece model ({error}): name a .model file")
 
 
 def _bytes(piece: _Piece) -> bytes:

@@ -3,7 +3,6 @@
 There are no special tokens.
 """
 
-import base64
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,15 +13,17 @@ import tiktoken
 from pydantic.dataclasses import dataclass
 from tiktoken_ext import openai_public
 
-from bytegap.data.lossless import Lossless, vocabulary_file
+from bytegap.data.lossless import Lossless, Segment, vocabulary_file
+from bytegap.data.tiktoken_ranks import read_ranks
 from bytegap.data.tokenizers.base import TokenizerSpec
 from bytegap.errors import TokenizerError
 from bytegap.io.atomic import file_sha256
 
 _KEPT, _PATTERN = "vocabulary.tiktoken", "pattern"
 
-# Published vocabularies by their size.
-_PUBLISHED = {50_256: "r50k", 100_256: "cl100k", 199_998: "o200k"}
+PATTERNS = ("r50k", "cl100k", "o200k")
+PUBLISHED = {50_256: "r50k", 100_256: "cl100k", 199_998: "o200k"}
+"""Number of tokens of a published vocabulary -> its pattern."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Tiktoken(TokenizerSpec):
         """Keep a copy of the vocabulary and the name of its pattern; nothing is learned from the text."""
         del training_documents
         shutil.copyfile(vocabulary_file(self.file), folder / _KEPT)
-        ranks = _read_ranks(folder / _KEPT, self.file)
-        pattern = self.pattern or _PUBLISHED.get(len(ranks))
+        ranks = read_ranks(folder / _KEPT, self.file)
+        pattern = self.pattern or PUBLISHED.get(len(ranks))
         if pattern is None:
             raise TokenizerError(
                 f"{self.file} has {len(ranks):,} tokens, like no published vocabulary: "
-                f"set pattern to one of {', '.join(_PUBLISHED.values())}"
+                f"set pattern to one of {', '.join(PUBLISHED.values())}"
             )
         (folder / _PATTERN).write_text(pattern, encoding="utf-8")
         return _lossless(ranks, pattern, self.file)
@@ -56,18 +57,31 @@ class Tiktoken(TokenizerSpec):
     def load(cls, folder: Path) -> Lossless:
         """The copy that `prepare` kept."""
         path = folder / _KEPT
-        return _lossless(_read_ranks(path, str(path)), (folder / _PATTERN).read_text(encoding="utf-8"), str(path))
+        return _lossless(read_ranks(path, str(path)), (folder / _PATTERN).read_text(encoding="utf-8"), str(path))
+
+
+def as_written(path: Path, name: str, pattern: str) -> Segment:
+    """How the file segments texts under a published pattern, or a regular expression."""
+    try:
+        encoding = _encoding(read_ranks(path, name), word_pattern(pattern) if pattern in PATTERNS else pattern, name)
+    except ValueError as error:
+        raise TokenizerError(f"{pattern!r} is not a regular expression that tiktoken reads ({error})") from None
+    return encoding.encode_ordinary_batch
+
+
+def _encoding(ranks: dict[bytes, int], expression: str, name: str) -> tiktoken.Encoding:
+    return tiktoken.Encoding(name, pat_str=expression, mergeable_ranks=ranks, special_tokens={})
 
 
 def _lossless(ranks: dict[bytes, int], pattern: str, name: str) -> Lossless:
-    encoding = tiktoken.Encoding(name, pat_str=_word_pattern(pattern), mergeable_ranks=ranks, special_tokens={})
+    encoding = _encoding(ranks, word_pattern(pattern), name)
     token_bytes = [b""] * (1 + max(ranks.values()))
     for piece, rank in ranks.items():
         token_bytes[rank] = piece
     return Lossless(name, token_bytes, encoding.encode_ordinary_batch)
 
 
-def _word_pattern(name: str) -> str:
+def word_pattern(name: str) -> str:
     """The regular expression that splits text into words, as tiktoken itself defines it for a published vocabulary.
 
     Its constructors would download the vocabulary; a copy of the function with another loader does not.
@@ -83,20 +97,3 @@ def _word_pattern(name: str) -> str:
 def _no_ranks(*_: object, **__: object) -> dict[bytes, int]:
     """Stands for the loader that downloads."""
     return {}
-
-
-def _read_ranks(path: Path, name: str) -> dict[bytes, int]:
-    """The bytes and rank of each token; TokenizerError where a line is malformed, or a byte has no token."""
-    ranks: dict[bytes, int] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            piece, rank = line.split()
-            ranks[base64.b64decode(piece, validate=True)] = int(rank)
-        except ValueError:
-            raise TokenizerError(f"{name}, line {number} is not base64 and a rank: name a .tiktoken file") from None
-    absent = [byte for byte in range(256) if bytes([byte]) not in ranks]
-    if absent:
-        raise TokenizerError(f"{name} has no token for the byte 0x{absent[0]:02X}: it is not a complete .tiktoken file")
-    if sorted(ranks.values()) != list(range(len(ranks))):
-        raise TokenizerError(f"{name} has ranks other than 0, 1, 2 ..., each once: it is not a complete .tiktoken file")
-    return ranks
