@@ -47,13 +47,15 @@ def fit_table(  # noqa: PLR0913 - keyword arguments of a public function
     drop_worst: int = 0,
     bootstraps: int = 4000,
     seed: int = 0,
+    pairs: "Sequence[tuple[str, str]]" = (),
 ) -> "TableFit | ArmsFit":
     """Fit scaling laws to a table of runs, as `bytegap fit-table` does; FitError says what is wrong with the table.
 
     `table` is the path of a CSV file, or a list of rows, each a mapping of column names to values. `columns` maps
     bytegap's column names to the table's; `convention = "6nd"` computes a missing one of flops, params and tokens by
     C = 6 N D; `drop_worst` rows of largest residual are left out of a second fit; intervals come from `bootstraps`
-    resamples drawn with `seed`.
+    resamples drawn with `seed`. Of a column `arm`, each of `pairs`, an arm of bytes and the one that it is compared
+    with, gets its overhead, gap, slope and parity, and every two pairs their interaction.
     """
     from bytegap.fit import fit_table as fit
     from bytegap.fit import read_table
@@ -62,7 +64,7 @@ def fit_table(  # noqa: PLR0913 - keyword arguments of a public function
         rows = read_table.read(Path(table), columns or {}, convention)
     else:
         rows = read_table.read_records(table, columns or {}, convention)
-    return fit.fit_table(rows, bootstraps, seed, drop_worst)
+    return fit.fit_table(rows, bootstraps, seed, drop_worst, pairs)
 
 
 def open_model(name: str | Path, context: int | None = None) -> "LanguageModel":

@@ -18,13 +18,23 @@ from bytegap.errors import CommandError
 
 def _fit_table_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "table", type=Path, metavar="RUNS.csv", help="one run a row: its loss, and its flops, params and tokens"
+        "table",
+        type=Path,
+        metavar="RUNS.csv",
+        help="CSV or JSON lines, one run a row: its loss, and its flops, params and tokens",
     )
     parser.add_argument(
         "--columns", default="", metavar="OURS=THEIRS,...", help="other column names, such as 'params=Model Size'"
     )
     parser.add_argument(
         "--convention", choices=["6nd"], help="compute the missing one of flops, params, tokens by C = 6 N D"
+    )
+    parser.add_argument(
+        "--pair",
+        action="append",
+        default=[],
+        metavar="bytes=ARM,bpe=ARM",
+        help="compare two arms of the column 'arm'; may be given several times, and every two pairs are compared",
     )
     parser.add_argument(
         "--drop-worst", type=int, default=0, metavar="K", help="refit without the K rows of largest residual"
@@ -39,7 +49,7 @@ def _fit_table_arguments(parser: ArgumentParser) -> None:
 def _fit_table(options: Namespace) -> None:
     from bytegap.fit import fit_table_command
 
-    flags = ("columns", "convention", "drop_worst", "bootstraps", "seed", "json")
+    flags = ("columns", "convention", "pair", "drop_worst", "bootstraps", "seed", "json")
     fit_table_command.run(options.table, fit_table_command.Options(**{flag: getattr(options, flag) for flag in flags}))
 
 
@@ -176,7 +186,11 @@ def _check(options: Namespace) -> None:
 _FIT_TABLE_DETAILS = """\
 Fits L = E + A / N^alpha + B / D^beta to a CSV of runs (one row a run; a column 'arm' compares several), with bootstrap
 intervals, IsoFLOP minima where the runs share budgets, the compute frontier, and warnings about what the table cannot
-identify."""
+identify.
+
+With --pair bytes=ARM,bpe=ARM, any two arms are compared as a study's are: the overhead k at equal loss, the gap at
+equal compute, the slope of k and the parity, each labelled estimated, censored (a bound) or extrapolated. Two pairs
+give the interaction, ln k of the first less ln k of the second."""
 
 _AUDIT_DETAILS = """\
 Encodes the text as the tokenizer's file says, one document at a time, without special tokens around it, and compares:
@@ -231,12 +245,13 @@ Writes the audit's runs to tuning.jsonl, to be kept with runs.jsonl, and what th
 VERBS = (
     Verb(
         "fit-table",
-        "Fit scaling laws to any table of runs (CSV), without a study.",
+        "Fit scaling laws to any table of runs (CSV or JSON lines), and compare its arms, without a study.",
         _fit_table,
         _fit_table_arguments,
         details=_FIT_TABLE_DETAILS,
         examples="bytegap fit-table runs.csv --convention 6nd\n"
-        "bytegap fit-table runs.csv --columns 'params=Model Size'",
+        "bytegap fit-table runs.csv --columns 'params=Model Size'\n"
+        "bytegap fit-table runs.csv --pair bytes=byte-mdm,bpe=bpe-mdm --pair bytes=byte-ar,bpe=bpe-ar",
     ),
     Verb(
         "audit",

@@ -138,7 +138,7 @@ def _unmatched(kind: ClaimKind, objective: str) -> Claim:
 
 
 @dataclass(frozen=True)
-class _Headline:
+class Headline:
     """An estimate with intervals that cover those of all forms of the frontier."""
 
     row: Estimand
@@ -149,6 +149,7 @@ class _Headline:
 
     @property
     def is_estimate(self) -> bool:
+        """Whether it is neither a bound nor an extrapolation, and has an interval."""
         return self.row.label == "estimated" and self.ci95 is not None
 
     def is_within(self, margin: float | None) -> bool:
@@ -169,20 +170,20 @@ class _Headline:
         return high if self.row.name == "overhead" or high < 0 else None
 
 
-def _headline(names: tuple[str, ...], estimands: Sequence[Estimand]) -> _Headline | None:
+def _headline(names: tuple[str, ...], estimands: Sequence[Estimand]) -> Headline | None:
     """The headline of exactly these arms."""
     own = [row for row in estimands if row.arms == names]
     row = next((row for row in own if row.headline and row.quantity.value is not None), None)
-    return _in_all_forms(row, own) if row else None
+    return in_all_forms(row, own) if row else None
 
 
-def _in_all_forms(row: Estimand, estimands: Sequence[Estimand]) -> _Headline:
+def in_all_forms(row: Estimand, estimands: Sequence[Estimand]) -> Headline:
     """The estimate with the intervals of the same estimand in other forms."""
     key = (row.name, row.arms, row.at_bpb, row.at_flops, row.label)
     same = [each for each in estimands if (each.name, each.arms, each.at_bpb, each.at_flops, each.label) == key]
     assert row.quantity.value is not None
     ci95, ci90 = covering([each.quantity.ci95 for each in same]), covering([each.ci90 for each in same])
-    return _Headline(row, row.quantity.value, ci95, ci90, len(same))
+    return Headline(row, row.quantity.value, ci95, ci90, len(same))
 
 
 def _compare(kind: ClaimKind, arms: Sequence[Arm], evidence: Evidence) -> Claim:
@@ -219,7 +220,7 @@ def _compare(kind: ClaimKind, arms: Sequence[Arm], evidence: Evidence) -> Claim:
     return about
 
 
-def _no_estimate(arms: Sequence[Arm], headline: _Headline | None) -> Reason:
+def _no_estimate(arms: Sequence[Arm], headline: Headline | None) -> Reason:
     """Why arms that learn context and have a bracketed minimum still have no estimate."""
     if headline and headline.row.label == "estimated":
         return Reason(why="no interval", arms=tuple(arm.name for arm in arms))
@@ -234,7 +235,7 @@ def _recount(row: Estimand, executed: Sequence[Estimand]) -> Recount | None:
     again = next((each for each in own if each.form == row.form and each.label != "extrapolated"), None)
     if again is None or again.quantity.value is None:
         return None
-    headline = _in_all_forms(again, own)
+    headline = in_all_forms(again, own)
     value = headline.value if again.label == "estimated" else headline.bound
     return None if value is None else Recount(convention=EXECUTED, value=value, ci95=headline.ci95, bound=again.bound)
 
@@ -247,7 +248,7 @@ def _parity(pair: TwoArms, evidence: Evidence) -> Iterator[Claim]:
     preferred = next((row for row in rows if headline and row.form == headline.row.form), None)
     if preferred is None or any(row.label != "estimated" for row in rows):
         return
-    found = _in_all_forms(preferred, rows)
+    found = in_all_forms(preferred, rows)
     low, high = max(arm.flops_observed[0] for arm in pair), min(arm.flops_observed[1] for arm in pair)
     if found.ci95 and low <= found.ci95[0] and found.ci95[1] <= high:
         yield Claim(

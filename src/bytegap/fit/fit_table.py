@@ -16,6 +16,7 @@ from bytegap.fit import diagnostics
 from bytegap.fit.frontiers import HOLDOUT_BUDGETS, LEAST_BUDGETS, LabelledPoints
 from bytegap.fit.nested import separate_laws
 from bytegap.fit.read_table import LEAST_ROWS, TableRow
+from bytegap.fit.table_pairs import check_pairs, compare
 from bytegap.fit.table_schema import ArmsFit, Budget, Chinchilla, Exponents, LossFrontier, Optimal, TableFit
 from bytegap.scaling import laws
 from bytegap.scaling.bootstrap import quantity
@@ -27,6 +28,7 @@ from bytegap.scaling.regression import weighted_line
 from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.base import FrozenDict, Quantity
 from bytegap.schema.frontier import SeparateLaws
+from bytegap.study.config import TwoNames
 
 BOOTSTRAPS = 4000
 NEIGHBOUR_RATIO = 1.05
@@ -36,9 +38,13 @@ ASSUMED_PASSES = 1000
 
 
 def fit_table(
-    rows: Sequence[TableRow], bootstraps: int = BOOTSTRAPS, seed: int = 0, drop_worst: int = 0
+    rows: Sequence[TableRow],
+    bootstraps: int = BOOTSTRAPS,
+    seed: int = 0,
+    drop_worst: int = 0,
+    pairs: Sequence[TwoNames] = (),
 ) -> TableFit | ArmsFit:
-    """Fit the rows of each arm, and test whether several arms need separate laws.
+    """Fit the rows of each arm, test whether several arms need separate laws, and compare the named `pairs` of them.
 
     Intervals come from `bootstraps` draws; the `drop_worst` rows of largest residual in a first fit are left out.
     FitError where an arm has too few rows.
@@ -46,6 +52,7 @@ def fit_table(
     by_arm: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
         by_arm[row.arm].append(row)
+    check_pairs(pairs, list(by_arm))
     for name, own in by_arm.items():
         _check(f"arm '{name}'" if name else "the table", len(own), drop_worst)
     found = {
@@ -55,11 +62,15 @@ def fit_table(
     if len(found) == 1:
         (only,) = (fit for fit, _ in found.values())
         return only.model_copy(update={"warnings": (diagnostics.ASSUMED_UNITS, *only.warnings)})
-    tested = separate_laws([arm for _, arm in found.values()], share_irreducible_loss=True)
+    points = [arm for _, arm in found.values()]
+    tested = separate_laws(points, share_irreducible_loss=True)
+    compared, interactions = compare(points, pairs)
     return ArmsFit(
         arms=FrozenDict({name: fit for name, (fit, _) in found.items()}),
         separate_laws=tested,
         warnings=(diagnostics.ASSUMED_UNITS, *_about_test(tested)),
+        pairs=compared,
+        interactions=interactions,
     )
 
 

@@ -1,5 +1,6 @@
 """The verb `fit-table`: reads a CSV of runs, prints its fit as JSON or as tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from bytegap import console
 from bytegap.errors import FitError
 from bytegap.fit import read_table
 from bytegap.fit.fit_table import BOOTSTRAPS, fit_table
-from bytegap.fit.table_schema import ArmsFit, TableFit
+from bytegap.fit.table_pairs import parse_pair
+from bytegap.fit.table_schema import ArmsFit, LabelledValue, TableFit, TablePair
 from bytegap.schema.base import Quantity
 from bytegap.schema.frontier import SeparateLaws
 
@@ -28,6 +30,8 @@ class Options:
     drop_worst: int = 0
     bootstraps: int = BOOTSTRAPS
     seed: int = 0
+    pair: Sequence[str] = ()
+    """Arms to compare, each as `table_pairs.parse_pair` reads it."""
     json: bool = False
 
 
@@ -41,7 +45,8 @@ def run(path: Path, options: Options) -> TableFit | ArmsFit:
         if value < least:
             raise FitError(f"{flag} {value}: it must be at least {least}")
     rows = read_table.read(path, read_table.parse_columns(options.columns), options.convention)
-    fit = fit_table(rows, options.bootstraps, options.seed, options.drop_worst)
+    pairs = [parse_pair(text) for text in options.pair]
+    fit = fit_table(rows, options.bootstraps, options.seed, options.drop_worst, pairs)
     if options.json:
         print(fit.model_dump_json(indent=2))
     else:
@@ -57,8 +62,34 @@ def _show(fit: TableFit | ArmsFit) -> None:
         _show_arm(own, f"{name}: ")
     if fit.separate_laws:
         console.show(_nested_table(fit.separate_laws))
+    for pair in fit.pairs:
+        _show_pair(pair)
+    for interaction in fit.interactions:
+        names = [" / ".join(pair) for pair in (interaction.first, interaction.second)]
+        title = f"ln k of {names[0]} less ln k of {names[1]}"
+        console.show(_comparison_table(title, [("interaction", each) for each in interaction.values]))
     for warning in fit.warnings:
         console.warn("fit", warning)
+
+
+def _show_pair(pair: TablePair) -> None:
+    rows = [("k, ratio of compute at equal loss", each) for each in pair.overhead]
+    rows += [("gap in loss at equal compute", each) for each in pair.gap]
+    rows += [("slope, d ln k / d ln C", pair.slope)] if pair.slope else []
+    rows += [("parity, compute", pair.parity)] if pair.parity else []
+    console.show(_comparison_table(f"{pair.bytes} over {pair.bpe}", rows))
+    if pair.note:
+        console.warn("fit", f"{pair.bytes} over {pair.bpe}: {pair.note}")
+
+
+def _comparison_table(title: str, rows: Sequence[tuple[str, LabelledValue]]) -> Table:
+    table = Table("what", "at", "value", "95 % interval", "label", title=title)
+    for what, each in rows:
+        at = "" if each.at_loss is None else f"loss {each.at_loss:.4g}"
+        at = at or ("" if each.at_flops is None else f"{each.at_flops:.3g} FLOPs")
+        ends = "-" if each.ci95 is None else f"{each.ci95[0]:.4g} to {each.ci95[1]:.4g}"
+        table.add_row(what, at, f"{each.bound} {each.value:.4g}".strip(), ends, each.label)
+    return table
 
 
 def _show_arm(fit: TableFit, prefix: str) -> None:

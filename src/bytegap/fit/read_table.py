@@ -1,8 +1,11 @@
-"""Reads the rows of `bytegap fit-table`: a CSV file with a header, or a list of records, one run each.
+"""Reads the rows of `bytegap fit-table`: a CSV file with a header, JSON lines, or a list of records, one run each.
 
 Columns: `loss`, and `flops`, `params`, `tokens`, of which one may follow from C = 6 N D; optionally `arm`, `budget`,
 `loss_se`, `objective` and `tokenizer`. Other columns are ignored. Rows are numbered as in a spreadsheet: the header is
 row 1, and the first record is row 2. Every error names its row and column.
+
+Of JSON lines, or one JSON list, each object is a run; nested objects become columns with dotted names, such as
+`summary.val_loss`. A study's own `runs.jsonl` needs no names of columns.
 """
 
 import csv
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bytegap.errors import FitError, nearest
+from bytegap.fit.json_records import Records, is_study, read_json_records
 from bytegap.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN
 
 COUNTS = ("flops", "params", "tokens")
@@ -20,9 +24,8 @@ WORDS = ("arm", "objective", "tokenizer")
 COLUMNS = (*NUMBERS, *WORDS)
 LEAST_ROWS = 6
 """One more than the Chinchilla law has parameters."""
-
-Records = Sequence[Mapping[str, float | str | None]]
-"""Rows by column name; None is an empty cell."""
+STUDY_COLUMNS = {"params": "non_embedding_parameters", "loss": "bpb", "loss_se": "bpb_se", "budget": "budget_flops"}
+"""Columns of a study's `runs.jsonl` that have other names there."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,31 @@ class _Header:
 
 
 def read(path: Path, columns: Mapping[str, str], convention: str | None) -> list[TableRow]:
-    """The rows of a CSV file; `columns` maps names of `COLUMNS` to the file's own.
+    """The rows of a file of CSV or JSON; `columns` maps names of `COLUMNS` to the file's own.
 
     `convention = "6nd"` computes a missing one of flops, params and tokens by C = 6 N D. FitError where the file is no
     table, a column is missing, or a cell is not a number that a run can have.
     """
-    names, lines = _lines(path)
-    return _rows(str(path), names, lines, columns, convention)
+    if (records := read_json_records(path)) is None:
+        names, lines = _lines(path)
+        return _rows(str(path), names, lines, columns, convention)
+    if is_study(records):
+        records = [record for record in records if record["status"] == "finished"]
+        columns = {**STUDY_COLUMNS, **columns}
+    return read_records(records, columns, convention, str(path), first_row=1)
 
 
-def read_records(records: Records, columns: Mapping[str, str], convention: str | None) -> list[TableRow]:
+def read_records(
+    records: Records,
+    columns: Mapping[str, str],
+    convention: str | None,
+    table: str = "the table",
+    first_row: int = 2,
+) -> list[TableRow]:
     """The same of rows in memory, such as `list(csv.DictReader(file))` or `frame.to_dicts()` of a polars frame."""
     names = list(dict.fromkeys(name for record in records for name in record))
     cells = [["" if (cell := record.get(name)) is None else str(cell) for name in names] for record in records]
-    return _rows("the table", names, list(enumerate(cells, start=2)), columns, convention)
+    return _rows(table, names, list(enumerate(cells, start=first_row)), columns, convention)
 
 
 def _rows(
@@ -90,7 +104,7 @@ def _rows(
 def parse_columns(text: str) -> dict[str, str]:
     """`params=Model Size,loss=loss` as a mapping; FitError where it is not that or names no column of `COLUMNS`."""
     found: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in _parts(text):
         ours, equals, theirs = (each.strip() for each in part.partition("="))
         if not equals or not theirs:
             raise FitError(f"--columns: '{part}' is not OURS=THEIRS, as in 'params=Model Size'")
@@ -100,6 +114,15 @@ def parse_columns(text: str) -> dict[str, str]:
             raise FitError(f"--columns: '{ours}' is named twice: keep one of them")
         found[ours] = theirs
     return found
+
+
+def _parts(text: str) -> list[str]:
+    """What lies between the commas; a part with a comma in it is quoted, as in '"params=Size, M",loss=bpb'."""
+    try:
+        [parts] = csv.reader([text], skipinitialspace=True, strict=True) if text.strip() else [[]]
+    except (csv.Error, ValueError):
+        raise FitError(f"--columns: the quotes in '{text}' do not close: quote a whole OURS=THEIRS") from None
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

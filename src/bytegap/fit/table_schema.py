@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bytegap.schema.base import FrozenDict, FrozenModel, Quantity
+from bytegap.schema.fit import Label
 from bytegap.schema.frontier import SeparateLaws
 
 
@@ -75,6 +76,52 @@ class TableFit(FrozenModel):
     warnings: tuple[str, ...]
 
 
+class LabelledValue(FrozenModel):
+    """An estimate of a comparison, and how it is known."""
+
+    at_loss: float | None = None
+    """Loss that it is evaluated at, in the table's unit."""
+    at_flops: float | None = None
+    """Compute that it is evaluated at."""
+    value: float
+    """If `label` is `censored`, a bound."""
+    ci95: tuple[float, float] | None
+    """Covers all forms of the frontier that were fitted."""
+    label: Label
+    bound: Literal["", ">", "<"] = ""
+    """Side of a bound: the true value is above or below `value`."""
+    headline: bool = False
+    """The middle of the estimates; without one, the tightest bound."""
+
+
+class TablePair(FrozenModel):
+    """Two arms of a table compared; what the arms do not determine is empty or None."""
+
+    bytes: str
+    bpe: str
+    """The arm that `bytes` is compared with, whatever it is."""
+    overhead: tuple[LabelledValue, ...]
+    """Compute of `bytes` over compute of `bpe` at equal loss, by rising loss."""
+    gap: tuple[LabelledValue, ...]
+    """Loss of `bytes` less loss of `bpe` at equal compute."""
+    slope: LabelledValue | None
+    """d ln k / d ln C: negative where the overhead falls as compute rises."""
+    parity: LabelledValue | None
+    """The least compute from which on `bytes` needs no more."""
+    note: str
+    """Why there is no estimate; else empty."""
+
+
+class TableInteraction(FrozenModel):
+    """Two pairs compared."""
+
+    first: tuple[str, str]
+    """The arms `bytes` and `bpe`."""
+    second: tuple[str, str]
+    values: tuple[LabelledValue, ...]
+    """ln k of the first pair less ln k of the second at equal loss, by rising loss."""
+
+
 class ArmsFit(FrozenModel):
     """The fit of a table of several arms."""
 
@@ -82,3 +129,7 @@ class ArmsFit(FrozenModel):
     separate_laws: SeparateLaws | None
     """Whether the arms need separate exponents; None where fewer than two arms have a frontier."""
     warnings: tuple[str, ...]
+    pairs: tuple[TablePair, ...] = ()
+    """Arms that were named to be compared."""
+    interactions: tuple[TableInteraction, ...] = ()
+    """Of every two of the pairs."""
