@@ -2,8 +2,9 @@
 
 Stretches of valid UTF-8 go to the vocabulary's own segmentation; all other bytes become single-byte tokens.
 The bytes of the resulting tokens are compared with the text.
-A stretch that was altered (by a normalizer, an unknown token, U+2581 in SentencePiece) is cut into lines, then words,
-then code points; only what is still altered is escaped, that is, written as single-byte tokens.
+Of a stretch that was altered (by a normalizer, an unknown token, U+2581 in SentencePiece) the tokens before, between
+and after what was altered are kept; the rest is cut into lines, then words, then code points, and only what is still
+altered is escaped, that is, written as single-byte tokens.
 Tokens that stand for no text are never produced.
 """
 
@@ -26,6 +27,11 @@ _RAW = re.compile("([\udc80-\udcff]+)")
 
 # Ever finer cuts of a stretch that was altered. White space begins a word, as in every common vocabulary.
 _CUTS = (re.compile(r"[^\n]+|\n+"), re.compile(r" ?\S+|\s"), re.compile(r".", re.DOTALL))
+
+_TOKENS_AHEAD, _BYTES_AHEAD = 6, 8
+"""Tokens that must match again after an alteration, and their bytes at least."""
+_LOST_TOKENS, _LOST_BYTES = 32, 256
+"""How far after an alteration such a match is looked for."""
 
 _ORDINARY_TEXT = "The State of the Union, in 1790: it's a plain text, by George Washington."
 
@@ -66,12 +72,57 @@ class Lossless:
         if not cuts:
             for i in lost:
                 found[i] = self._escape(stretches[i])
-        elif lost:
-            finer = [cuts[0].findall(stretches[i]) for i in lost]
-            carried = iter(self._carry(list(chain.from_iterable(finer)), cuts[1:]))
-            for i, pieces in zip(lost, finer, strict=True):
+            return found
+        kept = [self._kept(stretches[i], found[i]) for i in lost]
+        # What is altered within a stretch is tried again by itself; what is altered as a whole is cut.
+        again = [part for parts in kept if len(parts) > 1 for part in parts if isinstance(part, str)]
+        finer = [cuts[0].findall(stretches[i]) if len(parts) == 1 else [] for i, parts in zip(lost, kept, strict=True)]
+        carried_again = iter(self._carry(again, cuts) if again else [])
+        carried = iter(self._carry(list(chain.from_iterable(finer)), cuts[1:]) if any(finer) else [])
+        for i, parts, pieces in zip(lost, kept, finer, strict=True):
+            if len(parts) == 1:
                 found[i] = list(chain.from_iterable(next(carried) for _ in pieces))
+            else:
+                own = (next(carried_again) if isinstance(part, str) else part for part in parts)
+                found[i] = list(chain.from_iterable(own))
         return found
+
+    def _kept(self, stretch: str, tokens: list[int]) -> list[list[int] | str]:
+        """The stretch in order, as tokens whose bytes are its own, and texts that were altered; one text if all was."""
+        data, parts = stretch.encode(), list[list[int] | str]()
+        at = index = 0
+        while at < len(data):
+            run = self._matching(data, at, tokens, index)
+            if run:
+                parts.append(tokens[index : index + len(run)])
+                at, index = at + sum(run), index + len(run)
+            if at < len(data):
+                begin = at
+                at, index = self._resumed(data, at, tokens, index)
+                parts.append(data[begin:at].decode())
+        return parts
+
+    def _matching(self, data: bytes, at: int, tokens: list[int], index: int) -> list[int]:
+        """Lengths of the tokens from `index` on that are the bytes from `at` on; they end between code points."""
+        lengths: list[int] = []
+        for token in tokens[index:]:
+            piece = self.token_bytes[token]
+            if not piece or not data.startswith(piece, at):
+                break
+            lengths.append(len(piece))
+            at += len(piece)
+        while lengths and not _begins(data, at):
+            at -= lengths.pop()
+        return lengths
+
+    def _resumed(self, data: bytes, at: int, tokens: list[int], index: int) -> tuple[int, int]:
+        """(place in the bytes, index of a token) after `at` and `index` from where on several tokens match again."""
+        for later in range(index, min(index + _LOST_TOKENS, len(tokens))):
+            ahead = b"".join(map(self.token_bytes.__getitem__, tokens[later : later + _TOKENS_AHEAD]))
+            found = data.find(ahead, at + 1, at + _LOST_BYTES) if len(ahead) >= _BYTES_AHEAD else -1
+            if found > at and _begins(data, found):
+                return found, later
+        return len(data), len(tokens)
 
     def _survives(self, stretch: str, tokens: list[int]) -> bool:
         joined = b"".join(map(self.token_bytes.__getitem__, tokens))
@@ -110,6 +161,11 @@ class Lossless:
             "use a vocabulary without that, such as a byte-level one"
         )
         raise TokenizerError(message)
+
+
+def _begins(data: bytes, at: int) -> bool:
+    """Whether a code point of valid UTF-8, or nothing, begins at `at`."""
+    return at == len(data) or data[at] & 0xC0 != 0x80
 
 
 def vocabulary_file(file: str) -> Path:

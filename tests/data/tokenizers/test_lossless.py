@@ -1,6 +1,8 @@
 """Any bytes through every kind of tokens come back exactly, and the lengths of their tokens add up."""
 
 import json
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from bytegap.data.lossless import Lossless
 from bytegap.data.tokenizers.base import Tokenizer
+from bytegap.data.tokenizers.huggingface import load_tokenizer_json
 from bytegap.errors import TokenizerError
 from tests.data.tokenizers.conftest import TEXT, Make
 
@@ -218,3 +221,69 @@ def test_tiktoken_asks_for_the_pattern_it_cannot_know(make: Make, vocabularies: 
     (vocabularies / "holed.tiktoken").write_bytes(b"".join(lines[:65] + lines[66:]))
     with pytest.raises(TokenizerError, match="0x41"):
         make("tiktoken", {"file": str(vocabularies / "holed.tiktoken"), "pattern": "r50k"})
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def nfc(vocabularies: Path, folder: Path) -> Path:
+    """The byte-level vocabulary under a normalizer that composes letters."""
+    tokenizer = tokenizers.Tokenizer.from_file(str(vocabularies / "byte_level.json"))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.save(str(folder / "nfc.json"))
+    return folder / "nfc.json"
+
+
+@pytest.mark.parametrize("odd", ["e\u0301", "a\u030a\u0323", "\u212b", "\u1100\u1161", "e\u0301e\u0301 and e\u0301"])
+def test_one_odd_character_leaves_the_other_tokens_as_they_were(
+    make: Make, vocabularies: Path, tmp_path: Path, odd: str
+) -> None:
+    """A letter that a normalizer composes: only its own tokens differ from those of the text without it."""
+    plain = make("huggingface", {"file": str(vocabularies / "byte_level.json")})
+    composing = make("huggingface", {"file": str(nfc(vocabularies, tmp_path))})
+    before = "The United States\n\nand the people\n of the  United States. " * 20
+    after = " the people.\nThe United States, and it's 1790 again.\n\n The people" * 20
+    text = (before + odd + after).encode()
+    check(composing, [text])
+    [expected], [found] = (each.encode_batch([text]) for each in (plain, composing))
+    same_before = common(expected, found)
+    same_after = common(expected[::-1], found[::-1])
+    lost = b"".join(composing.token_bytes[token] for token in found[same_before : len(found) - same_after])
+    assert len(lost) <= len(odd.encode()) + 12
+    assert min(same_before, same_after) > 100
+
+
+def test_many_odd_characters_leave_what_is_between_them(make: Make, vocabularies: Path, tmp_path: Path) -> None:
+    plain = make("huggingface", {"file": str(vocabularies / "byte_level.json")})
+    composing = make("huggingface", {"file": str(nfc(vocabularies, tmp_path))})
+    between = "\n\nThe United States and the people\n of the  United States."
+    text = ("e\u0301".join([between] * 40)).encode()
+    check(composing, [text])
+    [expected], [found] = (each.encode_batch([text]) for each in (plain, composing))
+    assert abs(len(found) - len(expected)) <= 40
+
+
+@given(text=st.text(alphabet="ab \n\u00e9e\u0301\u0323\u212b\u1100\u1161\u11a8", max_size=60))
+def test_composed_letters_in_any_order_come_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    check(_composing(tmp_path_factory), [text.encode()])
+
+
+_MADE: list[Tokenizer] = []
+
+
+def _composing(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A byte-level vocabulary that composes letters, made once."""
+    if not _MADE:
+        tokenizer = tokenizers.Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.normalizer = normalizers.NFC()
+        trainer = trainers.BpeTrainer(
+            vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        )
+        tokenizer.train_from_iterator(["ab ab a b e\u0301 \u00e9\n\n ab"] * 20, trainer)
+        path = tmp_path_factory.mktemp("composing") / "tokenizer.json"
+        tokenizer.save(str(path))
+        _MADE.append(load_tokenizer_json(path))
+    return _MADE[0]
