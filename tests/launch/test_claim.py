@@ -1,12 +1,16 @@
 """Claims on runs: one process trains a run, others wait, a record ends it."""
 
+import errno
+import fcntl
+import os
 import shutil
 
 import pytest
 import torch
 from filelock import FileLock
 
-from bytegap.errors import BytegapError, StudyDirError
+from bytegap.cli.main import main
+from bytegap.errors import BytegapError, FileError, StudyDirError
 from bytegap.launch import claim, local
 from bytegap.launch.claim import check_token_files, claim_and_train
 from bytegap.launch.lock import is_claimed
@@ -96,3 +100,44 @@ def test_all_that_a_run_reads_of_the_tokens_is_verified_before_it_is_trained(own
         match=f"tokens/{file}: checksum differs.*delete .*{file.split('/')[0]} and run 'bytegap tokenize' again",
     ):
         check_token_files(study_dir, [spec])
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(own, monkeypatch, number):
+    """Two workers could train one run there."""
+    study_dir, spec = own
+
+    def no_locks(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(FileError, match="no locks"):
+        attempt(study_dir, spec)
+    assert not is_claimed(study_dir.run(spec.id))
+
+
+def test_looking_for_claims_writes_nothing(own):
+    study_dir, spec = own
+    run_dir = study_dir.run(spec.id)
+    assert not is_claimed(run_dir)
+    assert not run_dir.path.exists()
+    run_dir.path.mkdir(parents=True)
+    with FileLock(run_dir.lock_path):
+        before = run_dir.lock_path.stat()
+        assert is_claimed(run_dir)
+    run_dir.lock_path.chmod(0o444)
+    assert not is_claimed(run_dir)
+    assert run_dir.lock_path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "0", "2.5"])
+def test_an_alien_world_size_is_one_sentence(monkeypatch, capsys, value):
+    monkeypatch.setenv("WORLD_SIZE", value)
+    assert main(["train", "study.toml"]) == 2
+    assert "WORLD_SIZE" in capsys.readouterr().err
+
+
+def test_an_empty_world_size_is_none(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert main(["train", "absent.toml"]) == 2
+    assert "absent.toml" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from bytegap.console import say, show, track, warn
 from bytegap.errors import CommandError, counted
 from bytegap.extras import missing_extra
 from bytegap.io.atomic import check_output
+from bytegap.io.paths import as_text
 from bytegap.schema.audit import Finding, TokenizerAudit
 
 _SHOWN_ENTRIES = 10
@@ -86,7 +87,7 @@ def audit(vocabulary: TokenVocabulary, options: AuditOptions, table: ByteTable |
         if loss is not None and bpb is not None:
             findings += check_claims(loss, bpb, count, vocabulary, checked.text_bytes)
     return TokenizerAudit(
-        tokenizer=str(vocabulary.path),
+        tokenizer=as_text(vocabulary.path),
         vocab_size=len(vocabulary.token_bytes),
         lossless=None if count is None else count.is_lossless,
         documents=None if count is None else count.documents,

@@ -20,6 +20,7 @@ from bytegap.data.tokenizer_json import (
 )
 from bytegap.errors import TokenizerError, file_error
 from bytegap.extras import missing_extra
+from bytegap.io.paths import expanded
 
 TokenizerKind = Literal["tokenizer.json", "SentencePiece", "tiktoken"]
 
@@ -71,7 +72,7 @@ class TokenVocabulary:
 
 def read_vocabulary(path: Path) -> TokenVocabulary:
     """The vocabulary in a file, or in a model's folder; TokenizerError where it cannot be read."""
-    path = _file_of(path.expanduser())
+    path = _file_of(expanded(path))
     try:
         with path.open("rb") as file:
             begin = file.read(4096)

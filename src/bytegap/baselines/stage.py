@@ -22,6 +22,7 @@ from bytegap.console import say, show, track
 from bytegap.data.windows import window_texts
 from bytegap.errors import EvaluateError
 from bytegap.io.arrays import read_array
+from bytegap.io.paths import as_text
 from bytegap.schema.base import FrozenDict, FrozenModel, digest
 from bytegap.schema.data import HeldOut, ScoringSplit
 from bytegap.schema.evaluate import Baselines, Compressed
@@ -84,7 +85,7 @@ def of_files(paths: list[Path], *, as_json: bool = False) -> CompressedFiles:
     n = len(COMPRESSORS)
     files = tuple(
         CompressedFile(
-            file=str(path), bytes=path.stat().st_size, compressed=tuple(compressed[index * n : (index + 1) * n])
+            file=as_text(path), bytes=path.stat().st_size, compressed=tuple(compressed[index * n : (index + 1) * n])
         )
         for index, path in enumerate(paths)
     )

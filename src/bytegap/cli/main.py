@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from io import TextIOWrapper
 
 from bytegap.cli import models, pipeline, tools
 from bytegap.cli._options import Verb
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _on_sigterm)
     send_dropped_again()
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold bytes that are not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = make_parser()
     if not arguments:
         parser.print_help(sys.stderr)

@@ -208,9 +208,22 @@ def _train_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def _world_size() -> int | None:
+    """Processes that torchrun started, which it writes to the environment; None without it."""
+    text = os.environ.get("WORLD_SIZE", "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise CommandError(
+            f"the environment has WORLD_SIZE={text!r}, which is no number of processes: unset it, or use torchrun"
+        )
+    return int(text)
+
+
 def _train(options: Namespace) -> None:
-    by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1  # torchrun sets it
-    if options.shard and "WORLD_SIZE" not in os.environ:
+    world = _world_size()
+    by_torchrun = world is not None and world > 1
+    if options.shard and world is None:
         raise CommandError("--shard has no effect without torchrun: see 'bytegap train --help' for the command")
     if options.workers and (options.on or by_torchrun):
         raise CommandError("--workers has no effect on Slurm and under torchrun: leave it out")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bytegap.errors import TokenizerError
+from bytegap.io.paths import expanded
 
 Segment = Callable[[list[str]], list[list[int]]]
 """A vocabulary's own segmentation of each of several texts."""
@@ -170,7 +171,7 @@ def _begins(data: bytes, at: int) -> bool:
 
 def vocabulary_file(file: str) -> Path:
     """The vocabulary file that an option names; TokenizerError if there is none."""
-    path = Path(file).expanduser()
+    path = expanded(file)
     if not path.is_file():
         message = f"vocabulary file {path}: no such file; paths start at the current directory, {Path.cwd()}"
         raise TokenizerError(message)

@@ -18,6 +18,7 @@ from bytegap.evaluate.byte_classes import by_script, by_utf8_role
 from bytegap.evaluate.corruption import CORRUPTIONS, corrupt
 from bytegap.evaluate.score import ByteScores, score_bytes, standard_error, with_mc_passes
 from bytegap.evaluate.utf8_validity import validity_of_samples
+from bytegap.io.paths import as_text
 from bytegap.lm.language_model import LanguageModel
 from bytegap.lm.length_mass import length_mass
 from bytegap.lm.open_model import open_model
@@ -72,7 +73,7 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
         seq_len=model.seq_len,
         likelihood="exact" if model.objective.is_exact else likelihood,
         files=tuple(
-            FileNumbers(file=str(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
+            FileNumbers(file=as_text(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
         ),
         total=_together(scored) if scored else None,
         by_script=_by_class(scored, by_script),

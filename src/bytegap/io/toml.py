@@ -10,7 +10,7 @@ from bytegap.errors import StudyError
 def read_toml(path: Path, missing: str) -> dict[str, object]:
     """The top-level table of a TOML file; `missing` completes the message where there is no such file."""
     try:
-        return cast("dict[str, object]", tomllib.loads(path.read_text(encoding="utf-8")))
+        return cast("dict[str, object]", tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise StudyError(f"{path}: {missing}") from None
     except IsADirectoryError:

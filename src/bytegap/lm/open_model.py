@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bytegap.errors import EvaluateError
+from bytegap.io.paths import expanded
 from bytegap.lm.language_model import LanguageModel, auto_device, load_run
 from bytegap.lm.pretrained import exported, hf_causal, llada, mdlm
 from bytegap.lm.pretrained.config_file import read_config
@@ -24,7 +25,7 @@ def open_model(name: str, context: int | None = None) -> LanguageModel:
     Raises EvaluateError where a context is given for a run, and what `load_run` or `open_pretrained` raise.
     """
     if name.startswith(PREFIX):
-        return open_pretrained(Path(name.removeprefix(PREFIX)), context)
+        return open_pretrained(expanded(name.removeprefix(PREFIX)), context)
     if context is not None:
         raise EvaluateError(
             f"a context of {context} tokens cannot be set for a run, which keeps the sequence length it was trained "

@@ -14,6 +14,7 @@ from bytegap.data.corpora.base import CorpusSource
 from bytegap.data.file_formats import documents_in, file_format, has_known_ending
 from bytegap.data.file_paths import named, within
 from bytegap.errors import CorpusError
+from bytegap.io.paths import expanded
 from bytegap.schema.base import digest
 
 
@@ -54,7 +55,7 @@ def _files(paths: list[str]) -> list[Path]:
     """
     chosen: dict[Path, Path] = {}
     for name in paths:
-        path = Path(name).expanduser()
+        path = expanded(name)
         files = _files_of(path)
         if not any(file.stat().st_size for file in files):
             raise CorpusError(f"{path} holds no text: name files, or a directory of files, that are not empty")

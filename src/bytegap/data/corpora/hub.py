@@ -6,7 +6,6 @@ No code of a data set is run.
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import cast
 
 from pydantic import Field
@@ -17,6 +16,7 @@ from bytegap.data.corpora.files import identity
 from bytegap.data.file_formats import row_text
 from bytegap.data.file_paths import within
 from bytegap.errors import CorpusError
+from bytegap.io.paths import expanded
 from bytegap.schema.base import digest
 
 
@@ -36,7 +36,7 @@ class Hub(CorpusSource):
 
     def fingerprint(self) -> str:
         """The options; for a local directory also its files' sizes and times. The Hub is not contacted."""
-        directory = Path(self.dataset).expanduser()
+        directory = expanded(self.dataset)
         files = sorted(within(directory)) if directory.is_dir() else []
         return digest([asdict(self), identity(files)])
 
@@ -62,7 +62,7 @@ class Hub(CorpusSource):
             import datasets
         except ModuleNotFoundError:
             raise CorpusError("corpus 'hub' needs the package 'datasets': pip install 'bytegap[hub]'") from None
-        directory = Path(self.dataset).expanduser()
+        directory = expanded(self.dataset)
         rows = datasets.load_dataset(  # pyright: ignore[reportUnknownMemberType]
             str(directory) if directory.is_dir() else self.dataset,
             name=self.config,
