@@ -54,8 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _on_sigterm)
     send_dropped_again()
-    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold bytes that are not UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may hold bytes that are not UTF-8
+            stream.reconfigure(errors="backslashreplace")
     parser = make_parser()
     if not arguments:
         parser.print_help(sys.stderr)
