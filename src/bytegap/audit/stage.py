@@ -104,11 +104,17 @@ def audit(vocabulary: TokenVocabulary, options: AuditOptions, table: ByteTable |
 
 
 def _documents(texts: Sequence[Path], text_field: str) -> Iterable[bytes]:
+    """The documents of the files; one whose name says nothing may hold bytes that are not UTF-8, as loops read them."""
     try:
-        from bytegap.data.corpora.files import Files
+        from bytegap.data.corpora.files import Files, raw_bytes
+        from bytegap.data.file_formats import has_known_ending
     except ModuleNotFoundError as error:
         raise missing_extra("reading a text", error) or error from None
-    return Files([str(path) for path in texts], text_field).documents()
+    for path in texts:
+        if path.is_file() and not has_known_ending(path):
+            yield raw_bytes(path)
+        else:
+            yield from Files([str(path)], text_field).documents()
 
 
 def _added_spaces(count: TextCount, table: ByteTable | None) -> Iterable[Finding]:

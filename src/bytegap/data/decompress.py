@@ -8,7 +8,7 @@ import lzma
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
@@ -55,7 +55,7 @@ REFUSED = _COMPRESSED | _ARCHIVES | _TARS
 
 
 @contextmanager
-def open_plain(file: Path, compression: str | None) -> Generator[BinaryIO]:
+def open_plain(file: Path, compression: str | None) -> Generator["io.BufferedReader[io.RawIOBase]"]:
     """The plain bytes of `file`; CorpusError, also later as they are read, if it cannot be read or decompressed."""
     try:
         with io.BufferedReader(_raw(file, compression), CHUNK_BYTES) as stream:
@@ -69,6 +69,10 @@ def open_plain(file: Path, compression: str | None) -> Generator[BinaryIO]:
 
 def torn(file: Path, error: Exception) -> CorpusError:
     """The error for a file whose bytes do not follow the format of its ending."""
+    if "requires too much memory" in str(error):  # zstd --long=31, beyond the 128 MiB that decoders allow
+        return CorpusError(
+            f"{file} is compressed with a window too long to be read: decompress it with 'zstd -d --long=31' first"
+        )
     ending = "".join(file.suffixes[-2:] if file.suffix.lower() in COMPRESSIONS else file.suffixes[-1:])
     return CorpusError(
         f"{file} is not what its ending '{ending}' says, or is cut short ({error}): fetch it again or rename it"

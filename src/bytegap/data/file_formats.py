@@ -7,7 +7,10 @@
 - `.gz`, `.zst`, `.bz2`, `.xz` after one of the endings above, as in `.jsonl.gz`: decompressed, then read as that ending
   says; Parquet compresses inside and is not read so.
 - other compressed files and archives, such as `.zip`: CorpusError.
-- anything else: one document, its raw bytes, never decoded.
+- anything else: one document, which must be UTF-8 and of no format that needs an ending.
+
+Content that begins as another format is refused, whatever the name; `format = "bytes"` of the corpus takes the raw
+bytes of every file instead.
 """
 
 import codecs
@@ -22,10 +25,12 @@ from typing import Protocol, cast
 from pyarrow import parquet
 
 from bytegap.data.decompress import ARROW_ERROR, CHUNK_BYTES, COMPRESSIONS, REFUSED, open_plain, torn
+from bytegap.data.file_content import check_content, not_text
 from bytegap.data.file_paths import unreadable
 from bytegap.errors import CorpusError, nearest
 
 _BATCH_ROWS = 1024
+_BEGIN_BYTES = 1024
 
 
 class _Batch(Protocol):
@@ -65,17 +70,27 @@ def file_format(file: Path) -> FileFormat:
     return FileFormat(ending, compression)
 
 
-def _read_document(file: Path, format_: FileFormat) -> bytes:
+def _read_document(file: Path, format_: FileFormat, text_field: str) -> bytes:
     plain = io.BytesIO()
     with open_plain(file, format_.compression) as stream:
         shutil.copyfileobj(stream, plain, CHUNK_BYTES)
     data = plain.getvalue()
-    if format_.ending in _TEXTS:
-        _check_utf8(file, data)
+    ending = format_.ending if format_.ending in _TEXTS else ""
+    check_content(file, data[:CHUNK_BYTES], ending, text_field)
+    if wrong := _not_utf8(data):
+        raise _wrong_text(file, wrong) if ending else not_text(file, wrong)
     return data
 
 
-def _check_utf8(file: Path, data: bytes) -> None:
+def _wrong_text(file: Path, reason: str) -> CorpusError:
+    return CorpusError(
+        f'{file} is not UTF-8 ({reason}): convert it, or set format = "bytes" in [corpus] to train on the raw bytes of '
+        "all files"
+    )
+
+
+def _not_utf8(data: bytes) -> str:
+    """Why bytes are not UTF-8, and where; empty if they are."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for begin in range(0, len(data) + 1, CHUNK_BYTES):
         piece = memoryview(data)[begin : begin + CHUNK_BYTES]
@@ -83,24 +98,24 @@ def _check_utf8(file: Path, data: bytes) -> None:
         try:
             decoder.decode(piece, final=begin + CHUNK_BYTES > len(data))
         except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{file} is not UTF-8 ({error.reason} at byte {begin - begun + error.start:,}): "
-                "convert it, or give raw bytes under another ending, such as .bin"
-            ) from None
+            return f"{error.reason} at byte {begin - begun + error.start:,}"
+    return ""
 
 
 Rows = Iterator[tuple[str, object]]
 """Where each row is, for messages, and the row."""
 
 
-def _json_lines(file: Path, compression: str | None, field: str) -> Rows:  # noqa: ARG001 - a row of JSON is read whole
+def _json_lines(file: Path, compression: str | None, field: str) -> Rows:
     with open_plain(file, compression) as stream:
+        check_content(file, _begin(stream), ".jsonl", field)
         yield from _lines(file, enumerate(stream, start=1))
 
 
-def _json(file: Path, compression: str | None, field: str) -> Rows:  # noqa: ARG001 - a row of JSON is read whole
+def _json(file: Path, compression: str | None, field: str) -> Rows:
     """Rows of a file of JSON lines, or of one that is a single value: an object, or a list of objects."""
     with open_plain(file, compression) as stream:
+        check_content(file, _begin(stream), ".json", field)
         lines = enumerate(stream, start=1)
         number, first = next(((number, line) for number, line in lines if line.strip()), (0, b""))
         if not first:
@@ -114,6 +129,11 @@ def _json(file: Path, compression: str | None, field: str) -> Rows:  # noqa: ARG
         else:
             yield f"{file}, line {number}", value
         yield from _lines(file, lines)
+
+
+def _begin(stream: "io.BufferedReader[io.RawIOBase]") -> bytes:
+    """The first bytes of a stream, which are read again later."""
+    return stream.peek(_BEGIN_BYTES)[:_BEGIN_BYTES]
 
 
 def _lines(file: Path, lines: Iterable[tuple[int, bytes]]) -> Rows:
@@ -167,7 +187,7 @@ def documents_in(file: Path, text_field: str) -> Iterator[bytes]:
     format_ = file_format(file)
     rows = _ROWS.get(format_.ending)
     if rows is None:
-        yield _read_document(file, format_)
+        yield _read_document(file, format_, text_field)
         return
     for where, row in rows(file, format_.compression, text_field):
         yield row_text(where, row, text_field)

@@ -26,8 +26,8 @@ PLAIN = {
     ".md": (b"# head", [b"# head"]),
     ".jsonl": (JSONL, [text.encode() for text in TEXTS]),
     ".json": (JSONL, [text.encode() for text in TEXTS]),
-    ".bin": (bytes(range(256)), [bytes(range(256))]),
-    "": (b"\xff\x00", [b"\xff\x00"]),
+    ".log": ("Gruß".encode(), ["Gruß".encode()]),
+    "": (b"a\x00 text", [b"a\x00 text"]),
 }
 
 

@@ -1,6 +1,8 @@
 """Every ending gives the same documents; every mistake one sentence that names the file and the mend."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,11 +44,57 @@ def test_paths_start_at_the_current_directory_or_home(tmp_path: Path, monkeypatc
     assert read("a.txt", "~/a.txt") == [b"here"], "one file by two names"
 
 
-def test_unknown_endings_are_raw_bytes_and_hidden_files_are_left_out(tmp_path: Path) -> None:
-    raw = bytes(range(256))
-    write(tmp_path / "a.bin", raw)
+def test_unknown_endings_are_text_and_hidden_files_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "a.rs", b"fn main() {}")
     write(tmp_path / ".hidden", b"no")
-    assert read(tmp_path) == [raw]
+    assert read(tmp_path) == [b"fn main() {}"]
+
+
+def test_raw_bytes_where_the_study_says_so(tmp_path: Path) -> None:
+    """Whatever the names, also those of archives; and the fingerprint says it."""
+    files = {"a.wav": bytes(range(256)), "b.txt": b"\xff", "c.jsonl": JSONL, "d.zip": b"PK\x03\x04", "e": b"\x1f\x8b"}
+    for name, data in files.items():
+        write(tmp_path / name, data)
+    assert sorted(read(tmp_path, format="bytes")) == sorted(files.values())
+    raw, text = (Files(paths=[str(tmp_path / "c.jsonl")], format=each).fingerprint() for each in ("bytes", "auto"))
+    assert raw != text
+
+
+def utf16(text: str) -> bytes:
+    return text.encode("utf-16")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.bin", bytes(range(256)), ["not UTF-8 text", 'format = "bytes"']),
+        ("a", b"\x00\xff", ["not UTF-8 text", 'format = "bytes"']),
+        ("a.log", gzip.compress(b"text"), ["is gzip", "'.gz'"]),
+        ("a.txt", gzip.compress(b"text"), ["is gzip", "'.txt.gz'"]),
+        ("a.jsonl", zstandard.compress(JSONL), ["is zstd", "'.jsonl.zst'"]),
+        ("a.json", bz2.compress(JSONL), ["is bzip2", "'.json.bz2'"]),
+        ("a.md", lzma.compress(b"text"), ["is xz", "'.md.xz'"]),
+        ("train-00000", JSONL, ["JSON with a field 'text'", "'.jsonl'"]),
+        ("a.jsonlines", JSONL, ["JSON with a field 'text'", "'.jsonl'"]),
+        ("a.pq", b"PAR1\x15\x04", ["is Parquet", "'.parquet'"]),
+        ("a.txt", b"PAR1\x15\x04", ["is Parquet", "'.parquet'"]),
+        ("a.docx", b"PK\x03\x04more", ["zip archive"]),
+        ("a.txt", b"%PDF-1.7 text", ["is PDF"]),
+        ("a.arrow", b"ARROW1\x00\x00", ["Arrow"]),
+        ("a.txt", utf16("text"), ["UTF-16"]),
+        ("a.jsonl", utf16("{}"), ["UTF-16"]),
+        ("a.txt", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", ["Git LFS pointer", "git lfs pull"]),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", ["Git LFS pointer"]),
+        ("a.ckpt", b"x" * 257 + b"ustar\x0000" + b"x" * 300, ["tar archive"]),
+    ],
+)
+def test_content_that_is_not_what_the_name_says_is_refused(
+    tmp_path: Path, name: str, data: bytes, says: list[str]
+) -> None:
+    message = error_of(write(tmp_path / name, data))
+    for part in [name, *says]:
+        assert part in message
+    assert "\n" not in message
 
 
 def test_a_lone_surrogate_in_json_keeps_its_bytes(tmp_path: Path) -> None:
@@ -63,8 +111,8 @@ def test_a_lone_surrogate_in_json_keeps_its_bytes(tmp_path: Path) -> None:
         ("bad.jsonl.zst", b"not zstd at all", ["'.jsonl.zst'", "rename"]),
         ("cut.jsonl.zst", zstandard.compress(JSONL * 99)[:-20], ["'.jsonl.zst'", "cut short"]),
         ("bad.parquet", b"PAR1 not parquet PAR1", ["'.parquet'", "rename"]),
-        ("bad.txt", b"abc\xff", ["UTF-8", "byte 3", ".bin"]),
-        ("bad.md", "é".encode()[:1], ["UTF-8", ".bin"]),
+        ("bad.txt", b"abc\xff", ["UTF-8", "byte 3", 'format = "bytes"']),
+        ("bad.md", "é".encode()[:1], ["UTF-8", 'format = "bytes"']),
         ("empty.txt", b"", ["no text"]),
         ("field.jsonl", b'{"texts": "a"}\n', ["line 1", "'text'", "did you mean 'texts'?", "text_field"]),
         ("number.jsonl", b'{"text": 7}\n', ["line 1", "'text'", "7", "text_field"]),

@@ -38,8 +38,9 @@ def test_the_name_that_is_given_decides_not_the_target_of_a_link(cache: Path) ->
     assert sorted(read(snapshot)) == sorted([*rows, b"a text"])
     assert sorted(read(cache)) == sorted([*rows, b"a text"]), "a blob is read once, under the name that has an ending"
     assert sorted(read(cache / "blobs", snapshot)) == sorted([*rows, b"a text"])
-    assert read(cache / "blobs" / "0a1b") == [JSONL]
-    assert read(link(cache / "raw.bin", snapshot / "a.jsonl")) == [JSONL]
+    assert "0a1b has a name that says nothing" in error_of(cache / "blobs" / "0a1b")
+    assert read(cache / "blobs" / "0a1b", format="bytes") == [JSONL]
+    assert "raw.bin has a name that says nothing" in error_of(link(cache / "raw.bin", snapshot / "a.jsonl"))
     assert str(snapshot / "a.jsonl") in error_of(snapshot / "a.jsonl", text_field="texts")
 
 

@@ -6,13 +6,14 @@ The name that counts is the one that was given or found, also where it is a link
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from bytegap.data.corpora.base import CorpusSource
 from bytegap.data.file_formats import documents_in, file_format, has_known_ending
-from bytegap.data.file_paths import named, within
+from bytegap.data.file_paths import named, unreadable, within
 from bytegap.errors import CorpusError
 from bytegap.io.paths import expanded
 from bytegap.schema.base import digest
@@ -26,20 +27,36 @@ class Files(CorpusSource):
     """Files, folders (all files in them but hidden ones) and globs; relative to the current directory, `~` allowed."""
     text_field: str = "text"
     """The field of JSON and Parquet rows that has the text."""
+    format: Literal["auto", "bytes"] = "auto"
+    """`auto`: as the ending of a name says; `bytes`: each file is one document of its raw bytes, whatever its name."""
 
     def fingerprint(self) -> str:
         """Path, size, modification time and format of each file, and the field; CorpusError if there is no file."""
         files = _files(self.paths)
+        if self.format == "bytes":
+            return digest([identity(file.resolve() for file in files), self.format])
         formats = [(format_.ending, format_.compression) for format_ in map(file_format, files)]
         return digest([identity(file.resolve() for file in files), formats, self.text_field])
 
     def documents(self) -> Iterator[bytes]:
         """Each document; CorpusError names the file, the line and the field that are wrong."""
         files = _files(self.paths)
+        if self.format == "bytes":
+            for file in files:
+                yield raw_bytes(file)
+            return
         for file in files:
             file_format(file)  # all names are checked before the first file is read
         for file in files:
             yield from documents_in(file, self.text_field)
+
+
+def raw_bytes(file: Path) -> bytes:
+    """All bytes of a file; CorpusError where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise unreadable(file, error) from None
 
 
 def identity(files: Iterable[Path]) -> list[tuple[str, int, int]]:
