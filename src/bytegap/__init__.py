@@ -64,7 +64,7 @@ def fit_table(  # noqa: PLR0913 - keyword arguments of a public function
         rows = read_table.read(Path(table), columns or {}, convention)
     else:
         rows = read_table.read_records(table, columns or {}, convention)
-    return fit.fit_table(rows, bootstraps, seed, drop_worst, pairs)
+    return fit.fit_table(rows, bootstraps, seed, drop_worst, pairs).fit
 
 
 def open_model(name: str | Path, context: int | None = None) -> "LanguageModel":

@@ -14,6 +14,8 @@ from bytegap.cli._options import (
     study_argument,
 )
 from bytegap.errors import CommandError
+from bytegap.extras import require
+from bytegap.io.atomic import check_output
 
 
 def _fit_table_arguments(parser: ArgumentParser) -> None:
@@ -43,6 +45,15 @@ def _fit_table_arguments(parser: ArgumentParser) -> None:
         "--bootstraps", type=int, default=4000, metavar="B", help="bootstrap resamples (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: %(default)s)")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="also write the figures as one page, with SVG, PNG and CSV files",
+    )
+    parser.add_argument(
+        "--loss-name", default="loss", metavar="UNIT", help="what the page calls the loss, such as 'bits per byte'"
+    )
     json_argument(parser)
 
 
@@ -50,7 +61,25 @@ def _fit_table(options: Namespace) -> None:
     from bytegap.fit import fit_table_command
 
     flags = ("columns", "convention", "pair", "drop_worst", "bootstraps", "seed", "json")
-    fit_table_command.run(options.table, fit_table_command.Options(**{flag: getattr(options, flag) for flag in flags}))
+    page: Path | None = options.report
+    if page is not None:
+        require("fit-table --report", "report")
+        check_output(page, options.table)
+        if page.suffix not in {".html", ".htm"}:
+            raise CommandError(f"--report {page}: the page is an HTML file: end its name in .html")
+    own = fit_table_command.Options(**{flag: getattr(options, flag) for flag in flags})
+    table = fit_table_command.run(options.table, own)
+    if page is not None:
+        from bytegap.fit.table_record import table_record
+        from bytegap.report import table_page
+        from bytegap.report.inputs import ArmTraits
+
+        record = table_record(table, options.bootstraps)
+        traits = {arm.name: ArmTraits(arm.tokenizer, arm.objective) for arm in record.arms}
+        bytes_arms = frozenset(arm.name for arm in record.arms if arm.is_bytes)
+        table_page.write(
+            page, table_page.table_inputs(options.table.stem, record.fit, traits, bytes_arms, options.loss_name)
+        )
 
 
 def _audit_arguments(parser: ArgumentParser) -> None:

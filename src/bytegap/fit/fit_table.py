@@ -8,6 +8,7 @@ Suffixes: R = rows, K = point estimate and draws, P = budgets.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from bytegap.scaling.laws import Array
 from bytegap.scaling.regression import weighted_line
 from bytegap.scaling.window import LEAST_SIZES
 from bytegap.schema.base import FrozenDict, Quantity
+from bytegap.schema.fit import Cell
 from bytegap.schema.frontier import SeparateLaws
 from bytegap.study.config import TwoNames
 
@@ -37,13 +39,31 @@ ASSUMED_PASSES = 1000
 """A table does not say how its standard errors were estimated: they are taken as known."""
 
 
+@dataclass(frozen=True)
+class FittedArm:
+    """An arm of a table: its fit, and what comparisons and figures need besides."""
+
+    fit: TableFit
+    points: LabelledPoints
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """A table of runs, fitted."""
+
+    fit: TableFit | ArmsFit
+    arms: tuple[FittedArm, ...]
+    pairs: tuple[TwoNames, ...]
+
+
 def fit_table(
     rows: Sequence[TableRow],
     bootstraps: int = BOOTSTRAPS,
     seed: int = 0,
     drop_worst: int = 0,
     pairs: Sequence[TwoNames] = (),
-) -> TableFit | ArmsFit:
+) -> FittedTable:
     """Fit the rows of each arm, test whether several arms need separate laws, and compare the named `pairs` of them.
 
     Intervals come from `bootstraps` draws; the `drop_worst` rows of largest residual in a first fit are left out.
@@ -59,19 +79,22 @@ def fit_table(
         name: _fit_arm(name, own, bootstraps, np.random.default_rng((seed, index)), drop_worst)
         for index, (name, own) in enumerate(by_arm.items())
     }
-    if len(found) == 1:
-        (only,) = (fit for fit, _ in found.values())
-        return only.model_copy(update={"warnings": (diagnostics.ASSUMED_UNITS, *only.warnings)})
-    points = [arm for _, arm in found.values()]
+    arms = tuple(found.values())
+    if len(arms) == 1:
+        (only,) = arms
+        fit = only.fit.model_copy(update={"warnings": (diagnostics.ASSUMED_UNITS, *only.fit.warnings)})
+        return FittedTable(fit, arms, ())
+    points = [arm.points for arm in arms]
     tested = separate_laws(points, share_irreducible_loss=True)
     compared, interactions = compare(points, pairs)
-    return ArmsFit(
-        arms=FrozenDict({name: fit for name, (fit, _) in found.items()}),
+    fit = ArmsFit(
+        arms=FrozenDict({name: arm.fit for name, arm in found.items()}),
         separate_laws=tested,
         warnings=(diagnostics.ASSUMED_UNITS, *_about_test(tested)),
         pairs=compared,
         interactions=interactions,
     )
+    return FittedTable(fit, arms, tuple(pairs))
 
 
 def _about_test(tested: SeparateLaws | None) -> list[str]:
@@ -93,7 +116,7 @@ def _check(who: str, rows: int, drop_worst: int) -> None:
 
 def _fit_arm(
     name: str, rows: Sequence[TableRow], bootstraps: int, rng: np.random.Generator, drop_worst: int
-) -> tuple[TableFit, LabelledPoints]:
+) -> FittedArm:
     warnings: list[str] = []
     if drop_worst:
         rows, dropped = _without_worst(rows, drop_worst, rng)
@@ -119,7 +142,7 @@ def _fit_arm(
         frontier=_frontier(arm, law, rows, identified=not not_identified),
         warnings=tuple(warnings),
     )
-    return fit, arm
+    return FittedArm(fit, arm, tuple(_cell(name, *each) for each in zip(cells, minima, strict=True)))
 
 
 def _law(rows: Sequence[TableRow], bootstraps: int, rng: np.random.Generator) -> FittedLaw:
@@ -216,6 +239,28 @@ def _budget(cell: Sequence[TableRow], minimum: Minimum) -> Budget:
         curvature=minimum.curvature,
         bracketed=minimum.bracketed,
         note=minimum.note,
+    )
+
+
+def _cell(name: str, rows: Sequence[TableRow], minimum: Minimum) -> Cell:
+    """The budget as a cell of a study, for figures."""
+    return Cell(
+        arm=name,
+        budget_flops=rows[0].budget or minimum.flops,
+        runs=tuple(f"row {row.row}" for row in rows),
+        parameters=tuple(round(row.params) for row in rows),
+        tokens=tuple(round(row.tokens) for row in rows),
+        bpb=tuple(row.loss for row in rows),
+        bpb_se=tuple(row.loss_se for row in rows),
+        optimum_parameters=minimum.parameters,
+        optimum_tokens=minimum.tokens,
+        optimum_bpb=minimum.loss,
+        curvature=minimum.curvature,
+        bracketed=minimum.bracketed,
+        learns_context=True,
+        in_frontier=minimum.bracketed,
+        note=minimum.note,
+        curve=minimum.curve,
     )
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from bytegap import console
 from bytegap.errors import FitError
 from bytegap.fit import read_table
-from bytegap.fit.fit_table import BOOTSTRAPS, fit_table
+from bytegap.fit.fit_table import BOOTSTRAPS, FittedTable, fit_table
 from bytegap.fit.table_pairs import parse_pair
 from bytegap.fit.table_schema import ArmsFit, LabelledValue, TableFit, TablePair
 from bytegap.schema.base import Quantity
@@ -35,7 +35,7 @@ class Options:
     json: bool = False
 
 
-def run(path: Path, options: Options) -> TableFit | ArmsFit:
+def run(path: Path, options: Options) -> FittedTable:
     """Fit the table at `path` and print the result; FitError for every mistake in the table or the options."""
     for flag, value, least in (
         ("--drop-worst", options.drop_worst, 0),
@@ -46,12 +46,12 @@ def run(path: Path, options: Options) -> TableFit | ArmsFit:
             raise FitError(f"{flag} {value}: it must be at least {least}")
     rows = read_table.read(path, read_table.parse_columns(options.columns), options.convention)
     pairs = [parse_pair(text) for text in options.pair]
-    fit = fit_table(rows, options.bootstraps, options.seed, options.drop_worst, pairs)
+    table = fit_table(rows, options.bootstraps, options.seed, options.drop_worst, pairs)
     if options.json:
-        print(fit.model_dump_json(indent=2))
+        print(table.fit.model_dump_json(indent=2))
     else:
-        _show(fit)
-    return fit
+        _show(table.fit)
+    return table
 
 
 def _show(fit: TableFit | ArmsFit) -> None:

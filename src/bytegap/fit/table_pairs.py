@@ -10,7 +10,7 @@ from itertools import combinations
 from bytegap.errors import FitError, nearest
 from bytegap.fit.claims import in_all_forms
 from bytegap.fit.estimands import estimate
-from bytegap.fit.frontiers import Arm, LabelledPoints, fit_frontiers, preferred_form
+from bytegap.fit.frontiers import Arm, FittedFrontier, LabelledPoints, fit_frontiers, preferred_form
 from bytegap.fit.table_schema import LabelledValue, TableInteraction, TablePair
 from bytegap.schema.fit import Estimand, EstimandName
 from bytegap.study.comparisons import Comparisons
@@ -44,16 +44,23 @@ def check_pairs(pairs: Sequence[TwoNames], arms: Sequence[str]) -> None:
         raise FitError("--pair: a pair is named twice: name it once")
 
 
+def comparison_of(
+    points: Sequence[LabelledPoints], pairs: Sequence[TwoNames]
+) -> tuple[list[Arm], list[FittedFrontier], list[Estimand]]:
+    """(the arms as a study's, their frontiers, all estimands of the pairs and of every two of them)."""
+    bytes_arms = {pair[0] for pair in pairs}
+    arms = [_arm(each, is_bytes=each.name in bytes_arms) for each in points]
+    frontiers, _ = fit_frontiers(arms)
+    compared = Comparisons(tuple(pairs), tuple(combinations(pairs, 2)))
+    return arms, frontiers, estimate(arms, frontiers, compared)
+
+
 def compare(
     points: Sequence[LabelledPoints], pairs: Sequence[TwoNames]
 ) -> tuple[tuple[TablePair, ...], tuple[TableInteraction, ...]]:
     """(each pair, each two pairs); the arms' minima have draws of equal number."""
-    bytes_arms = {pair[0] for pair in pairs}
-    arms = [_arm(each, is_bytes=each.name in bytes_arms) for each in points]
+    arms, frontiers, estimands = comparison_of(points, pairs)
     by_name = {arm.name: arm for arm in arms}
-    frontiers, _ = fit_frontiers(arms)
-    couples = list(combinations(pairs, 2))
-    estimands = estimate(arms, frontiers, Comparisons(tuple(pairs), tuple(couples)))
 
     def own(names: tuple[str, ...]) -> list[Estimand]:
         form = preferred_form([by_name[name] for name in names], frontiers)
@@ -78,7 +85,7 @@ def compare(
     ]
     both = [
         TableInteraction(first=one, second=other, values=values((*one, *other), "interaction", at_loss=True))
-        for one, other in couples
+        for one, other in combinations(pairs, 2)
     ]
     return tuple(found), tuple(both)
 

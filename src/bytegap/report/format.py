@@ -116,9 +116,9 @@ ESTIMAND_NAMES = {
 """Each estimand's full name."""
 
 
-def evaluated_at(estimand: Estimand) -> str:
+def evaluated_at(estimand: Estimand, loss_unit: str = "BPB") -> str:
     """The loss, compute or size at which an estimand is evaluated: "at 2 BPB"; empty for a parity or slope."""
-    loss = [f"{four_digits(estimand.at_bpb)} BPB"] if estimand.at_bpb is not None else []
+    loss = [f"{four_digits(estimand.at_bpb)} {loss_unit}"] if estimand.at_bpb is not None else []
     compute = [f"{flops(estimand.at_flops)} FLOPs"] if estimand.at_flops is not None else []
     size = [f"N = {count(estimand.at_parameters)}"] if estimand.at_parameters is not None else []
     listed = ", ".join(loss + compute + size)

@@ -6,7 +6,7 @@ All text passes through Jinja's autoescape, except the style and script of this 
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -41,7 +41,24 @@ _CONTENTS_TITLES = {
 """Titles of figures in the table of contents, where it shortens them."""
 
 
-def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
+@dataclass(frozen=True)
+class PageFiles:
+    """Where the files of a page are, relative to it."""
+
+    figures: str = "figures/"
+    """What the name of a figure's file begins with."""
+    vector: str = "pdf"
+    """Ending of its drawing; the other is a PNG."""
+    tables: str = "tables/"
+    """What the name of a table's file begins with."""
+    records: bool = True
+    """Whether the page is in a study's folder, whose records it links to."""
+
+
+STUDY_FILES = PageFiles()
+
+
+def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table], files: PageFiles = STUDY_FILES) -> str:
     """The page as HTML, complete in itself."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE),
@@ -54,7 +71,9 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table]) -
         study=inputs.study_name,
         digest=inputs.digest,
         arms=inputs.arms,
-        run_count=len(inputs.runs),
+        run_count=sum(len(cell.runs) for cell in inputs.fit.cells) if not files.records else len(inputs.runs),
+        loss="test bits per byte (BPB)" if files.records else f"{inputs.loss_name}, as the table has it",
+        files=files,
         fit=inputs.fit,
         audit=inputs.audit,
         cards=cards(inputs.fit),
@@ -102,9 +121,8 @@ def _identified(fit: Fit) -> str:
 def _warnings(inputs: Inputs) -> list[tuple[str, str]]:
     """Pairs (warning, URL of the record that holds it)."""
     audit = inputs.audit.warnings if inputs.audit else ()
-    return [(warning, "../fit.json") for warning in inputs.fit.warnings] + [
-        (warning, "../audit.json") for warning in audit
-    ]
+    source = "../fit.json" if inputs.runs else ""
+    return [(warning, source) for warning in inputs.fit.warnings] + [(warning, "../audit.json") for warning in audit]
 
 
 def _chart(inputs: Inputs, figure: Figure) -> JsonObject:

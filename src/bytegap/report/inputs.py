@@ -84,6 +84,17 @@ class Inputs:
     reference: ReferenceStudy | None
     digest: str
     """SHA-256 of everything that can change the report."""
+    loss_name: str = "bits per byte"
+    """What the losses are, in words."""
+    loss_unit: str = "BPB"
+    """The same, short, after a number."""
+    size_name: str = "non-embedding parameters N"
+    """What the sizes are."""
+
+    @property
+    def loss_of_runs(self) -> str:
+        """The loss, as the beginning of a sentence."""
+        return f"Test {self.loss_name}" if self.runs else self.loss_name.capitalize()
 
     @property
     def arms(self) -> list[str]:
@@ -103,6 +114,15 @@ class Inputs:
         row = next((row for row in self.runs if row.arm == arm), None)
         return ArmTraits(row.tokenizer, label(row.objective, row.objective_options)) if row else ArmTraits("", "")
 
+    def is_bytes(self, arm: str) -> bool:
+        """Whether the arm's tokens are bytes, according to its runs."""
+        return any(row.tokenizer_kind == "bytes" for row in self.runs if row.arm == arm)
+
+    def run_flops(self, run: str) -> float | None:
+        """The training FLOPs of a run; None where it has no row."""
+        row = self.run_row(run)
+        return row.flops if row else None
+
     def run_link(self, run: str) -> str:
         """URL, relative to the page, of a run's record; of runs.jsonl where the run directory does not exist."""
         return f"../runs/{run}/record.json" if self.study_dir.run(run).has_record else "../runs.jsonl"
@@ -117,14 +137,13 @@ class Inputs:
         """Arms that have an IsoFLOP cell, sorted by objective (AR first), then with the byte arms last."""
         have_cell = {cell.arm for cell in self.fit.cells}
         arms = [arm for arm in self.arms if arm in have_cell]
-        is_bytes = {row.tokenizer: row.tokenizer_kind == "bytes" for row in self.runs}
         objectives = list(dict.fromkeys(self.traits(arm).objective for arm in arms))
         objectives.sort(key=lambda name: name != "ar")
         return sorted(
             arms,
             key=lambda arm: (
                 objectives.index(self.traits(arm).objective),
-                is_bytes.get(self.traits(arm).tokenizer, False),
+                self.is_bytes(arm),
             ),
         )
 

@@ -32,6 +32,16 @@ def configs(inputs: Inputs, figure: Figure, font: str) -> dict[style.Scheme, Jso
     return result
 
 
+def images(figure: Figure, inputs: Inputs) -> dict[str, bytes]:
+    """The figure in the light scheme by the ending of a file: svg, png."""
+    config = configs(inputs, figure, FONT)["light"] | {"background": style.page_colour("light")}
+    chart = figure.spec | {"config": config, "padding": 12}
+    return {
+        "svg": vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE_VERSION).encode(),
+        "png": vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE_VERSION, scale=2),
+    }
+
+
 def write_images(figure: Figure, inputs: Inputs, folder: Path, schemes: tuple[style.Scheme, ...] = ("light",)) -> None:
     """Write NAME.pdf and NAME.png into `folder`; NAME-dark.png too if `schemes` contains dark."""
     figure_configs = configs(inputs, figure, FONT)

@@ -46,6 +46,7 @@ class Point:
     estimand: Estimand
     preferred: bool
     """Whether it is drawn opaque: of the form of frontier that its arms' headline uses, or of none."""
+    loss_unit: str = "BPB"
 
     @property
     def status(self) -> str:
@@ -86,7 +87,7 @@ class Point:
             "preferred": self.preferred,
             "status": self.status,
             "label": item.label,
-            "evaluated_at": fmt.evaluated_at(item),
+            "evaluated_at": fmt.evaluated_at(item, self.loss_unit),
             "value_text": self.value_text,
         }
         if part := frame.part(self.interval):

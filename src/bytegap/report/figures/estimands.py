@@ -49,7 +49,7 @@ _CAPTIONS: dict[EstimandName, str] = {
         "Difference of ln k between two objectives, or between a permutation and the identity, at equal loss: the "
         "first minus the second. Where it is positive, bytes cost the first more. Dashed: no interaction."
     ),
-    "gap": ("Bits per byte of the byte arm minus those of the subword arm at equal training compute. Dashed: no gap."),
+    "gap": "Loss of the byte arm minus that of the subword arm at equal training compute. Dashed: no gap.",
 }
 _LEGEND = (
     "Bars: 95 % CI. Filled circles are estimates. Triangles are bounds (censored) and point to the side of the true "
@@ -88,7 +88,7 @@ def figure(inputs: Inputs, name: EstimandName) -> Figure | None:
     if not items:
         return None
     preferred = preferred_forms(inputs.forms, items)
-    points = [Point(item, item.form in {preferred[tuple(item.arms)], "minima"}) for item in items]
+    points = [Point(item, item.form in {preferred[tuple(item.arms)], "minima"}, inputs.loss_unit) for item in items]
     frame = framed(points, NEUTRAL[name], log=name == "overhead")
     by_tokenizer: dict[str, list[Point]] = {}
     for point in points:
@@ -115,7 +115,7 @@ def _channels(inputs: Inputs, name: EstimandName, points: Sequence[Point], frame
     shown = [key for key in objectives(inputs) if any(point.estimand.objective == key for point in points)]
     # A colour stands for one objective in every figure: the domain is all objectives, also where few are shown.
     colour = alt.Color("objective:N", title="objective").scale(domain=objectives(inputs))
-    y = alt.Y("value:Q", title=AXIS_TITLES[name], scale=frame.scale(log=name == "overhead"))
+    y = alt.Y("value:Q", title=_axis_title(inputs, name), scale=frame.scale(log=name == "overhead"))
     return _Channels(
         x=_x(inputs, name, points),
         y=y.axis(labelOverlap="greedy", tickCount=6),
@@ -125,6 +125,10 @@ def _channels(inputs: Inputs, name: EstimandName, points: Sequence[Point], frame
     )
 
 
+def _axis_title(inputs: Inputs, name: EstimandName) -> str:
+    return f"gap, {inputs.loss_unit}" if name == "gap" else AXIS_TITLES[name]
+
+
 def _x(inputs: Inputs, name: EstimandName, points: Sequence[Point]) -> alt.X:
     if name == "gap":
         return (
@@ -132,7 +136,9 @@ def _x(inputs: Inputs, name: EstimandName, points: Sequence[Point]) -> alt.X:
             .scale(type="log", nice=False, padding=16)
             .axis(flops_axis(inputs, [point.estimand.at_flops for point in points if point.estimand.at_flops]))
         )
-    x = alt.X("at:Q", title="loss, bits per byte").scale(reverse=True, zero=False, nice=False, padding=16)
+    x = alt.X("at:Q", title=f"loss, {inputs.loss_name}" if inputs.loss_name != "loss" else "loss").scale(
+        reverse=True, zero=False, nice=False, padding=16
+    )
     return x.axis(tickCount=6, labelOverlap="greedy")
 
 
@@ -205,7 +211,7 @@ def _ends_in_words(points: Sequence[Point]) -> str:
         if point.preferred:
             by_objective.setdefault(point.estimand.objective, []).append(point)
     return "; ".join(
-        f"{objective} from {own[0].value_text} {fmt.evaluated_at(own[0].estimand)} "
-        f"to {own[-1].value_text} {fmt.evaluated_at(own[-1].estimand)}"
+        f"{objective} from {own[0].value_text} {fmt.evaluated_at(own[0].estimand, own[0].loss_unit)} "
+        f"to {own[-1].value_text} {fmt.evaluated_at(own[-1].estimand, own[-1].loss_unit)}"
         for objective, own in by_objective.items()
     )

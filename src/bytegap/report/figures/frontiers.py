@@ -31,7 +31,6 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross
 _MINIMUM_TOOLTIPS = (
     ("arm", "arm"),
     ("budget", "budget"),
-    ("bpb_text", "BPB"),
     ("N_text", "optimal N"),
     ("D_text", "optimal D, tokens"),
     ("note", "note"),
@@ -54,7 +53,7 @@ def figure(inputs: Inputs, *, width: int = 640, height: int = 380) -> Figure | N
         name="frontiers",
         title="Compute-optimal frontiers",
         caption=_caption(inputs),
-        alt=f"Line chart of bits per byte against FLOPs for {arms}; the table of cells holds the minima.",
+        alt=f"Line chart of {inputs.loss_name} against FLOPs for {arms}; the table of cells holds the minima.",
         source="../fit.json",
         chart=chart(None),
         columns=1,
@@ -135,9 +134,9 @@ def _caption(inputs: Inputs) -> str:
             f" Grey, dash-dotted if switched on: the frontiers of {inputs.reference.name}, on that study's text."
         )
     return (
-        f"IsoFLOP minimum of bits per byte of each arm at each budget, with the fitted {fmt.FRONTIER_LAW} and its 95 % "
-        f"band. {forms}. Hollow points are cells excluded from the fits.{_baselines_in_words(inputs)}{reference} Click "
-        "an arm in the legend to highlight it, more to add them, double-click to reset."
+        f"IsoFLOP minimum of {inputs.loss_name} of each arm at each budget, with the fitted {fmt.FRONTIER_LAW} and its "
+        f"95 % band. {forms}. Hollow points are cells excluded from the fits.{_baselines_in_words(inputs)}{reference} "
+        "Click an arm in the legend to highlight it, more to add them, double-click to reset."
     )
 
 
@@ -170,12 +169,16 @@ def _arm_layers(inputs: Inputs, minima: _Minima, frame: Frame, selection: alt.Pa
         .scale(type="log", nice=False, padding=16)
         .axis(flops_axis(inputs, [cell.budget_flops for cell in inputs.cells]))
     )
-    y = alt.Y("bpb:Q", title="bits per byte", scale=frame.scale()).axis(tickCount=8)
+    y = alt.Y("bpb:Q", title=inputs.loss_name, scale=frame.scale()).axis(tickCount=8)
     line: alt.typing.EncodeKwds = {"x": x, "y": y, "color": colour, "opacity": opacity}
     interval: alt.typing.EncodeKwds = {**line, "y": alt.Y("low:Q"), "y2": "high:Q"}
     band: alt.typing.EncodeKwds = {**interval, "opacity": band_opacity}
     by_form: alt.typing.EncodeKwds = {**line, "detail": "form:N"}
-    point: alt.typing.EncodeKwds = {**line, "shape": shape, "tooltip": tooltips(*_MINIMUM_TOOLTIPS)}
+    point: alt.typing.EncodeKwds = {
+        **line,
+        "shape": shape,
+        "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_MINIMUM_TOOLTIPS),
+    }
 
     preferred = inline(_curves(inputs, inputs.forms[:1]))
     others = inline(_curves(inputs, inputs.forms[1:]))

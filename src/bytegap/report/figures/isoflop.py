@@ -32,7 +32,6 @@ _POINT_TOOLTIPS = (
     ("N_text", "N"),
     ("D_text", "D, tokens"),
     ("flops", "FLOPs"),
-    ("bpb_text", "BPB"),
     ("note", "note"),
 )
 _MINIMUM_TOOLTIPS = (
@@ -40,7 +39,6 @@ _MINIMUM_TOOLTIPS = (
     ("budget", "budget"),
     ("N_text", "optimal N"),
     ("D_text", "optimal D"),
-    ("bpb_text", "BPB"),
 )
 
 
@@ -63,11 +61,11 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
         name="isoflop",
         title="IsoFLOP grid",
         caption=(
-            "Test bits per byte against non-embedding parameters N; one panel per arm, one colour per budget of "
-            "training FLOPs. Points are runs (bar: one standard error of the likelihood estimate), diamonds the minima "
+            f"{inputs.loss_of_runs} against {inputs.size_name}; one panel per arm, one colour per budget of training "
+            "FLOPs. Points are runs (bar: one standard error of the likelihood estimate), diamonds the minima "
             f"of the curves with 95 % CI. {_curves_in_words(inputs)} Hollow points and dashed curves are cells "
-            "excluded from the frontier fits. Click a budget in the legend to highlight it, or a point to open its "
-            "record."
+            "excluded from the frontier fits. Click a budget in the legend to highlight it"
+            f"{', or a point to open its record' if inputs.runs else ''}."
         ),
         alt=(
             f"Scatter plots with fitted curves: {len(inputs.cells)} cells of {len(arms)} arms "
@@ -113,20 +111,22 @@ def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Paramete
     cells = [cell for cell in inputs.cells if cell.arm == arm]
     colour = alt.Color("budget:O", sort=budgets, title="budget, FLOPs").scale(domain=budgets)
     opacity = alt.when(selection).then(alt.value(1)).otherwise(alt.value(0.07))
-    x = alt.X("N:Q", title="non-embedding parameters N").scale(type="log", nice=False, padding=12)
+    x = alt.X("N:Q", title=inputs.size_name).scale(type="log", nice=False, padding=12)
     x = x.axis(
         format="~s",
         values=size_ticks([n for cell in inputs.cells for n in cell.parameters]),
         labelOverlap="greedy",
         labelSeparation=6,
     )
-    y = alt.Y("bpb:Q", title="bits per byte").scale(zero=False, padding=6, nice=False).axis(tickCount=5)
+    y = alt.Y("bpb:Q", title=inputs.loss_name).scale(zero=False, padding=6, nice=False).axis(tickCount=5)
     shared: alt.typing.EncodeKwds = {"color": colour, "opacity": opacity}
     xy: alt.typing.EncodeKwds = {"x": x, "y": y, **shared}
     n_interval: alt.typing.EncodeKwds = {"x": alt.X("N_low:Q"), "x2": "N_high:Q", "y": y, **shared}
     bpb_interval: alt.typing.EncodeKwds = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q", **shared}
-    point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_POINT_TOOLTIPS), "href": "href:N"}
-    minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_MINIMUM_TOOLTIPS)}
+    point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_POINT_TOOLTIPS)}
+    if inputs.runs:
+        point["href"] = "href:N"
+    minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_MINIMUM_TOOLTIPS)}
 
     used = [cell for cell in cells if cell.in_frontier]
     excluded = [cell for cell in cells if not cell.in_frontier]
@@ -166,7 +166,7 @@ def _points(inputs: Inputs, cells: Iterable[Cell]) -> list[DataRow]:
     for cell in cells:
         lists = (cell.runs, cell.parameters, cell.tokens, cell.bpb, cell.bpb_se)
         for run, n, tokens, bpb, se in zip(*lists, strict=True):
-            row = inputs.run_row(run)
+            flops = inputs.run_flops(run)
             points.append(
                 {
                     "run": run,
@@ -178,7 +178,7 @@ def _points(inputs: Inputs, cells: Iterable[Cell]) -> list[DataRow]:
                     "budget": fmt.flops(cell.budget_flops),
                     "N_text": fmt.count(n),
                     "D_text": fmt.count(tokens),
-                    "flops": fmt.flops(row.flops) if row else fmt.MISSING,
+                    "flops": fmt.MISSING if flops is None else fmt.flops(flops),
                     "bpb_text": f"{fmt.bpb(bpb)} \N{PLUS-MINUS SIGN} {fmt.bpb(se)}",
                     "note": cell.note or fmt.MISSING,
                     "href": inputs.run_link(run),

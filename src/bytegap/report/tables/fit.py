@@ -1,5 +1,9 @@
 """Tables of fit.json: IsoFLOP cells, the noise about their curves and their shapes, estimands, frontiers."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
 from bytegap.report import format as fmt
 from bytegap.report.inputs import Inputs
 from bytegap.report.tables.base import About, Column, Interval, Table
@@ -7,6 +11,7 @@ from bytegap.schema.fit import Cell, Estimand, LossDifference, NoiseLevel
 from bytegap.schema.frontier import Frontier
 
 _FIT = "../fit.json"
+R = TypeVar("R")
 _PURE_SHIFT = (
     " At equal compute a positive interaction may only mean that one objective needs a constant multiple of the "
     "other's compute: the last columns give the interaction that such a shift alone would produce."
@@ -99,21 +104,23 @@ def cells(inputs: Inputs) -> Table:
     about = About(
         name="cells",
         title="IsoFLOP cells",
-        caption=(
-            "Compute-optimal size and loss of each arm at each budget, with 95 % CI, and the unigram BPB of the arm's "
-            "tokenizer."
-        ),
+        caption="Compute-optimal size and loss of each arm at each budget, with 95 % CI"
+        + (", and the unigram BPB of the arm's tokenizer." if unigram_bpb else "."),
         source=_FIT,
+    )
+    learning: tuple[Column[Cell], ...] = (
+        Column("unigram_bpb", "unigram BPB", lambda c: unigram_bpb.get(inputs.traits(c.arm).tokenizer), fmt.bpb),
+        Column("learns_context", "learns context", lambda cell: cell.learns_context),
     )
     columns: tuple[Column[Cell] | Interval[Cell], ...] = (
         Column("arm", "arm", lambda cell: cell.arm),
         Column("budget_flops", "budget, FLOPs", lambda cell: cell.budget_flops, fmt.flops),
         Interval("optimum_parameters", "optimal N", lambda cell: cell.optimum_parameters, fmt.count),
         Column("optimum_tokens", "optimal D, tokens", lambda cell: cell.optimum_tokens.value, fmt.count),
-        Interval("optimum_bpb", "BPB", lambda cell: cell.optimum_bpb, fmt.bpb),
-        Column("unigram_bpb", "unigram BPB", lambda c: unigram_bpb.get(inputs.traits(c.arm).tokenizer), fmt.bpb),
+        Interval("optimum_bpb", inputs.loss_unit, lambda cell: cell.optimum_bpb, fmt.bpb),
+        *(learning[:1] if unigram_bpb else ()),
         Column("bracketed", "bracketed", lambda cell: cell.bracketed),
-        Column("learns_context", "learns context", lambda cell: cell.learns_context),
+        *(learning[1:] if unigram_bpb else ()),
         Column("in_frontier", "in frontier", lambda cell: cell.in_frontier),
         Column("note", "note", lambda cell: cell.note),
     )
@@ -148,7 +155,7 @@ def estimands(inputs: Inputs) -> Table:
         source=_FIT,
     )
     columns = (*IDENTITY, _AT_FLOPS, _AT_PARAMETERS, *VALUE, _STATUS, _HEADLINE, *((_SHIFT,) if has_shift else ()))
-    return Table.of(about, inputs.fit.estimands, columns)
+    return Table.of(about, inputs.fit.estimands, _in_unit(columns, inputs))
 
 
 def frontiers(inputs: Inputs) -> Table:
@@ -159,7 +166,12 @@ def frontiers(inputs: Inputs) -> Table:
         caption=f"Parameters of {fmt.FRONTIER_LAW} of each arm in each form, with 95 % CI.",
         source=_FIT,
     )
-    return Table.of(about, inputs.fit.frontiers, _FRONTIERS)
+    return Table.of(about, inputs.fit.frontiers, _in_unit(_FRONTIERS, inputs))
+
+
+def _in_unit(columns: Sequence[Column[R] | Interval[R]], inputs: Inputs) -> list[Column[R] | Interval[R]]:
+    """The columns with the unit of the losses in their headings."""
+    return [replace(column, heading=column.heading.replace("BPB", inputs.loss_unit)) for column in columns]
 
 
 def noise(inputs: Inputs) -> Table | None:
