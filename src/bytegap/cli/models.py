@@ -215,7 +215,7 @@ def _probe(options: Namespace) -> None:
 
 _EVALUATE_DETAILS = """\
 MODEL is a run's folder, out/STUDY/runs/ID, or hf:PATH, a local folder in safetensors: written by `bytegap export`, a
-causal model that transformers knows (needs the extra hf), or a masked diffusion model such as LLaDA or MDLM.
+causal model that transformers knows (needs the extra hf), or a masked diffusion model: LLaDA, LLaDA-MoE, Dream, MDLM.
 
 Every file is one document of bytes, valid UTF-8 or not, cut into sequences of the length that the model was trained
 on. Bits are divided by the file's own bytes, whatever the tokenizer; the end-of-text token is charged. For a masked

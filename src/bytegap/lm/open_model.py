@@ -3,19 +3,21 @@
 Reads the run's folder and its study's tokens/, or config.json, *.safetensors and the tokenizer's file.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from bytegap.errors import EvaluateError
 from bytegap.io.paths import expanded
 from bytegap.lm.language_model import LanguageModel, auto_device, load_run
-from bytegap.lm.pretrained import exported, hf_causal, llada, mdlm
-from bytegap.lm.pretrained.config_file import read_config
+from bytegap.lm.pretrained import dream, exported, hf_causal, llada, llada_moe, mdlm
+from bytegap.lm.pretrained.config_file import MASKED_FAMILIES, JsonObject, read_config
 from bytegap.nn.finite import check_weights
 from bytegap.study.directory import RunDir
 
 PREFIX = "hf:"
-_FAMILIES = {"llada": llada.load, "mdlm": mdlm.load}
+_Load = Callable[[Path, JsonObject, int | None], LanguageModel]
+_MASKED: dict[str, _Load] = dict(zip(MASKED_FAMILIES, (dream.load, llada.load, llada_moe.load, mdlm.load), strict=True))
 
 
 def open_model(name: str, context: int | None = None) -> LanguageModel:
@@ -42,7 +44,9 @@ def open_pretrained(folder: Path, context: int | None = None) -> LanguageModel:
     Raises ModelError or TokenizerError, which say what cannot be loaded and why; NaN or infinite weights cannot.
     """
     config = read_config(folder)
-    family = exported.load if exported.KEY in config else _FAMILIES.get(str(config.get("model_type")), hf_causal.load)
+    family = (
+        exported.load if exported.KEY in config else _MASKED.get(str(config.get("model_type")).lower(), hf_causal.load)
+    )
     model = family(folder, config, context)
     check_weights(model.network.named_parameters(), str(folder))
     return replace(model, network=model.network.to(auto_device()))

@@ -120,13 +120,13 @@ DAMAGED = {
     r"missing weight 'model.layers.1.mlp.up_proj.weight' \(1 in all\): weights and config": drop_weight,
     r"unexpected weight 'model.layers.1": lambda folder: change_config(folder, num_hidden_layers=1),
     "transformers cannot load it: .*": lambda folder: change_config(folder, intermediate_size=64),
-    r"model_type 'lama' is neither .* of transformers: did you mean 'llama'": lambda folder: change_config(
+    r"model_type 'lama' is no causal model of transformers, .*: did you mean 'llama'": lambda folder: change_config(
         folder, model_type="lama"
     ),
-    "model_type 'Dream' is neither .* of transformers, and its own code is not run": lambda folder: change_config(
-        folder, model_type="Dream", auto_map={"AutoModel": "modeling_dream.DreamModel"}
+    "model_type 'Rnd1' is no causal model of transformers, and its own code is not run": lambda folder: change_config(
+        folder, model_type="Rnd1", auto_map={"AutoModel": "modeling_rnd.RND1Model"}
     ),
-    "model_type None is neither": lambda folder: change_config(folder, "model_type"),
+    "model_type None is no causal model": lambda folder: change_config(folder, "model_type"),
     "holds no tokenizer.json and no tokenizer.model": lambda folder: (folder / "tokenizer.json").unlink(),
     "ids go up to 270 in its tokenizer and config.json, but to 263 in its head": lambda folder: change_config(
         folder, eos_token_id=270

@@ -21,6 +21,9 @@ class ConfigFields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+MASKED_FAMILIES = ("dream", "llada", "llada_moe", "mdlm")
+"""Values of `model_type`, in lower case, of the masked diffusion models that can be loaded."""
+
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bytegap.errors import ModelError, nearest
 from bytegap.extras import missing_extra
 from bytegap.lm.language_model import LanguageModel
-from bytegap.lm.pretrained.config_file import MAX_DEFAULT_SEQ_LEN, JsonObject, sequence_length
+from bytegap.lm.pretrained.config_file import MASKED_FAMILIES, MAX_DEFAULT_SEQ_LEN, JsonObject, sequence_length
 from bytegap.lm.pretrained.tokenizer_files import load_tokenizer_and_ids
 from bytegap.lm.pretrained.weight_files import weight_files
 from bytegap.nn.attention_spec import CAUSAL, AttentionSpec
@@ -116,8 +116,8 @@ def _check_known(folder: Path, config: JsonObject, known: Iterable[str]) -> None
         return
     code = ", and its own code is not run" if "auto_map" in config else ""
     raise ModelError(
-        f"{folder / 'config.json'}: model_type {model_type!r} is neither 'llada' nor 'mdlm' nor a causal model of "
-        f"transformers{code}: {nearest(str(model_type), [*names, 'llada', 'mdlm'])}"
+        f"{folder / 'config.json'}: model_type {model_type!r} is no causal model of transformers{code}, and "
+        f"none of {', '.join(MASKED_FAMILIES)}: {nearest(str(model_type), [*names, *MASKED_FAMILIES])}"
     )
 
 
