@@ -267,3 +267,18 @@ def test_a_claim_by_a_table_is_corrected_without_the_loss(made: dict[str, Path],
     assert audited["claimed_bpb"] == 0.75
     _, audited = audit(made["byte_level.json"], "--text", made["raw.txt"], "--val-bpb", "0.75")
     assert audited["true_bpb"] is None
+
+
+# -- ids ------------------------------------------------------------------------------------------
+
+
+def test_ids_are_those_that_the_library_gives_out(made: dict[str, Path], audit: Audit, tmp_path: Path) -> None:
+    """A file may leave gaps between the ids of added tokens; the library closes them, and models see its ids."""
+    table = json.loads(made["byte_level.json"].read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    table["added_tokens"].append({"id": 900, "content": "people", **flags})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table))
+    tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    code, audited = audit(tmp_path, "--text", made["raw.txt"])
+    assert (code, audited["lossless"]) == (0, True)
+    assert audited["vocab_size"] == tokenizer.get_vocab_size() < 900

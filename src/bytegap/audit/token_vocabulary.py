@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bytegap.data.tiktoken_ranks import read_ranks
-from bytegap.data.tokenizer_json import (
-    added_tokens,
-    read_tokenizer_json,
-    token_bytes,
-    unknown_tokens,
-    written_tokens,
-)
+from bytegap.data.tokenizer_json import ids_of_file, read_tokenizer_json, token_bytes, unknown_tokens
 from bytegap.errors import TokenizerError, file_error
 from bytegap.extras import missing_extra
 from bytegap.io.paths import expanded
@@ -109,15 +103,19 @@ def _file_of(path: Path) -> Path:
 
 def _from_tokenizer_json(path: Path) -> TokenVocabulary:
     table = read_tokenizer_json(path, str(path))
-    pieces = token_bytes(table)
+    try:
+        from bytegap.data.tokenizers.huggingface import ids_of_library
+    except ModuleNotFoundError:  # in the base install; the two differ only where a file leaves gaps between ids
+        ids = ids_of_file(table)
+    else:
+        ids = ids_of_library(table, str(path))
+    pieces = token_bytes(table, ids)
     written = [""] * len(pieces)
-    for token, i in written_tokens(table).items():
+    for token, i in ids.written.items():
         written[i] = token
-    special = {i for i, (_, is_special) in added_tokens(table).items() if is_special}
-    silent = {i for i, piece in enumerate(pieces) if not piece}
-    return TokenVocabulary(
-        path, "tokenizer.json", pieces, written, frozenset(special | silent), frozenset(unknown_tokens(table))
-    )
+    silent = frozenset(i for i, piece in enumerate(pieces) if not piece)
+    unknown = frozenset(unknown_tokens(table, ids))
+    return TokenVocabulary(path, "tokenizer.json", pieces, written, ids.special | silent, unknown)
 
 
 def _from_tiktoken(path: Path) -> TokenVocabulary:

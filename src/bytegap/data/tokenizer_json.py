@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bytegap.errors import TokenizerError
@@ -15,7 +16,7 @@ def read_tokenizer_json(path: Path, name: str) -> JsonObject:
     """The JSON object in the file, called `name` in messages; TokenizerError if it has no vocabulary."""
     try:
         table = as_object(json.loads(path.read_bytes()))
-        unknown_tokens(table)
+        unknown_tokens(table, ids_of_file(table))
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
         raise TokenizerError(f"{name} is not a tokenizer.json ({error}): name one with a model and its vocab") from None
     return table
@@ -60,29 +61,47 @@ def added_tokens(table: JsonObject) -> dict[int, tuple[str, bool]]:
     return {_id(token["id"]): (str(token["content"]), bool(token.get("special", False))) for token in tokens}
 
 
-def unknown_tokens(table: JsonObject) -> set[int]:
+@dataclass(frozen=True)
+class TokenIds:
+    """Which id each token has: as the file says, or as the library gives out ids, which closes gaps in the file's."""
+
+    written: dict[str, int]
+    """Each token as the vocabulary writes it, added tokens included."""
+    added: frozenset[int]
+    """Ids of added tokens."""
+    special: frozenset[int]
+    """Of those, the ones that stand for no text."""
+
+
+def ids_of_file(table: JsonObject) -> TokenIds:
+    """The ids as the file says."""
+    added = added_tokens(table)
+    return TokenIds(
+        written_tokens(table), frozenset(added), frozenset(i for i, (_, special) in added.items() if special)
+    )
+
+
+def unknown_tokens(table: JsonObject, ids: TokenIds) -> set[int]:
     """The id that stands for what the vocabulary has no token for; empty without one."""
     model = as_object(table["model"])
     named, numbered = model.get("unk_token"), model.get("unk_id")
-    ids = {i for token, i in written_tokens(table).items() if token == named}
-    return ids | ({_id(numbered)} if numbered is not None else set())
+    found = {i for token, i in ids.written.items() if token == named}
+    return found | ({_id(numbered)} if numbered is not None else set())
 
 
-def token_bytes(table: JsonObject) -> list[bytes]:
+def token_bytes(table: JsonObject, ids: TokenIds) -> list[bytes]:
     """The bytes of every id, from the token itself by the rule that the vocabulary was written with.
 
     Special tokens and the unknown token stand for no text, as do ids that no token has.
     """
     types = [step["type"] for key in ("pre_tokenizer", "decoder") for step in _steps(table.get(key))]
-    model, added = as_object(table["model"]), added_tokens(table)
-    fallback, unknown = model.get("byte_fallback", False), unknown_tokens(table)
+    fallback, unknown = as_object(table["model"]).get("byte_fallback", False), unknown_tokens(table, ids)
     to_byte = byte_level_alphabet()
-    tokens = written_tokens(table)
-    result = [b""] * (1 + max(tokens.values(), default=-1))
-    for token, i in tokens.items():
-        if (i in added and added[i][1]) or i in unknown:
+    result = [b""] * (1 + max(ids.written.values(), default=-1))
+    for token, i in ids.written.items():
+        if i in ids.special or i in unknown:
             continue
-        if i in added:
+        if i in ids.added:
             result[i] = token.encode()
         elif "ByteLevel" in types:
             result[i] = bytes(to_byte[letter] for letter in token if letter in to_byte)

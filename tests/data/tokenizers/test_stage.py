@@ -24,7 +24,9 @@ BPE = Plugin(name="bpe", options={"vocab_size": 280})
 def study_of(text: Path, **tokenizers: Plugin) -> Study:
     return Study(
         name="study",
-        corpus=Corpus(source=Plugin(name="files", options={"paths": [str(text)]}), validation=0.2, test=0.2),
+        corpus=Corpus(
+            source=Plugin(name="files", options={"paths": [str(text)], "format": "bytes"}), validation=0.2, test=0.2
+        ),
         context=Context(bytes=256),
         tokenizers=tokenizers,
         arms={"a": Arm(tokenizer="byte", objective=Plugin(name="ar"), budgets=(1e12,))},

@@ -128,9 +128,9 @@ DAMAGED = {
     ),
     "model_type None is no causal model": lambda folder: change_config(folder, "model_type"),
     "holds no tokenizer.json and no tokenizer.model": lambda folder: (folder / "tokenizer.json").unlink(),
-    "ids go up to 270 in its tokenizer and config.json, but to 263 in its head": lambda folder: change_config(
-        folder, eos_token_id=270
-    ),
+    "give EOS the id 270, but its head has the ids 0 to 263": lambda folder: change_config(folder, eos_token_id=270),
+    "give EOS the id -1, but": lambda folder: change_config(folder, eos_token_id=-1),
+    "give BOS the id 999": lambda folder: change_config(folder, bos_token_id=999),
     "tokenizer_config.json cannot be read": lambda folder: (folder / "tokenizer_config.json").write_text("["),
 }
 

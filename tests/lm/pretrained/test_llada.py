@@ -118,7 +118,7 @@ def test_weights_can_be_in_several_files(tmp_path):
     network = open_pretrained(tmp_path).network
     assert torch.equal(network.lm_head.weight, weights["model.transformer.ff_out.weight"])
     (tmp_path / "model-1.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"model-1.safetensors is missing or damaged"):
+    with pytest.raises(ModelError, match=r"lacks model-1.safetensors, which its index"):
         open_pretrained(tmp_path)
     index.write_text("{}")
     with pytest.raises(ModelError, match="is not an index of weights"):
@@ -149,7 +149,7 @@ def test_the_tokenizer_can_be_of_sentencepiece(tmp_path):
     [
         ({"block_type": "sequential"}, "'block_type': it should be 'llama'"),
         ({"weight_tying": True}, "'weight_tying': it should be False"),
-        ({"mask_token_id": 272}, "ids go up to 272 in its tokenizer and config.json, but to 271 in its head"),
+        ({"mask_token_id": 272}, "give MASK the id 272, but its head has the ids 0 to 271"),
         ({"n_layers": 3}, r"weight 'model.transformer.blocks.2.attn_norm.weight' is missing \(9 in all\)"),
         (
             {"n_layers": 1},

@@ -1,5 +1,7 @@
 """Dream and LLaDA-MoE against Hugging Face's Qwen2 and Qwen3-MoE with a bidirectional attention mask."""
 
+import json
+
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
@@ -130,5 +132,43 @@ def test_a_text_is_scored(family, tmp_path):
 def test_another_network_is_refused(family, change, says, tmp_path):
     WRITE[family](tmp_path)
     change_config(tmp_path, **change)
+    with pytest.raises(ModelError, match=says):
+        open_pretrained(tmp_path)
+
+
+def longer(folder, extra):
+    """The tokenizer with tokens behind the head's rows, the first of which is the text `qqq`."""
+    path = folder / "tokenizer.json"
+    table = json.loads(path.read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    first = len(table["model"]["vocab"]) + len(table["added_tokens"])
+    names = [*(f"<filler {i}>" for i in range(IDS - first)), *("q" * (3 + i) for i in range(extra))]
+    table["added_tokens"] += [{"id": first + i, "content": name, **flags} for i, name in enumerate(names)]
+    path.write_text(json.dumps(table))
+
+
+def test_a_tokenizer_longer_than_the_head_is_scored_where_its_extra_tokens_do_not_occur(tmp_path):
+    write_dream(tmp_path)
+    expected = score_text(open_pretrained(tmp_path, context=16), "the people")
+    longer(tmp_path, 4)
+    model = open_pretrained(tmp_path, context=16)
+    assert model.vocabulary.vocab_size == IDS
+    assert score_text(model, "the people") == expected
+    with pytest.raises(ModelError, match=f"has the token {IDS}, but the head ends at {IDS - 1}"):
+        score_text(model, "the qqq people")
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "says"),
+    [
+        ({"lm_head.weight": "../model.safetensors"}, "no .safetensors file of that folder"),
+        ({"lm_head.weight": "/etc/passwd"}, "no .safetensors file of that folder"),
+        ({"lm_head.weight": "model.bin"}, "no .safetensors file of that folder"),
+        ({"lm_head.weight": "model-00001-of-00002.safetensors"}, "lacks model-00001-of-00002.safetensors"),
+    ],
+)
+def test_a_torn_index_is_one_sentence(tmp_path, weight_map, says):
+    write_dream(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     with pytest.raises(ModelError, match=says):
         open_pretrained(tmp_path)

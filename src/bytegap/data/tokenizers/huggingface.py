@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from bytegap.data.given_vocab import GivenVocabulary
 from bytegap.data.lossless import Lossless, Segment
-from bytegap.data.tokenizer_json import read_tokenizer_json, token_bytes, without_additions, without_template
+from bytegap.data.tokenizer_json import TokenIds, read_tokenizer_json, token_bytes, without_additions, without_template
 from bytegap.errors import TokenizerError
 from bytegap.schema.json import JsonObject
 
@@ -45,7 +45,12 @@ def load_tokenizer_json(path: Path, name: str = "") -> Lossless:
     table = read_tokenizer_json(path, name)
     tokenizer = _tokenizer(without_additions(table), name)
     tokenizer.encode_special_tokens = True  # special tokens written out in a text are text
-    return Lossless(name, token_bytes(table), partial(_segment, tokenizer))
+    return Lossless(name, token_bytes(table, _ids(tokenizer)), partial(_segment, tokenizer))
+
+
+def ids_of_library(table: JsonObject, name: str) -> TokenIds:
+    """The ids as the library gives them out, which closes gaps between those of added tokens in the file."""
+    return _ids(_tokenizer(table, name))
 
 
 def as_written(path: Path, name: str) -> tuple[Segment, Segment]:
@@ -67,6 +72,12 @@ def _tokenizer(table: JsonObject, name: str) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_str(json.dumps(table))
     except Exception as error:  # noqa: BLE001 - the library raises bare Exception
         raise TokenizerError(f"{name} is not a tokenizer.json that 'tokenizers' can read: {error}") from None
+
+
+def _ids(tokenizer: tokenizers.Tokenizer) -> TokenIds:
+    added = tokenizer.get_added_tokens_decoder()
+    special = frozenset(i for i, token in added.items() if token.special)
+    return TokenIds(tokenizer.get_vocab(with_added_tokens=True), frozenset(added), special)
 
 
 def _segment(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]:

@@ -3,10 +3,13 @@
 Reads tokenizer.json or tokenizer.model, and tokenizer_config.json.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bytegap.data.tokenizers.base import Tokenizer, load_tokenizer
@@ -93,7 +96,8 @@ def load_tokenizer_and_ids(
 
     EOS and BOS are those of config.json, else of tokenizer_config.json; a tokenizer's only special token is EOS.
     A model without BOS gets its EOS instead, which preceded each document in its training.
-    ModelError where there is no tokenizer or no EOS, or an id is not below `head_rows`.
+    ModelError where there is no tokenizer or no EOS, or a special id is not below `head_rows`; a token that is not is
+    an error only where a text has it.
     """
     tokenizer = load_tokenizer(_kind(folder), folder)
     added = _read(folder / "tokenizer.json", _TokenizerJson).added_tokens
@@ -101,22 +105,45 @@ def load_tokenizer_and_ids(
     names = _read(folder / "tokenizer_config.json", _TokenizerConfig)
     ids = parse_config(folder, _SpecialIds, config)
     eos = _special_id(ids.eos_token_id, names.eos_token, by_content)
-    special = [token.id for token in added if token.special]
-    if eos is None and len(special) == 1:
-        [eos] = special
+    own_special = [token.id for token in added if token.special]
+    if eos is None and len(own_special) == 1:
+        [eos] = own_special
     if eos is None:
         raise ModelError(
             f"{folder / 'config.json'} names no EOS: add 'eos_token_id', the token that ended its documents"
         )
     bos = _special_id(ids.bos_token_id, names.bos_token, by_content)
-    vocabulary = PretrainedVocabulary(len(tokenizer.token_bytes), head_rows, eos, eos if bos is None else bos, mask)
-    largest = max(vocabulary.vocab_size - 1, vocabulary.eos, vocabulary.bos, vocabulary.mask)
-    if largest >= head_rows:
-        raise ModelError(
-            f"{folder}: ids go up to {largest} in its tokenizer and config.json, but to {head_rows - 1} in its head: "
-            "use the tokenizer it was trained with"
-        )
-    return tokenizer, vocabulary
+    special = {"EOS": eos, "BOS": eos if bos is None else bos} | ({} if mask == NO_MASK else {"MASK": mask})
+    for name, i in special.items():
+        if not 0 <= i < head_rows:
+            raise ModelError(
+                f"{folder}: its files give {name} the id {i}, but its head has the ids 0 to {head_rows - 1}: use the "
+                "config.json and the tokenizer it was trained with"
+            )
+    vocab_size = min(len(tokenizer.token_bytes), head_rows)
+    if vocab_size < len(tokenizer.token_bytes):
+        tokenizer = _WithinHead(tokenizer, head_rows, str(folder))
+    return tokenizer, PretrainedVocabulary(vocab_size, head_rows, eos, special["BOS"], mask)
+
+
+class _WithinHead:
+    """A tokenizer with more tokens than the head has rows: a text is refused that needs one of them; a `Tokenizer`."""
+
+    def __init__(self, tokenizer: Tokenizer, head_rows: int, name: str) -> None:
+        self.token_bytes, self.escaped_bytes = tokenizer.token_bytes, tokenizer.escaped_bytes
+        self._tokenizer, self._head_rows, self._name = tokenizer, head_rows, name
+
+    def encode_batch(self, texts: list[bytes]) -> Sequence[NDArray[np.unsignedinteger]]:
+        encoded = self._tokenizer.encode_batch(texts)
+        self.escaped_bytes = self._tokenizer.escaped_bytes
+        for ids in encoded:
+            largest = int(ids.max()) if len(ids) else 0
+            if largest >= self._head_rows:
+                raise ModelError(
+                    f"{self._name}: the text has the token {largest}, but the head ends at {self._head_rows - 1}: "
+                    "use the tokenizer it was trained with"
+                )
+        return encoded
 
 
 def _kind(folder: Path) -> str:

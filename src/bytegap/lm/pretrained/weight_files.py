@@ -1,5 +1,6 @@
 """The *.safetensors of a model's folder: which files there are, their weights one at a time, copied into a network."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -39,6 +40,10 @@ def weight_files(folder: Path) -> list[Path]:
             names = set(_WeightIndex.model_validate_json(index.read_bytes()).weight_map.values())
         except ValidationError:
             raise ModelError(f"{index} is not an index of weights: fetch the model again") from None
+        if odd := sorted(name for name in names if not re.fullmatch(r"[\w.-]+\.safetensors", name)):
+            raise ModelError(f"{index} names the file {odd[0]!r}, which is no .safetensors file of that folder")
+        if lacking := sorted(name for name in names if not (folder / name).is_file()):
+            raise ModelError(f"{folder} lacks {lacking[0]}, which its index of weights names: fetch the model again")
         return [folder / name for name in sorted(names)]
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
