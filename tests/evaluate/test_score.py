@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import bytegap
+from bytegap.cli.main import main
 from bytegap.data.windows import Windows, chunk_lengths
 from bytegap.errors import EvaluateError
 from bytegap.evaluate.score import score_bytes, score_text
 from bytegap.io.arrays import documents_of
 from bytegap.lm.language_model import load_run
 from bytegap.lm.likelihood import score_windows
+from bytegap.nn.attention_spec import CAUSAL
 from tests.evaluate.texts import MIXED
 from tests.helpers.finished_runs import ARMS, finish
 
@@ -67,3 +70,44 @@ def test_an_empty_text_and_a_single_pass_are_refused(finished_study):
         score_text(model, "")
     with pytest.raises(EvaluateError, match="use 2 or more"):
         score_text(model, "text", mc_passes=1)
+
+
+@pytest.mark.parametrize("stride", [1, 3, 16])
+def test_sliding_sequences_score_each_token_given_those_before_it(finished_study, stride):
+    """Against the network itself, asked for one token at a time."""
+    model = load_run(finished_study[1]["byte-ar"])
+    text = MIXED[:70]
+    own = score_bytes(model, text, stride=stride)
+    tokens = np.append(model.tokenizer.encode_batch([text])[0], model.vocabulary.eos).astype(np.int64)
+    expected = np.zeros(len(tokens))
+    with torch.no_grad():
+        for i, token in enumerate(tokens):
+            steps = max(0, -(-(i + 1 - model.seq_len) // stride))
+            end = min(model.seq_len + steps * stride, len(tokens))
+            begin = max(0, end - model.seq_len)
+            ids = torch.tensor([[model.vocabulary.bos, *tokens[begin:i]]])
+            logits = model(ids, torch.tensor([ids.shape[1] - 1]), CAUSAL)
+            expected[i] = -float(logits.double().log_softmax(-1)[0, token])
+    assert own.nats == pytest.approx(expected.sum(), rel=1e-6)
+    assert np.allclose(own.byte_nats, expected[:-1], rtol=1e-5)
+    assert own.eos_nats == pytest.approx(expected[-1], rel=1e-5)
+
+
+def test_more_context_helps_and_a_masked_model_slides_too(finished_study):
+    model = replace(load_run(finished_study[1]["byte-mdm"]), mc_passes=64)
+    text = MIXED * 4
+    own = score_bytes(model, text, stride=model.seq_len // 2)
+    assert own.pass_nats.shape == (64,)
+    assert own.nats == pytest.approx(own.byte_nats.sum() + own.eos_nats, rel=1e-9)
+    plain = score_bytes(model, text)
+    assert abs(own.nats - plain.nats) < 0.3 * plain.nats, "conditional on more text, of a model that has learned little"
+
+
+def test_a_stride_that_would_leave_tokens_out_is_refused(finished_study, tmp_path, capsys):
+    run = finished_study[1]["byte-ar"]
+    (tmp_path / "t.txt").write_bytes(MIXED)
+    assert main(["evaluate", str(run.path), str(tmp_path / "t.txt"), "--stride", "100000"]) == 2
+    assert "tokens would be left out" in capsys.readouterr().err
+    masked = finished_study[1]["byte-mdm"]
+    assert main(["evaluate", str(masked.path), str(tmp_path / "t.txt"), "--stride", "4", "--likelihood", "left"]) == 2
+    assert "not with 'left'" in capsys.readouterr().err

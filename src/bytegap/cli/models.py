@@ -39,6 +39,12 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
         "many forwards as a sequence has tokens; or orders:K, the bound of K random orders (default: %(default)s)",
     )
     parser.add_argument(
+        "--stride",
+        type=positive,
+        metavar="TOKENS",
+        help="let sequences overlap: each scores so many tokens, given those before them (default: none overlaps)",
+    )
+    parser.add_argument(
         "--corrupt",
         type=fraction,
         default=0.0,
@@ -73,6 +79,7 @@ def _evaluate(options: Namespace) -> None:
             context=options.context,
             mc_passes=options.mc_passes,
             likelihood=options.likelihood,
+            stride=options.stride,
             length_mass_bytes=options.length_mass,
             corruption_rate=options.corrupt,
             samples=options.samples,

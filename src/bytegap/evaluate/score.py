@@ -9,12 +9,14 @@ scores.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bytegap.cost.bits import bits_per_byte
 from bytegap.data.windows import Windows, chunk_lengths
 from bytegap.errors import EvaluateError
 from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.likelihood import token_nats
 from bytegap.lm.unmasking_rules import NELBO, likelihood_nats
 
 
@@ -79,12 +81,23 @@ def with_mc_passes(model: LanguageModel, mc_passes: int | None) -> LanguageModel
     return model
 
 
-def score_bytes(model: LanguageModel, text: bytes, likelihood: str = NELBO) -> ByteScores:
-    """The nats of each byte of a text, which may be empty; EvaluateError where the model has no such likelihood."""
+def score_bytes(model: LanguageModel, text: bytes, likelihood: str = NELBO, stride: int | None = None) -> ByteScores:
+    """The nats of each byte of a text, which may be empty; EvaluateError where the model has no such likelihood.
+
+    With a `stride`, each sequence but the first scores at most so many tokens, and is given those before them that the
+    model's sequence length holds.
+    """
     text_tokens = model.tokenizer.encode_batch([text])[0]
     tokens = np.append(text_tokens, model.vocabulary.eos).astype(np.int64)
-    counts = np.array(chunk_lengths(len(tokens), model.seq_len))
-    nats, pass_nats = likelihood_nats(model, Windows(tokens, counts, len(text), sha256=""), likelihood)
+    if stride is None:
+        counts = np.array(chunk_lengths(len(tokens), model.seq_len))
+        nats, pass_nats = likelihood_nats(model, Windows(tokens, counts, len(text), sha256=""), likelihood)
+    else:
+        index, counts, prefix_lengths = _sliding(len(tokens), model.seq_len, stride)
+        own, pass_nats = token_nats(
+            model, Windows(tokens[index], counts, len(text), sha256=""), torch.from_numpy(prefix_lengths)
+        )
+        nats = torch.zeros(len(tokens), dtype=own.dtype).index_add(0, torch.from_numpy(index), own)
     lengths = np.array([len(piece) for piece in model.tokenizer.token_bytes])[text_tokens]
     assert int(lengths.sum()) == len(text), "the tokens' bytes are the text"
     return ByteScores(
@@ -95,6 +108,17 @@ def score_bytes(model: LanguageModel, text: bytes, likelihood: str = NELBO) -> B
         eos_nats=float(nats[-1]),
         pass_nats=pass_nats.numpy(),
     )
+
+
+def _sliding(tokens: int, seq_len: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sequences that overlap: (which token each position holds, their lengths, how many of each are given)."""
+    ends = [min(seq_len, tokens)]
+    while ends[-1] < tokens:
+        ends.append(min(ends[-1] + stride, tokens))
+    starts = [max(0, end - seq_len) for end in ends]
+    index = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+    prefix_lengths = [0, *(before - start for before, start in zip(ends, starts[1:], strict=False))]
+    return index, np.subtract(ends, starts), np.array(prefix_lengths, np.int64)
 
 
 def standard_error(pass_nats: NDArray[np.float64], n_bytes: int) -> float:

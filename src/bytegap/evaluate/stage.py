@@ -44,6 +44,8 @@ class EvaluateOptions:
     """Monte Carlo passes of the NELBO; None: the model's own number."""
     likelihood: str = NELBO
     """Of a masked model: `nelbo`, an unmasking rule, or `orders:K`. An exact likelihood is always scored as it is."""
+    stride: int | None = None
+    """Tokens that each sequence scores after those it is given; None: sequences do not overlap."""
     corruption_rate: float = 0.0
     """Share of the bytes to corrupt; 0: none."""
     samples: int = 0
@@ -65,12 +67,13 @@ def run(model_name: str, files: Sequence[Path], options: EvaluateOptions) -> Eva
         raise EvaluateError("name the files to score after the model: bytegap evaluate MODEL FILE...")
     texts = [_read(file) for file in files]
     model, likelihood = _open(model_name, options), options.likelihood
-    scored = [score_bytes(model, text, likelihood) for text in track(texts, f"scoring {model.name}")]
+    scored = [score_bytes(model, text, likelihood, options.stride) for text in track(texts, f"scoring {model.name}")]
     evaluation = Evaluation(
         model=model.name,
         exact=model.objective.is_exact or likelihood in RULES,
         mc_passes=model.num_passes if likelihood == NELBO else max(1, num_orders(likelihood)),
         seq_len=model.seq_len,
+        stride=options.stride,
         likelihood="exact" if model.objective.is_exact else likelihood,
         files=tuple(
             FileNumbers(file=as_text(file), **vars(_together([own]))) for file, own in zip(files, scored, strict=True)
@@ -93,6 +96,16 @@ def _open(model_name: str, options: EvaluateOptions) -> LanguageModel:
     """The model; EvaluateError where it does not have the likelihood, or needs no passes."""
     model = open_model(model_name, options.context)
     check_likelihood(options.likelihood, model)
+    if options.stride is not None:
+        if options.stride > model.seq_len:
+            raise EvaluateError(
+                f"--stride {options.stride} is more than the {model.seq_len} tokens of {model.name}'s sequences: "
+                "tokens would be left out"
+            )
+        if options.likelihood != NELBO:
+            raise EvaluateError(
+                f"--stride goes with exact likelihoods and the {NELBO}, not with '{options.likelihood}'"
+            )
     if options.mc_passes is not None and model.objective.is_exact:
         raise EvaluateError(
             f"--mc-passes {options.mc_passes} has no effect on {model.name}, whose likelihood is exact: leave it out"
@@ -159,7 +172,7 @@ def _corrupted(model: LanguageModel, scored: Sequence[ByteScores], options: Eval
             raise EvaluateError(
                 f"corruption '{name}' leaves no byte of the text: lower --corrupt, or score a longer text"
             )
-        own = _together([score_bytes(model, text, options.likelihood) for text in texts if text])
+        own = _together([score_bytes(model, text, options.likelihood, options.stride) for text in texts if text])
         scores[name] = CorruptedNumbers(**vars(own), increase=own.bits_per_byte - clean)
     entropy = -sum(p * float(np.log2(p)) for p in (rate, 1 - rate) if p)  # H(rate), of each byte
     return Corruption(rate=rate, entropy=entropy, scores=FrozenDict(scores))

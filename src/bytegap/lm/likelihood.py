@@ -88,10 +88,10 @@ def score_windows(model: LanguageModel, windows: Windows) -> Score:
 
 
 @torch.no_grad()
-def token_nats(model: LanguageModel, windows: Windows) -> tuple[Tensor, Tensor]:
+def token_nats(model: LanguageModel, windows: Windows, prefix_lengths_W: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Nats of each token of the windows, float64: (mean over passes (tokens,), sum of each pass (passes,)).
 
-    The sums are those of `score_windows`.
+    The sums are those of `score_windows`; tokens of a window's prefix are given, and have 0.
     In an estimate a pass charges a supervised token its cross-entropy times its weight, and other tokens nothing: the
     mean is unbiased for the token's share of the bound.
     """
@@ -102,7 +102,7 @@ def token_nats(model: LanguageModel, windows: Windows) -> tuple[Tensor, Tensor]:
     starts_W = counts_W.cumsum(0) - counts_W
     for rng in generators:
         before = float(total.sum())
-        for scored in _scored_batches(model, windows, rng):
+        for scored in _scored_batches(model, windows, rng, prefix_lengths_W=prefix_lengths_W):
             batch = scored.batch
             nats_M = functional.cross_entropy(scored.logits_MV, batch.targets_M, reduction="none") * batch.weights_M
             check_nats(nats_M, model.name)

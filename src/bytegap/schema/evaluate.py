@@ -159,6 +159,8 @@ class Evaluation(FrozenModel):
     """Monte Carlo passes; 1 where the likelihood is exact, K of `orders:K`."""
     seq_len: int
     """Tokens of a sequence, BOS not counted."""
+    stride: int | None = None
+    """Tokens that each sequence scores, after those it is given; None: sequences do not overlap."""
     likelihood: str = "nelbo"
     """That was scored: `nelbo`, or `exact` where the objective's likelihood is, or an unmasking rule, or `orders:K`."""
     files: tuple[FileNumbers, ...] = ()
