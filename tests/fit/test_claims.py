@@ -110,7 +110,7 @@ def test_equivalence_is_a_status() -> None:
 def test_equivalence_needs_both_one_sided_tests(noisy: Fit, name: str, ci90: tuple[float, float], within: bool) -> None:
     """The margin of 1.3 is 0.262 in natural log."""
     row = next(row for row in noisy.estimands if row.headline and row.name == name)
-    headline = made_claims._Headline(row, 1.0, None, ci90, 1)
+    headline = made_claims.Headline(row, 1.0, None, ci90, 1)
     assert headline.is_within(1.3) == within
     assert not headline.is_within(None)
 
