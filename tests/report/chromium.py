@@ -46,3 +46,19 @@ def opened(browser, page, width, scheme, fragment=""):
     browser.get(page.as_uri() + fragment)
     every = f"return [...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === '{scheme}')"
     WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(every))
+
+
+def check_with_axe(browser):
+    """Fail where axe finds something serious on the page that is open; the rules that passed."""
+    axe = pytest.importorskip("selenium_axe_python").Axe(browser)
+    browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    # Rows are alike: three per table save a minute of axe.
+    browser.execute_script("document.querySelectorAll('tr:nth-child(n + 4)').forEach(each => each.remove())")
+    browser.set_script_timeout(120)
+    axe.inject()
+    # axe cannot decide the contrast of text in SVG: test_style.py does.
+    found = [axe.run("document", "{rules: {'color-contrast': {enabled: false}}}")]
+    found += [axe.run("{exclude: [['.chart']]}", "{runOnly: ['color-contrast']}")]
+    serious = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
+    assert not serious, axe.report(serious)
+    return {each["id"] for one in found for each in one["passes"]}

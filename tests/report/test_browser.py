@@ -6,7 +6,7 @@ import pytest
 
 from bytegap.report import stage
 from bytegap.study.directory import RECORD
-from tests.report.chromium import opened
+from tests.report.chromium import check_with_axe, opened
 
 pytestmark = pytest.mark.slow
 
@@ -64,19 +64,8 @@ def test_a_change_of_colour_scheme_redraws(browser, page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_serious(browser, page, width, scheme):
-    axe = pytest.importorskip("selenium_axe_python").Axe(browser)
     opened(browser, page, width, scheme)
-    browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
-    # Rows are alike: three per table save a minute of axe.
-    browser.execute_script("document.querySelectorAll('tr:nth-child(n + 4)').forEach(each => each.remove())")
-    browser.set_script_timeout(120)
-    axe.inject()
-    # axe cannot decide the contrast of text in SVG: test_style.py does.
-    found = [axe.run("document", "{rules: {'color-contrast': {enabled: false}}}")]
-    found += [axe.run("{exclude: [['.chart']]}", "{runOnly: ['color-contrast']}")]
-    serious = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
-    assert not serious, axe.report(serious)
-    passed = {each["id"] for one in found for each in one["passes"]}
+    passed = check_with_axe(browser)
     assert {"color-contrast", "label", "button-name", "aria-hidden-focus", "nested-interactive"} <= passed
 
 

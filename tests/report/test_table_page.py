@@ -1,4 +1,4 @@
-"""`fit-table --report`: one page of a table's figures, with its files beside it; in Chromium, without errors."""
+"""The page that `fit-table --report` writes: its content, its files, and that Chromium draws it without errors."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 from bytegap.cli.main import main
 from tests.fit.test_table_pairs import dearer
 from tests.helpers.run_tables import refused, runs, write
-from tests.report.chromium import opened
+from tests.report.chromium import check_with_axe, opened
 
 FOUR = ("bpe-ar", 1.0), ("byte-ar", 3.0), ("bpe-mdm", 16.0), ("byte-mdm", 150.0)
 PAIRS = ("--pair", "bytes=byte-mdm,bpe=bpe-mdm", "--pair", "bytes=byte-ar,bpe=bpe-ar")
@@ -77,12 +77,4 @@ def test_the_page_in_chromium(browser, page: Path, width: int, scheme: str) -> N
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     requested = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert [url for url in requested if not url.startswith("data:")] == [page.as_uri()]
-    axe = pytest.importorskip("selenium_axe_python").Axe(browser)
-    browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
-    browser.execute_script("document.querySelectorAll('tr:nth-child(n + 4)').forEach(each => each.remove())")
-    browser.set_script_timeout(120)
-    axe.inject()
-    found = [axe.run("document", "{rules: {'color-contrast': {enabled: false}}}")]
-    found += [axe.run("{exclude: [['.chart']]}", "{runOnly: ['color-contrast']}")]
-    serious = [each for one in found for each in one["violations"] if each["impact"] in {"serious", "critical"}]
-    assert not serious, axe.report(serious)
+    check_with_axe(browser)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bytegap.errors import BytegapError, TokenizerError, file_error
 from bytegap.extras import missing_extra
-from bytegap.io.atomic import atomic_path
+from bytegap.io.atomic import write_bytes
 
 MOST_ENTRIES = 1 << 24
 """More than any vocabulary has."""
@@ -73,8 +73,7 @@ def write_table(path: Path, entries: list[int]) -> None:
         data = io.BytesIO("".join(f"{i},{n}\n" for i, n in [("id", "bytes"), *enumerate(entries)]).encode())
     else:
         raise TokenizerError(f"--write {path}: the ending says how it is written: use .npz, .npy, .json or .csv")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.getvalue())
+    write_bytes(path, data.getvalue())
 
 
 def _table(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> ByteTable:

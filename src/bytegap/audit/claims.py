@@ -24,7 +24,7 @@ _DISTINCT = 2e-3
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedNumber:
     """A number as somebody wrote it."""
 
     value: float
@@ -32,7 +32,7 @@ class Claim:
     """Half a unit of its last digit."""
 
     @classmethod
-    def parse(cls, text: str) -> "Claim":
+    def parse(cls, text: str) -> "ClaimedNumber":
         """ValueError unless it is a finite number above 0."""
         try:
             number = Decimal(text.strip())
@@ -53,7 +53,9 @@ class Divided:
     n_bytes: float
 
 
-def true_bpb(loss: Claim | None, bpb: Claim | None, count: TextCount, table_bytes: float | None) -> float | None:
+def true_bpb(
+    loss: ClaimedNumber | None, bpb: ClaimedNumber | None, count: TextCount, table_bytes: float | None
+) -> float | None:
     """Bits per byte of the raw text; None where the claims do not determine it."""
     if not count.raw_bytes:
         return None
@@ -64,7 +66,9 @@ def true_bpb(loss: Claim | None, bpb: Claim | None, count: TextCount, table_byte
     return None
 
 
-def claimed_bpb(loss: Claim | None, bpb: Claim | None, count: TextCount, table_bytes: float | None) -> float | None:
+def claimed_bpb(
+    loss: ClaimedNumber | None, bpb: ClaimedNumber | None, count: TextCount, table_bytes: float | None
+) -> float | None:
     """As claimed; else of the claimed loss by the table; None where neither says."""
     if bpb is not None:
         return bpb.value
@@ -74,7 +78,7 @@ def claimed_bpb(loss: Claim | None, bpb: Claim | None, count: TextCount, table_b
 
 
 def check_claims(
-    loss: Claim, bpb: Claim, count: TextCount, vocabulary: TokenVocabulary, table_bytes: float | None
+    loss: ClaimedNumber, bpb: ClaimedNumber, count: TextCount, vocabulary: TokenVocabulary, table_bytes: float | None
 ) -> list[Finding]:
     """What the two claims together show; nothing where they agree with the raw text, or with the table given.
 

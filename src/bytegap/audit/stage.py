@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bytegap.audit.byte_table import ByteTable, read_table, write_table
-from bytegap.audit.claims import Claim, check_claims, claimed_bpb, true_bpb
+from bytegap.audit.claims import ClaimedNumber, check_claims, claimed_bpb, true_bpb
 from bytegap.audit.table_mistakes import TableCheck, check_table
 from bytegap.audit.text_count import TextCount, count_text
 from bytegap.audit.text_encoder import TextEncoder, open_encoder
@@ -35,9 +35,9 @@ class AuditOptions:
     """Files, as a corpus reads them."""
     text_field: str = "text"
     table: Path | None = None
-    val_loss: Claim | None = None
+    val_loss: ClaimedNumber | None = None
     """Nats per token."""
-    val_bpb: Claim | None = None
+    val_bpb: ClaimedNumber | None = None
     pattern: str | None = None
     """How text is split into words for a .tiktoken file."""
     write: Path | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from bytegap.audit.claims import Claim
+    from bytegap.audit.claims import ClaimedNumber
     from bytegap.study.config import Study
     from bytegap.study.directory import StudyDir
 
@@ -100,11 +100,11 @@ def flops(text: str) -> float:
     return _checked(text, float, lambda value: 0 < value < float("inf"), "a number of FLOPs such as 2e11")
 
 
-def claim(text: str) -> "Claim":
+def claim(text: str) -> "ClaimedNumber":
     """A finite number above 0, with the digits that it is written with."""
-    from bytegap.audit.claims import Claim
+    from bytegap.audit.claims import ClaimedNumber
 
-    return _checked(text, Claim.parse, lambda value: value.value > 0, "a number above 0, such as 1.2244")
+    return _checked(text, ClaimedNumber.parse, lambda value: value.value > 0, "a number above 0, such as 1.2244")
 
 
 def temperature(text: str) -> float:

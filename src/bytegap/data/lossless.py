@@ -11,7 +11,7 @@ Tokens that stand for no text are never produced.
 import re
 from array import array
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +100,14 @@ class Lossless:
             if at < len(data):
                 begin = at
                 at, index = self._resumed(data, at, tokens, index)
-                parts.append(data[begin:at].decode())
+                if at > begin:
+                    parts.append(data[begin:at].decode())
         return parts
 
     def _matching(self, data: bytes, at: int, tokens: list[int], index: int) -> list[int]:
         """Lengths of the tokens from `index` on that are the bytes from `at` on; they end between code points."""
         lengths: list[int] = []
-        for token in tokens[index:]:
+        for token in islice(tokens, index, None):
             piece = self.token_bytes[token]
             if not piece or not data.startswith(piece, at):
                 break
@@ -120,8 +121,10 @@ class Lossless:
         """(place in the bytes, index of a token) after `at` and `index` from where on several tokens match again."""
         for later in range(index, min(index + _LOST_TOKENS, len(tokens))):
             ahead = b"".join(map(self.token_bytes.__getitem__, tokens[later : later + _TOKENS_AHEAD]))
-            found = data.find(ahead, at + 1, at + _LOST_BYTES) if len(ahead) >= _BYTES_AHEAD else -1
-            if found > at and _begins(data, found):
+            # At the same place only behind tokens that the vocabulary has put in.
+            begin = at if later > index else at + 1
+            found = data.find(ahead, begin, at + _LOST_BYTES) if len(ahead) >= _BYTES_AHEAD else -1
+            if found >= begin and _begins(data, found):
                 return found, later
         return len(data), len(tokens)
 

@@ -17,7 +17,7 @@ from bytegap.fit import diagnostics
 from bytegap.fit.frontiers import HOLDOUT_BUDGETS, LEAST_BUDGETS, LabelledPoints
 from bytegap.fit.nested import separate_laws
 from bytegap.fit.read_table import LEAST_ROWS, TableRow
-from bytegap.fit.table_pairs import check_pairs, compare
+from bytegap.fit.table_pairs import ComparedArms, check_pairs, compared_arms, table_pairs
 from bytegap.fit.table_schema import ArmsFit, Budget, Chinchilla, Exponents, LossFrontier, Optimal, TableFit
 from bytegap.scaling import laws
 from bytegap.scaling.bootstrap import quantity
@@ -54,7 +54,8 @@ class FittedTable:
 
     fit: TableFit | ArmsFit
     arms: tuple[FittedArm, ...]
-    pairs: tuple[TwoNames, ...]
+    compared: ComparedArms
+    """The arms in the pairs that were named, if any."""
 
 
 def fit_table(
@@ -83,18 +84,19 @@ def fit_table(
     if len(arms) == 1:
         (only,) = arms
         fit = only.fit.model_copy(update={"warnings": (diagnostics.ASSUMED_UNITS, *only.fit.warnings)})
-        return FittedTable(fit, arms, ())
+        return FittedTable(fit, arms, compared_arms([only.points], ()))
     points = [arm.points for arm in arms]
     tested = separate_laws(points, share_irreducible_loss=True)
-    compared, interactions = compare(points, pairs)
+    compared = compared_arms(points, pairs)
+    compared_pairs, interactions = table_pairs(compared, pairs)
     fit = ArmsFit(
         arms=FrozenDict({name: arm.fit for name, arm in found.items()}),
         separate_laws=tested,
         warnings=(diagnostics.ASSUMED_UNITS, *_about_test(tested)),
-        pairs=compared,
+        pairs=compared_pairs,
         interactions=interactions,
     )
-    return FittedTable(fit, arms, tuple(pairs))
+    return FittedTable(fit, arms, compared)
 
 
 def _about_test(tested: SeparateLaws | None) -> list[str]:

@@ -5,6 +5,7 @@ loss of its own; intervals cover both forms where both were fitted.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from bytegap.errors import FitError, nearest
@@ -44,23 +45,30 @@ def check_pairs(pairs: Sequence[TwoNames], arms: Sequence[str]) -> None:
         raise FitError("--pair: a pair is named twice: name it once")
 
 
-def comparison_of(
-    points: Sequence[LabelledPoints], pairs: Sequence[TwoNames]
-) -> tuple[list[Arm], list[FittedFrontier], list[Estimand]]:
-    """(the arms as a study's, their frontiers, all estimands of the pairs and of every two of them)."""
+@dataclass(frozen=True)
+class ComparedArms:
+    """The arms of a table as a study's, their frontiers, all estimands of the pairs and of every two of them."""
+
+    arms: list[Arm]
+    frontiers: list[FittedFrontier]
+    estimands: list[Estimand]
+
+
+def compared_arms(points: Sequence[LabelledPoints], pairs: Sequence[TwoNames]) -> ComparedArms:
+    """Compare arms in pairs; their minima have draws of equal number."""
     bytes_arms = {pair[0] for pair in pairs}
     arms = [_arm(each, is_bytes=each.name in bytes_arms) for each in points]
     frontiers, _ = fit_frontiers(arms)
     compared = Comparisons(tuple(pairs), tuple(combinations(pairs, 2)))
-    return arms, frontiers, estimate(arms, frontiers, compared)
+    return ComparedArms(arms, frontiers, estimate(arms, frontiers, compared))
 
 
-def compare(
-    points: Sequence[LabelledPoints], pairs: Sequence[TwoNames]
+def table_pairs(
+    compared: ComparedArms, pairs: Sequence[TwoNames]
 ) -> tuple[tuple[TablePair, ...], tuple[TableInteraction, ...]]:
-    """(each pair, each two pairs); the arms' minima have draws of equal number."""
-    arms, frontiers, estimands = comparison_of(points, pairs)
-    by_name = {arm.name: arm for arm in arms}
+    """(each pair, each two pairs), as printed."""
+    frontiers, estimands = compared.frontiers, compared.estimands
+    by_name = {arm.name: arm for arm in compared.arms}
 
     def own(names: tuple[str, ...]) -> list[Estimand]:
         form = preferred_form([by_name[name] for name in names], frontiers)

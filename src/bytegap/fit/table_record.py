@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bytegap.fit.fit_table import FittedTable
-from bytegap.fit.table_pairs import comparison_of
 from bytegap.fit.table_schema import ArmsFit, LabelledValue, TableFit
 from bytegap.schema.base import FrozenDict, digest
 from bytegap.schema.fit import Fit
@@ -33,7 +32,7 @@ class TableRecord:
 
 def table_record(table: FittedTable, bootstraps: int) -> TableRecord:
     """The record; its losses are in the table's unit, wherever names say BPB."""
-    arms, frontiers, estimands = comparison_of([arm.points for arm in table.arms], table.pairs)
+    arms, frontiers, estimands = table.compared.arms, table.compared.frontiers, table.compared.estimands
     cells = tuple(cell.model_copy(update={"arm": cell.arm or ONLY_ARM}) for arm in table.arms for cell in arm.cells)
     fit = Fit(
         inputs_sha256=digest([cell.model_dump(mode="json") for cell in cells]),

@@ -51,8 +51,6 @@ class PageFiles:
     """Ending of its drawing; the other is a PNG."""
     tables: str = "tables/"
     """What the name of a table's file begins with."""
-    records: bool = True
-    """Whether the page is in a study's folder, whose records it links to."""
 
 
 STUDY_FILES = PageFiles()
@@ -71,9 +69,10 @@ def render(inputs: Inputs, figures: Sequence[Figure], tables: Sequence[Table], f
         study=inputs.study_name,
         digest=inputs.digest,
         arms=inputs.arms,
-        run_count=sum(len(cell.runs) for cell in inputs.fit.cells) if not files.records else len(inputs.runs),
-        loss="test bits per byte (BPB)" if files.records else f"{inputs.loss_name}, as the table has it",
+        run_count=len(inputs.runs) if inputs.has_records else sum(len(cell.runs) for cell in inputs.fit.cells),
+        loss="test bits per byte (BPB)" if inputs.has_records else f"{inputs.loss_name}, as the table has it",
         files=files,
+        has_records=inputs.has_records,
         fit=inputs.fit,
         audit=inputs.audit,
         cards=cards(inputs.fit),
@@ -121,7 +120,7 @@ def _identified(fit: Fit) -> str:
 def _warnings(inputs: Inputs) -> list[tuple[str, str]]:
     """Pairs (warning, URL of the record that holds it)."""
     audit = inputs.audit.warnings if inputs.audit else ()
-    source = "../fit.json" if inputs.runs else ""
+    source = "../fit.json" if inputs.has_records else ""
     return [(warning, source) for warning in inputs.fit.warnings] + [(warning, "../audit.json") for warning in audit]
 
 

@@ -94,7 +94,12 @@ class Inputs:
     @property
     def loss_of_runs(self) -> str:
         """The loss, as the beginning of a sentence."""
-        return f"Test {self.loss_name}" if self.runs else self.loss_name.capitalize()
+        return f"Test {self.loss_name}" if self.has_records else self.loss_name.capitalize()
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is a study's folder with records that a page can link to."""
+        return True
 
     @property
     def arms(self) -> list[str]:

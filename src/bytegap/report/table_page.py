@@ -31,6 +31,11 @@ class TableInputs(Inputs):
         """An arm's tokenizer and objective as the table has them."""
         return self.traits_by_arm.get(arm, ArmTraits("", ""))
 
+    @property
+    def has_records(self) -> bool:
+        """A table has none."""
+        return False
+
     def is_bytes(self, arm: str) -> bool:
         """Whether the arm was named as one of bytes."""
         return arm in self.bytes_arms
@@ -93,6 +98,6 @@ def write(path: Path, inputs: TableInputs) -> None:
             write_bytes(path.with_name(f"{path.stem}-{figure.name}.{ending}"), data)
     for table in shown:
         write_bytes(path.with_name(f"{path.stem}-{table.about.name}.csv"), table.csv().encode())
-    files = PageFiles(f"{path.stem}-", "svg", f"{path.stem}-", records=False)
+    files = PageFiles(f"{path.stem}-", "svg", f"{path.stem}-")
     write_bytes(path, html_page.render(inputs, figures, shown, files).encode())
     say("fit", f"{len(figures)} figures, {len(shown)} tables: {path}")

@@ -58,7 +58,7 @@ class TokenizerAudit(FrozenModel):
     table_bytes: float | None
     """Bytes of the text by the table."""
     true_bpb: float | None
-    """Of the claimed loss; of an altered text, a figure that no likelihood of the raw text is below."""
+    """Of the claimed loss. Where the tokenizer alters the text: nats of the altered text over bytes of the raw one."""
     claimed_bpb: float | None
     """As claimed, or by the table from the claimed loss."""
     findings: tuple[Finding, ...]

@@ -7,30 +7,45 @@ B sequences, P positions, N = B * P, M selected positions, D hidden size, K widt
 """
 
 from dataclasses import dataclass
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bytegap.lm.language_model import LanguageModel
+from bytegap.lm.pretrained.config_file import ConfigFields, JsonObject, sequence_length
+from bytegap.lm.pretrained.tokenizer_files import load_tokenizer_and_ids
+from bytegap.lm.pretrained.weight_files import copy_weights, read_weights
 from bytegap.nn.attention_spec import BIDIRECTIONAL, AttentionSpec
 from bytegap.nn.layers import RMSNorm, rope_table, rotate
+from bytegap.objectives.mdm import MaskedDiffusion
+
+
+class LlamaFields(ConfigFields):
+    """Keys of config.json that all of these models have, and the choices that make each a Llama."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    vocab_size: int
+    max_position_embeddings: int
+    rope_theta: float
+    rms_norm_eps: float
+    mask_token_id: int
+    hidden_act: Literal["silu"] = "silu"
+    tie_word_embeddings: Literal[False] = False
+    rope_scaling: None = None
 
 
 @dataclass(frozen=True)
-class LlamaSizes:
-    """What fixes the architecture."""
+class LlamaOptions:
+    """What the models differ in."""
 
-    n_ids: int
-    d_model: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
     d_ff: int
     """Of the MLP, or of each expert."""
-    max_positions: int
-    rope_base: float
-    norm_epsilon: float
     has_qkv_bias: bool = False
     has_qk_norm: bool = False
     n_experts: int = 0
@@ -40,22 +55,41 @@ class LlamaSizes:
     """The logits at a position are of the token after it, as in the AR model that Dream began from."""
 
 
+def load_masked_llama(
+    folder: Path, config: JsonObject, fields: LlamaFields, options: LlamaOptions, context: int | None
+) -> LanguageModel:
+    """The model in `folder`, on the CPU; ModelError where its files do not fit together."""
+    tokenizer, vocabulary = load_tokenizer_and_ids(folder, config, fields.vocab_size, fields.mask_token_id)
+    network = MaskedLlama(fields, options)
+    copy_weights(folder, dict(network.named_parameters()), read_weights(folder))
+    return LanguageModel(
+        name=folder.resolve().name,
+        network=network.eval(),
+        objective=MaskedDiffusion(),
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
+        seq_len=sequence_length(folder, fields.max_position_embeddings, context),
+    )
+
+
 class MaskedLlama(nn.Module):
     """Token ids in, logits out."""
 
-    def __init__(self, sizes: LlamaSizes) -> None:
+    def __init__(self, fields: LlamaFields, options: LlamaOptions) -> None:
         """The network, its weights not yet filled."""
         super().__init__()
-        self.is_shifted = sizes.is_shifted
+        self.is_shifted = options.is_shifted
         self.model = nn.ModuleDict(
             {
-                "embed_tokens": nn.Embedding(sizes.n_ids, sizes.d_model),
-                "layers": nn.ModuleList(_Layer(sizes) for _ in range(sizes.n_layers)),
-                "norm": RMSNorm(sizes.d_model, sizes.norm_epsilon),
+                "embed_tokens": nn.Embedding(fields.vocab_size, fields.hidden_size),
+                "layers": nn.ModuleList(_Layer(fields, options) for _ in range(fields.num_hidden_layers)),
+                "norm": RMSNorm(fields.hidden_size, fields.rms_norm_eps),
             }
         )
-        self.lm_head = nn.Linear(sizes.d_model, sizes.n_ids, bias=False)
-        cos_PK, sin_PK = rope_table(sizes.max_positions, sizes.d_model // sizes.n_heads, sizes.rope_base)
+        self.lm_head = nn.Linear(fields.hidden_size, fields.vocab_size, bias=False)
+        cos_PK, sin_PK = rope_table(
+            fields.max_position_embeddings, fields.hidden_size // fields.num_attention_heads, fields.rope_theta
+        )
         self.cos_PK: Tensor
         self.sin_PK: Tensor
         self.register_buffer("cos_PK", cos_PK, persistent=False)
@@ -78,12 +112,12 @@ class MaskedLlama(nn.Module):
 class _Layer(nn.Module):
     """Pre-norm residual layer: attention, then an MLP or experts."""
 
-    def __init__(self, sizes: LlamaSizes) -> None:
+    def __init__(self, fields: LlamaFields, options: LlamaOptions) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(sizes.d_model, sizes.norm_epsilon)
-        self.self_attn = _Attention(sizes)
-        self.post_attention_layernorm = RMSNorm(sizes.d_model, sizes.norm_epsilon)
-        self.mlp = _Experts(sizes) if sizes.n_experts else _MLP(sizes)
+        self.input_layernorm = RMSNorm(fields.hidden_size, fields.rms_norm_eps)
+        self.self_attn = _Attention(fields, options)
+        self.post_attention_layernorm = RMSNorm(fields.hidden_size, fields.rms_norm_eps)
+        self.mlp = _Experts(fields, options) if options.n_experts else _MLP(fields, options)
 
     def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
         x_BPD = x_BPD + self.self_attn(self.input_layernorm(x_BPD), cos_PK, sin_PK)
@@ -91,18 +125,18 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, sizes: LlamaSizes) -> None:
+    def __init__(self, fields: LlamaFields, options: LlamaOptions) -> None:
         super().__init__()
-        width = sizes.d_model // sizes.n_heads
-        self.n_heads, self.n_kv_heads = sizes.n_heads, sizes.n_kv_heads
-        self.q_proj = nn.Linear(sizes.d_model, sizes.n_heads * width, bias=sizes.has_qkv_bias)
-        self.k_proj = nn.Linear(sizes.d_model, sizes.n_kv_heads * width, bias=sizes.has_qkv_bias)
-        self.v_proj = nn.Linear(sizes.d_model, sizes.n_kv_heads * width, bias=sizes.has_qkv_bias)
-        self.o_proj = nn.Linear(sizes.n_heads * width, sizes.d_model, bias=False)
-        if sizes.has_qk_norm:
-            self.q_norm = RMSNorm(width, sizes.norm_epsilon)
-            self.k_norm = RMSNorm(width, sizes.norm_epsilon)
-        self.has_qk_norm = sizes.has_qk_norm
+        width = fields.hidden_size // fields.num_attention_heads
+        self.n_heads, self.n_kv_heads = fields.num_attention_heads, fields.num_key_value_heads
+        self.q_proj = nn.Linear(fields.hidden_size, fields.num_attention_heads * width, bias=options.has_qkv_bias)
+        self.k_proj = nn.Linear(fields.hidden_size, fields.num_key_value_heads * width, bias=options.has_qkv_bias)
+        self.v_proj = nn.Linear(fields.hidden_size, fields.num_key_value_heads * width, bias=options.has_qkv_bias)
+        self.o_proj = nn.Linear(fields.num_attention_heads * width, fields.hidden_size, bias=False)
+        if options.has_qk_norm:
+            self.q_norm = RMSNorm(width, fields.rms_norm_eps)
+            self.k_norm = RMSNorm(width, fields.rms_norm_eps)
+        self.has_qk_norm = options.has_qk_norm
 
     def forward(self, x_BPD: Tensor, cos_PK: Tensor, sin_PK: Tensor) -> Tensor:
         q_BPHK = self.q_proj(x_BPD).unflatten(2, (self.n_heads, -1))
@@ -120,11 +154,11 @@ class _Attention(nn.Module):
 
 
 class _MLP(nn.Module):
-    def __init__(self, sizes: LlamaSizes) -> None:
+    def __init__(self, fields: LlamaFields, options: LlamaOptions) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(sizes.d_model, sizes.d_ff, bias=False)
-        self.up_proj = nn.Linear(sizes.d_model, sizes.d_ff, bias=False)
-        self.down_proj = nn.Linear(sizes.d_ff, sizes.d_model, bias=False)
+        self.gate_proj = nn.Linear(fields.hidden_size, options.d_ff, bias=False)
+        self.up_proj = nn.Linear(fields.hidden_size, options.d_ff, bias=False)
+        self.down_proj = nn.Linear(options.d_ff, fields.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
@@ -133,11 +167,11 @@ class _MLP(nn.Module):
 class _Experts(nn.Module):
     """Each position goes to its best experts, weighted by the router's probabilities among all of them."""
 
-    def __init__(self, sizes: LlamaSizes) -> None:
+    def __init__(self, fields: LlamaFields, options: LlamaOptions) -> None:
         super().__init__()
-        self.gate = nn.Linear(sizes.d_model, sizes.n_experts, bias=False)
-        self.experts = nn.ModuleList(_MLP(sizes) for _ in range(sizes.n_experts))
-        self.per_token = sizes.experts_per_token
+        self.gate = nn.Linear(fields.hidden_size, options.n_experts, bias=False)
+        self.experts = nn.ModuleList(_MLP(fields, options) for _ in range(options.n_experts))
+        self.per_token = options.experts_per_token
 
     def forward(self, x_BPD: Tensor) -> Tensor:
         x_ND = x_BPD.flatten(0, 1)

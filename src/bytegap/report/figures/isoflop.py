@@ -65,7 +65,7 @@ def figure(inputs: Inputs, *, width: int = 300, height: int = 210) -> Figure | N
             "FLOPs. Points are runs (bar: one standard error of the likelihood estimate), diamonds the minima "
             f"of the curves with 95 % CI. {_curves_in_words(inputs)} Hollow points and dashed curves are cells "
             "excluded from the frontier fits. Click a budget in the legend to highlight it"
-            f"{', or a point to open its record' if inputs.runs else ''}."
+            f"{', or a point to open its record' if inputs.has_records else ''}."
         ),
         alt=(
             f"Scatter plots with fitted curves: {len(inputs.cells)} cells of {len(arms)} arms "
@@ -124,7 +124,7 @@ def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Paramete
     n_interval: alt.typing.EncodeKwds = {"x": alt.X("N_low:Q"), "x2": "N_high:Q", "y": y, **shared}
     bpb_interval: alt.typing.EncodeKwds = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q", **shared}
     point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_POINT_TOOLTIPS)}
-    if inputs.runs:
+    if inputs.has_records:
         point["href"] = "href:N"
     minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_MINIMUM_TOOLTIPS)}
 
