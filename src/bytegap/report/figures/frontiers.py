@@ -33,7 +33,6 @@ _MINIMUM_TOOLTIPS = (
     ("budget", "budget"),
     ("N_text", "optimal N"),
     ("D_text", "optimal D, tokens"),
-    ("note", "note"),
 )
 
 
@@ -177,7 +176,7 @@ def _arm_layers(inputs: Inputs, minima: _Minima, frame: Frame, selection: alt.Pa
     point: alt.typing.EncodeKwds = {
         **line,
         "shape": shape,
-        "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_MINIMUM_TOOLTIPS),
+        "tooltip": tooltips(*_MINIMUM_TOOLTIPS, ("bpb_text", inputs.loss_unit), ("note", "note")),
     }
 
     preferred = inline(_curves(inputs, inputs.forms[:1]))

@@ -32,7 +32,6 @@ _POINT_TOOLTIPS = (
     ("N_text", "N"),
     ("D_text", "D, tokens"),
     ("flops", "FLOPs"),
-    ("note", "note"),
 )
 _MINIMUM_TOOLTIPS = (
     ("arm", "arm"),
@@ -123,10 +122,13 @@ def _panel(inputs: Inputs, arm: str, budgets: list[str], selection: alt.Paramete
     xy: alt.typing.EncodeKwds = {"x": x, "y": y, **shared}
     n_interval: alt.typing.EncodeKwds = {"x": alt.X("N_low:Q"), "x2": "N_high:Q", "y": y, **shared}
     bpb_interval: alt.typing.EncodeKwds = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q", **shared}
-    point: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_POINT_TOOLTIPS)}
+    point: alt.typing.EncodeKwds = {
+        **xy,
+        "tooltip": tooltips(*_POINT_TOOLTIPS, ("bpb_text", inputs.loss_unit), ("note", "note")),
+    }
     if inputs.has_records:
         point["href"] = "href:N"
-    minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(("bpb_text", inputs.loss_unit), *_MINIMUM_TOOLTIPS)}
+    minimum: alt.typing.EncodeKwds = {**xy, "tooltip": tooltips(*_MINIMUM_TOOLTIPS, ("bpb_text", inputs.loss_unit))}
 
     used = [cell for cell in cells if cell.in_frontier]
     excluded = [cell for cell in cells if not cell.in_frontier]
